@@ -1,0 +1,3 @@
+//! Bytes to messages and back, at the edge. A codec never decides anything.
+
+pub mod postcard;

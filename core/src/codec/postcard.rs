@@ -1,0 +1,141 @@
+//! The native encoding: postcard, with an opening before the first message of each direction's asker.
+//!
+//! ```text
+//! first datagram of a connection:  C7 'G' 'R'  version min  version max  message
+//! every other datagram:            message
+//! ```
+//!
+//! `C7` is not `0A`, the first byte of a message in RDK Rialto's protobuf transport, so one socket can tell the two
+//! apart by the first byte.
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::VERSIONS;
+
+const MAGIC: [u8; 3] = [0xC7, b'G', b'R'];
+/// Bytes of the opening that stands before the first message of a connection.
+pub const OPENING_BYTES: usize = 5;
+
+/// Why bytes are no message, or a message does not go into bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum CodecError {
+    /// Caller: the message is longer than the buffer.
+    TooLong,
+    /// Peer: the bytes are no message of this version, or more than one.
+    Malformed,
+    /// Peer: a connection that does not begin with the opening.
+    NoOpening,
+    /// Peer: it speaks only versions that this build does not.
+    Version {
+        /// The lowest that the peer speaks.
+        min: u8,
+        /// The highest that the peer speaks.
+        max: u8,
+    },
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong => out.write_str("the message does not fit its buffer"),
+            Self::Malformed => out.write_str("the bytes are no message of this version"),
+            Self::NoOpening => out.write_str("the connection does not begin with Greenroom's opening"),
+            Self::Version { min, max } => write!(out, "the peer speaks protocol versions {min} to {max} only"),
+        }
+    }
+}
+
+impl core::error::Error for CodecError {}
+
+/// Writes a message; gives the bytes that it took.
+pub fn encode<'b, M: Serialize>(message: &M, buffer: &'b mut [u8]) -> Result<&'b [u8], CodecError> {
+    ::postcard::to_slice(message, buffer).map(|written| &*written).map_err(|_| CodecError::TooLong)
+}
+
+/// Reads the one message that these bytes are.
+pub fn decode<'b, M: Deserialize<'b>>(bytes: &'b [u8]) -> Result<M, CodecError> {
+    match ::postcard::take_from_bytes(bytes) {
+        Ok((message, [])) => Ok(message),
+        Ok(_) | Err(_) => Err(CodecError::Malformed),
+    }
+}
+
+/// Writes the opening and the first message of a connection.
+pub fn encode_first<'b, M: Serialize>(message: &M, buffer: &'b mut [u8]) -> Result<&'b [u8], CodecError> {
+    let (opening, rest) = buffer.split_at_mut_checked(OPENING_BYTES).ok_or(CodecError::TooLong)?;
+    let [a, b, c] = MAGIC;
+    opening.copy_from_slice(&[a, b, c, VERSIONS.0, VERSIONS.1]);
+    let message_bytes = encode(message, rest)?.len();
+    let whole = OPENING_BYTES.saturating_add(message_bytes);
+    buffer.get(..whole).ok_or(CodecError::TooLong)
+}
+
+/// Reads the opening and the first message of a connection; gives the highest version that both sides speak.
+pub fn decode_first<'b, M: Deserialize<'b>>(bytes: &'b [u8]) -> Result<(u8, M), CodecError> {
+    let (version, message) = split_opening(bytes)?;
+    Ok((version, decode(message)?))
+}
+
+fn split_opening(bytes: &[u8]) -> Result<(u8, &[u8]), CodecError> {
+    let [a, b, c, min, max, message @ ..] = bytes else { return Err(CodecError::NoOpening) };
+    if [*a, *b, *c] != MAGIC {
+        return Err(CodecError::NoOpening);
+    }
+    let version = VERSIONS.1.min(*max);
+    if version < VERSIONS.0 || version < *min {
+        return Err(CodecError::Version { min: *min, max: *max });
+    }
+    Ok((version, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::control::{Command, Message, Refusal, Request};
+    use crate::message::{AppId, TargetState, link, playback};
+
+    /// What stands here went out into the world: a change of these bytes breaks every installed peer.
+    #[test]
+    fn golden_bytes_do_not_change() {
+        let mut buffer = [0; 128];
+        let initiate =
+            Request { sequence: 7, command: Command::Initiate { app: "app1", state: TargetState::Active, socket: "" } };
+        assert_eq!(encode(&initiate, &mut buffer).unwrap(), [7, 1, 4, b'a', b'p', b'p', b'1', 1, 0]);
+        let refusal = Message::Reply { sequence: 300, result: Err(Refusal::UnknownApp) };
+        assert_eq!(encode(&refusal, &mut buffer).unwrap(), [0, 0xAC, 2, 1, 3]);
+        let up = link::Message::StateChanged { state: crate::message::ServerState::Uninitialized, reason: None };
+        assert_eq!(encode_first(&up, &mut buffer).unwrap(), [0xC7, b'G', b'R', 1, 1, 1, 0, 0]);
+        let session = playback::SessionId { index: 1, generation: 2 };
+        let play = playback::Request { sequence: 1, command: playback::Command::Play { session } };
+        assert_eq!(encode(&play, &mut buffer).unwrap(), [1, 8, 1, 2]);
+    }
+
+    #[test]
+    fn bytes_behind_a_message_make_it_malformed() {
+        let mut buffer = [0; 32];
+        let mut bytes = std::vec::Vec::from(encode(&7_u32, &mut buffer).unwrap());
+        assert_eq!(decode::<u32>(&bytes), Ok(7));
+        bytes.push(0);
+        assert_eq!(decode::<u32>(&bytes), Err(CodecError::Malformed));
+    }
+
+    #[test]
+    fn an_opening_cut_short_or_foreign_is_told_from_a_version_that_is_not_spoken() {
+        assert_eq!(decode_first::<u8>(&[0xC7, b'G', b'R', 1]), Err(CodecError::NoOpening));
+        assert_eq!(decode_first::<u8>(&[0x0A, b'G', b'R', 1, 1, 0]), Err(CodecError::NoOpening));
+        assert_eq!(decode_first::<u8>(&[0xC7, b'G', b'R', 9, 12, 0]), Err(CodecError::Version { min: 9, max: 12 }));
+        assert_eq!(decode_first::<u8>(&[0xC7, b'G', b'R', 1, 200, 5]), Ok((1, 5)));
+    }
+
+    #[test]
+    fn an_app_name_that_is_no_name_does_not_get_through() {
+        let mut buffer = [0; 32];
+        let bytes = encode(&"../etc", &mut buffer).unwrap();
+        assert_eq!(decode::<AppId>(bytes), Err(CodecError::Malformed));
+    }
+}

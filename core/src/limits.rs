@@ -1,0 +1,83 @@
+//! Every capacity and every time limit of the system: name, default, reason.
+//!
+//! Capacities are fixed when the core is built. To change one, set the environment variable of its
+//! name with `GREENROOM_` in front, e.g. `GREENROOM_APPS_MAX=32 cargo build`.
+
+use core::time::Duration;
+
+/// Reads a capacity from the build's environment; what is no number stops the build.
+const fn capacity(setting: Option<&str>, default: usize) -> usize {
+    let Some(text) = setting else { return default };
+    match usize::from_str_radix(text, 10) {
+        Ok(number) if number > 0 && number <= 65_535 => number,
+        _ => panic!("a GREENROOM_ capacity must be a number from 1 to 65535"),
+    }
+}
+
+macro_rules! capacities {
+    ($($(#[$doc:meta])* $name:ident = $default:literal;)*) => {
+        $($(#[$doc])* pub const $name: usize = capacity(option_env!(concat!("GREENROOM_", stringify!($name))), $default);)*
+
+        /// Name and value of every capacity, in the order of this file.
+        pub const CAPACITIES: &[(&str, usize)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+capacities! {
+    /// Apps that the manager can run at a time, each with a session server of its own.
+    APPS_MAX = 16;
+    /// Connections to the manager's control socket at a time.
+    CONTROLLERS_MAX = 16;
+    /// Events that wait for one slow observer before it gets `Missed` and a snapshot.
+    OBSERVER_BACKLOG_MAX = 32;
+    /// Connections of clients to one session server at a time.
+    CLIENTS_MAX = 8;
+    /// Playback sessions in one session server at a time; an app's resources may allow fewer.
+    SESSIONS_MAX = 4;
+    /// Sources (video, audio, text) of one playback session.
+    SOURCES_MAX = 3;
+    /// Calls of one client library that wait for their answer.
+    CALLS_MAX = 16;
+    /// Bytes of an app's name.
+    APP_ID_BYTES_MAX = 64;
+    /// Bytes of a socket's path: what `sockaddr_un` holds, less the closing zero.
+    SOCKET_PATH_BYTES_MAX = 107;
+    /// Bytes of one message on any socket.
+    MESSAGE_BYTES_MAX = 8192;
+    /// Descriptors that may travel with one message.
+    DESCRIPTORS_MAX = 4;
+    /// Messages that are read from one connection before the next one has its turn.
+    MESSAGES_PER_TURN_MAX = 8;
+    /// Holders that a refusal names.
+    HOLDERS_MAX = 4;
+    /// Bytes of a codec's configuration (`avcC`, `AudioSpecificConfig`, ...) at attach.
+    CODEC_DATA_BYTES_MAX = 4096;
+    /// Bytes of the description of a sink.
+    SINK_BYTES_MAX = 512;
+    /// Bytes of the name of a user or group that owns a socket.
+    OWNER_BYTES_MAX = 32;
+    /// Frames that may wait in the ring of one source; a power of two.
+    RING_SLOTS = 64;
+}
+
+/// Payload bytes of a video ring: two of the largest pictures that broadcast streams carry.
+pub const VIDEO_RING_BYTES: u32 = 8 * 1024 * 1024;
+/// Payload bytes of an audio ring.
+pub const AUDIO_RING_BYTES: u32 = 1024 * 1024;
+/// Payload bytes of a text ring.
+pub const TEXT_RING_BYTES: u32 = 256 * 1024;
+
+/// A session server says that it is up within this, or it is killed (SM-04, SM-12). It needs 20 ms; a
+/// loaded box at boot was seen to need half a second.
+pub const READY_TIMEOUT: Duration = Duration::from_secs(1);
+/// A session server answers a request of the manager within this: longer than any decoder may need.
+pub const LINK_TIMEOUT: Duration = Duration::from_secs(3);
+/// A session server that was asked to end is sent TERM after this (SM-21).
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(1);
+/// A session server that was sent TERM is killed after this.
+pub const TERMINATE_TIMEOUT: Duration = Duration::from_millis(500);
+/// One command to a decoder ends within this, or its session fails: shorter than [`LINK_TIMEOUT`], so that the
+/// session server can still answer.
+pub const DECODER_TIMEOUT: Duration = Duration::from_millis(2500);
+/// A call of the client library is given up after this.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(3);

@@ -1,0 +1,536 @@
+//! What an app says to its session server through the client library, and hears.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AppState, LogLevels};
+
+/// One call of an app.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request<'a> {
+    /// Chosen by the client, repeated by the answer.
+    pub sequence: u32,
+    /// What is asked.
+    #[serde(borrow)]
+    pub command: Command<'a>,
+}
+
+/// A playback session of this connection, as the server numbered it. Another connection's number means nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct SessionId {
+    /// Its place in the server's table.
+    pub index: u16,
+    /// Which stay in that place.
+    pub generation: u16,
+}
+
+/// A source of a playback session: 0 for the first that was attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct SourceId(pub u8);
+
+/// What an app can ask of its session server.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Command<'a> {
+    /// First on every connection. Answered by [`Answer::Welcome`].
+    Hello,
+    /// Lease one playback slot's shared memory (SM-23). Answered by [`Answer::SharedMemory`] and two descriptors:
+    /// the region that the client writes, then the one that the server writes.
+    GetSharedMemory,
+    /// Give the leased memory back (SM-25); open sessions end.
+    ReleaseSharedMemory,
+    /// Make a playback session in the leased slot. Answered by [`Answer::Session`].
+    CreateSession,
+    /// End a playback session.
+    DestroySession {
+        /// Which one.
+        session: SessionId,
+    },
+    /// Prepare to play.
+    Load {
+        /// Which session.
+        session: SessionId,
+        /// No seeking, no end known.
+        live: bool,
+    },
+    /// Add a stream. Answered by [`Answer::Source`] and two descriptors: the bell that the client rings for data,
+    /// and the one that it hears for space.
+    AttachSource {
+        /// Which session.
+        session: SessionId,
+        /// What the stream is.
+        #[serde(borrow)]
+        source: SourceDescription<'a>,
+    },
+    /// No more sources will come; the pipeline can be built.
+    AllSourcesAttached {
+        /// Which session.
+        session: SessionId,
+    },
+    /// Play.
+    Play {
+        /// Which session.
+        session: SessionId,
+    },
+    /// Pause.
+    Pause {
+        /// Which session.
+        session: SessionId,
+    },
+    /// Stop, and forget the sources' data; the session can be loaded again.
+    Stop {
+        /// Which session.
+        session: SessionId,
+    },
+    /// Go to another position. Frames of epochs before `epoch` are dropped, in every source.
+    SetPosition {
+        /// Which session.
+        session: SessionId,
+        /// Where to, from the start of the media, in nanoseconds.
+        position_ns: u64,
+        /// The epoch that the frames from there on carry.
+        epoch: u32,
+    },
+    /// Drop what a source has sent so far.
+    Flush {
+        /// Which session.
+        session: SessionId,
+        /// Which source.
+        source: SourceId,
+        /// Whether the running time starts at 0 again.
+        reset_time: bool,
+        /// The epoch that the frames from now on carry.
+        epoch: u32,
+    },
+    /// Set how loud the session is.
+    SetVolume {
+        /// Which session.
+        session: SessionId,
+        /// 0 is silent, 1000 as recorded, 2000 twice that; more is refused.
+        volume_permille: u16,
+    },
+    /// Silence the session, or let it be heard.
+    SetMute {
+        /// Which session.
+        session: SessionId,
+        /// Whether it is silent.
+        muted: bool,
+    },
+    /// Answered by [`Answer::Position`].
+    GetPosition {
+        /// Which session.
+        session: SessionId,
+    },
+    /// Tell the length of the media, where the app knows it from its container.
+    SetDuration {
+        /// Which session.
+        session: SessionId,
+        /// In nanoseconds.
+        duration_ns: u64,
+    },
+    /// Answered by [`Answer::Duration`].
+    GetDuration {
+        /// Which session.
+        session: SessionId,
+    },
+    /// Answered by [`Answer::Statistics`].
+    GetStatistics {
+        /// Which session.
+        session: SessionId,
+        /// Which source.
+        source: SourceId,
+    },
+}
+
+impl Command<'_> {
+    /// The session that this is about, if it is about one.
+    pub fn session(&self) -> Option<SessionId> {
+        match *self {
+            Self::Hello | Self::GetSharedMemory | Self::ReleaseSharedMemory | Self::CreateSession => None,
+            Self::DestroySession { session }
+            | Self::Load { session, .. }
+            | Self::AttachSource { session, .. }
+            | Self::AllSourcesAttached { session }
+            | Self::Play { session }
+            | Self::Pause { session }
+            | Self::Stop { session }
+            | Self::SetPosition { session, .. }
+            | Self::Flush { session, .. }
+            | Self::SetVolume { session, .. }
+            | Self::SetMute { session, .. }
+            | Self::GetPosition { session }
+            | Self::SetDuration { session, .. }
+            | Self::GetDuration { session }
+            | Self::GetStatistics { session, .. } => Some(session),
+        }
+    }
+}
+
+/// A stream that an app will send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceDescription<'a> {
+    /// What it is coded in.
+    pub codec: Codec,
+    /// Its shape, as far as it is known; 0 where it is not.
+    pub shape: Shape,
+    /// The codec's configuration as its container gives it (`avcC`, `AudioSpecificConfig`, `OpusHead`, ...), or nothing.
+    pub codec_data: &'a [u8],
+}
+
+/// What a stream is coded in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Codec {
+    /// H.264 with start codes (Annex B).
+    H264,
+    /// H.264 with lengths, configured by `avcC`.
+    H264Avc,
+    /// VP9.
+    Vp9,
+    /// AAC frames without headers, configured by an `AudioSpecificConfig`.
+    Aac,
+    /// AAC with ADTS headers.
+    AacAdts,
+    /// Opus.
+    Opus,
+    /// H.265 with start codes.
+    H265,
+    /// H.265 with lengths, configured by `hvcC`.
+    H265Hvc,
+    /// VP8.
+    Vp8,
+    /// AV1.
+    Av1,
+    /// MPEG-1 layer 3.
+    Mp3,
+    /// Vorbis.
+    Vorbis,
+    /// FLAC.
+    Flac,
+}
+
+/// Which kind of decoder and sink a stream needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum MediaKind {
+    /// Pictures.
+    Video,
+    /// Sound.
+    Audio,
+    /// Subtitles.
+    Text,
+}
+
+impl Codec {
+    /// Which kind of stream it codes.
+    pub const fn kind(self) -> MediaKind {
+        match self {
+            Self::H264 | Self::H264Avc | Self::Vp9 | Self::H265 | Self::H265Hvc | Self::Vp8 | Self::Av1 => {
+                MediaKind::Video
+            }
+            Self::Aac | Self::AacAdts | Self::Opus | Self::Mp3 | Self::Vorbis | Self::Flac => MediaKind::Audio,
+        }
+    }
+}
+
+/// The shape of a stream; 0 where it is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Shape {
+    /// Picture width in pixels.
+    pub width: u32,
+    /// Picture height in pixels.
+    pub height: u32,
+    /// Pictures per second: numerator.
+    pub frame_rate_numerator: u32,
+    /// Pictures per second: denominator.
+    pub frame_rate_denominator: u32,
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// Channels of sound.
+    pub channels: u16,
+}
+
+/// What a session server sends to an app.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Message {
+    /// The one answer to a call.
+    Reply {
+        /// The call's number.
+        sequence: u32,
+        /// What came of it.
+        result: Result<Answer, Refusal>,
+    },
+    /// Something happened.
+    Event(Event),
+}
+
+/// A call that went well.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Answer {
+    /// The connection is open.
+    Welcome {
+        /// The protocol version that both sides speak from now on.
+        version: u8,
+        /// The state that the app is in.
+        state: AppState,
+    },
+    /// It was done, or is on its way; events tell how it ends.
+    Done,
+    /// The leased playback slot.
+    SharedMemory {
+        /// Bytes of the region that the client writes.
+        client_bytes: u32,
+        /// Bytes of the region that the server writes.
+        server_bytes: u32,
+    },
+    /// The new session.
+    Session {
+        /// Its number on this connection.
+        session: SessionId,
+    },
+    /// The new source.
+    Source {
+        /// Its number in its session.
+        source: SourceId,
+        /// Where its ring lies in the two regions.
+        ring: RingPlace,
+    },
+    /// Where playback is, in nanoseconds from the start of the media.
+    Position {
+        /// The position.
+        position_ns: u64,
+    },
+    /// How long the media is, in nanoseconds; `None` where it is not known.
+    Duration {
+        /// The length.
+        duration_ns: Option<u64>,
+    },
+    /// What a source has done so far.
+    Statistics(Statistics),
+}
+
+/// Where the ring of one source lies in a slot's two regions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct RingPlace {
+    /// Byte at which its control words and descriptors start, in the client's region.
+    pub client_offset: u32,
+    /// Byte at which its control words start, in the server's region.
+    pub server_offset: u32,
+    /// Byte at which its payload starts, in the client's region.
+    pub payload_offset: u32,
+    /// Bytes of its payload.
+    pub payload_bytes: u32,
+}
+
+/// What a source has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Statistics {
+    /// Frames that the decoder took from the ring.
+    pub frames_taken: u32,
+    /// Frames that were dropped because a flush had made them old.
+    pub frames_stale: u32,
+    /// Pictures or sound buffers that the sink played.
+    pub frames_rendered: u32,
+    /// Pictures or sound buffers that came too late to be played.
+    pub frames_dropped: u32,
+}
+
+/// What a playback session does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum PlaybackState {
+    /// Made or stopped; nothing loaded.
+    Idle,
+    /// Waits for data before it can show the first picture.
+    Buffering,
+    /// Shows one picture.
+    Paused,
+    /// Plays.
+    Playing,
+    /// Has played the last frame.
+    EndOfStream,
+    /// Failed; destroy it.
+    Failed,
+}
+
+/// Why a playback session failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum PlaybackError {
+    /// Platform: no decoder for this codec is installed.
+    NoDecoder(Codec),
+    /// Platform: an element that the configuration names, or that every pipeline needs, is not installed.
+    NoElement,
+    /// Platform: the sink could not be opened.
+    Sink,
+    /// Caller: the stream could not be decoded.
+    Decode,
+    /// Caller: the stream is not what its source was attached as.
+    Format,
+    /// Caller: what stood in the ring was no frame.
+    RingCorrupt,
+    /// Platform: the decoder did not answer in time.
+    DecoderStuck,
+    /// Platform: something else in the decoder.
+    Decoder,
+    /// Platform: shared memory or a bell could not be had.
+    Memory,
+}
+
+impl fmt::Display for PlaybackError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoDecoder(codec) => write!(
+                out,
+                "no decoder for {codec:?} is installed on this box; install its GStreamer plugin (e.g. gstreamer1.0-libav)"
+            ),
+            Self::NoElement => out.write_str(
+                "a GStreamer element is missing; the session server's log names it; install its plugin, or change the sinks",
+            ),
+            Self::Sink => out.write_str("the sink could not be opened; see [sinks] in the manager's configuration"),
+            Self::Decode => out.write_str("the stream could not be decoded; the file may be damaged"),
+            Self::Format => out.write_str("the stream is not what its source was attached as"),
+            Self::RingCorrupt => out.write_str("what stood in the ring was no frame; the app broke the ring's rules"),
+            Self::DecoderStuck => out.write_str("the decoder did not answer in time"),
+            Self::Decoder => out.write_str("the decoder failed; see the session server's log"),
+            Self::Memory => out.write_str("shared memory or a doorbell could not be had"),
+        }
+    }
+}
+
+impl core::error::Error for PlaybackError {}
+
+/// Something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Event {
+    /// The session server's own state changed (SM-29).
+    ApplicationState(AppState),
+    /// A session plays, pauses, ...
+    PlaybackState {
+        /// Which session.
+        session: SessionId,
+        /// What it does now.
+        state: PlaybackState,
+    },
+    /// The first picture or sound of a source came out of its decoder.
+    FirstFrame {
+        /// Which session.
+        session: SessionId,
+        /// Which source.
+        source: SourceId,
+    },
+    /// Where playback is.
+    Position {
+        /// Which session.
+        session: SessionId,
+        /// In nanoseconds from the start of the media.
+        position_ns: u64,
+    },
+    /// A session failed.
+    Failed {
+        /// Which session.
+        session: SessionId,
+        /// Why.
+        error: PlaybackError,
+    },
+    /// Log from now on as this says (SM-39).
+    LogLevels(LogLevels),
+    /// A session was ended by the server, because the app went Inactive or gave its memory back.
+    SessionEnded {
+        /// Which session.
+        session: SessionId,
+    },
+}
+
+/// A fixed table of a session server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum TableName {
+    /// Connections of clients.
+    Clients,
+    /// Playback sessions: the app's `max_playback_sessions`.
+    PlaybackSessions,
+    /// Sources of one session.
+    Sources,
+}
+
+/// Why a call was refused. A refused call changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Caller: no call that this version knows.
+    Malformed,
+    /// Caller: no protocol version that both sides speak.
+    Version {
+        /// The lowest that the server speaks.
+        min: u8,
+        /// The highest that the server speaks.
+        max: u8,
+    },
+    /// Caller: this connection has no such session.
+    UnknownSession,
+    /// Caller: the session has no such source.
+    UnknownSource,
+    /// Caller: only while the app is Running (SM-24).
+    NotActive,
+    /// Caller: the connection has leased no shared memory, or its slot has a session already.
+    NoMemory,
+    /// Caller: this cannot be asked of a session in this state.
+    WrongState {
+        /// What the session does.
+        state: PlaybackState,
+    },
+    /// Caller: the session has a source of this kind already.
+    DuplicateSource,
+    /// Caller: a value is out of its range.
+    OutOfRange,
+    /// Platform: a table is full.
+    Full {
+        /// Which table.
+        table: TableName,
+        /// Its capacity.
+        capacity: u16,
+        /// How much of it is taken.
+        in_use: u16,
+    },
+    /// Platform: the session failed while it did this.
+    Failed(PlaybackError),
+    /// Platform: the app left Active while this was done.
+    Interrupted,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed => {
+                out.write_str("the session server does not know this call; use a library of the same release")
+            }
+            Self::Version { min, max } => {
+                write!(out, "the session server speaks protocol versions {min} to {max} only")
+            }
+            Self::UnknownSession => out.write_str("this connection has no such session"),
+            Self::UnknownSource => out.write_str("the session has no such source"),
+            Self::NotActive => out.write_str("the app is not Running; wait until it is"),
+            Self::NoMemory => out.write_str("the connection has no free shared memory; go Running first"),
+            Self::WrongState { state } => write!(out, "not while the session is {state:?}"),
+            Self::DuplicateSource => out.write_str("the session has a source of this kind already"),
+            Self::OutOfRange => out.write_str("a value is out of its range"),
+            Self::Full { table, capacity, in_use } => write!(out, "{table:?}: all {capacity} are in use ({in_use})"),
+            Self::Failed(error) => error.fmt(out),
+            Self::Interrupted => out.write_str("the app left the Running state meanwhile"),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}
