@@ -1,1 +1,1 @@
-//! x
+//! What the programs share.

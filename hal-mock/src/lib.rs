@@ -1,1 +1,1 @@
-//! placeholder
+//! The simulated world: what the platform does, without a platform.

@@ -1,1 +1,1 @@
-//! placeholder
+//! Greenroom from the outside.

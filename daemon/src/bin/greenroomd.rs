@@ -1,1 +1,2 @@
+//! The manager.
 fn main() {}

@@ -1,0 +1,66 @@
+//! What Linux says when it says no.
+
+use std::fmt;
+
+use greenroom_core::hal::{self, ErrorKind};
+use rustix::io::Errno;
+
+/// A system call failed: which step, on what, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinuxError {
+    step: &'static str,
+    subject: String,
+    kind: ErrorKind,
+    cause: String,
+}
+
+impl LinuxError {
+    /// A failed call; `step` reads as in "cannot {step}".
+    pub fn new(step: &'static str, errno: Errno) -> Self {
+        Self { step, subject: String::new(), kind: kind_of(errno), cause: errno.to_string() }
+    }
+
+    /// A failure that has no error number.
+    pub fn other(step: &'static str, kind: ErrorKind, cause: impl fmt::Display) -> Self {
+        Self { step, subject: String::new(), kind, cause: cause.to_string() }
+    }
+
+    /// Names the thing that the step was about, such as a path.
+    #[must_use]
+    pub fn about(mut self, subject: impl fmt::Display) -> Self {
+        self.subject = subject.to_string();
+        self
+    }
+}
+
+fn kind_of(errno: Errno) -> ErrorKind {
+    match errno {
+        Errno::NOMEM | Errno::NOSPC | Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::NOBUFS => {
+            ErrorKind::Exhausted
+        }
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => ErrorKind::Denied,
+        Errno::PIPE | Errno::CONNRESET | Errno::CONNREFUSED | Errno::SRCH | Errno::NOTCONN => ErrorKind::Gone,
+        Errno::NOENT | Errno::NOTDIR => ErrorKind::NotFound,
+        Errno::ADDRINUSE | Errno::EXIST | Errno::BUSY => ErrorKind::Busy,
+        Errno::NOSYS | Errno::OPNOTSUPP | Errno::AFNOSUPPORT => ErrorKind::Unsupported,
+        _ => ErrorKind::Other,
+    }
+}
+
+impl fmt::Display for LinuxError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "cannot {}", self.step)?;
+        if !self.subject.is_empty() {
+            write!(out, " {}", self.subject)?;
+        }
+        write!(out, ": {}", self.cause)
+    }
+}
+
+impl std::error::Error for LinuxError {}
+
+impl hal::Error for LinuxError {
+    fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
