@@ -1,0 +1,70 @@
+//! Where sockets lie when nobody says otherwise.
+
+use std::env;
+use std::fs::{self, DirBuilder};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// The environment variable that names the manager's control socket.
+pub const CONTROL_VARIABLE: &str = "GREENROOM_CONTROL";
+
+/// The directory of Greenroom's sockets: `/run/greenroom` for root, else `$XDG_RUNTIME_DIR/greenroom`, else
+/// `/tmp/greenroom-UID`.
+pub fn directory() -> PathBuf {
+    let user = rustix::process::geteuid();
+    if user.is_root() {
+        return PathBuf::from("/run/greenroom");
+    }
+    match env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute()) {
+        Some(own) => own.join("greenroom"),
+        None => PathBuf::from(format!("/tmp/greenroom-{}", user.as_raw())),
+    }
+}
+
+/// The manager's control socket: `$GREENROOM_CONTROL`, else `control.sock` in [`directory`].
+pub fn control_socket() -> PathBuf {
+    env::var_os(CONTROL_VARIABLE).map_or_else(|| directory().join("control.sock"), PathBuf::from)
+}
+
+/// Makes the directory with this mode, if it is not there.
+///
+/// One that is there must be a directory of this user or of root: in `/tmp` anybody could have made it first.
+pub fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => check_owner(path),
+        made => made,
+    }
+}
+
+fn check_owner(path: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(path)?;
+    let by_root = found.uid() == 0;
+    let ours = found.uid() == rustix::process::geteuid().as_raw();
+    if (found.is_dir() && (ours || by_root)) || (found.is_symlink() && by_root) {
+        return Ok(());
+    }
+    Err(io::Error::new(ErrorKind::PermissionDenied, "it is there, but is no directory of this user; remove it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_made_with_its_mode_and_found_again() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("greenroom");
+        make_directory(&path, 0o700).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+        make_directory(&path, 0o700).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_directory_is_not_used() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("greenroom");
+        fs::write(&path, "").unwrap();
+        assert_eq!(make_directory(&path, 0o700).unwrap_err().kind(), ErrorKind::PermissionDenied);
+    }
+}
