@@ -1,0 +1,73 @@
+# Greenroom: `make demo` shows it, `make test` proves it, `make help` lists the rest.
+# A fresh Debian 12 needs only Rust (stable, 1.92 or later), git and make; what else is missing is installed by apt.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# Builds that differ in their flags have a directory each, so that none makes another one start again.
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+export CARGO_TERM_PROGRESS_WHEN := never
+BUILDS := $(CARGO_TARGET_DIR)
+
+# Programs and libraries whose tests need no other process; `tests/` starts the real programs.
+CRATES := -p greenroom-core -p greenroom-hal-linux -p greenroom-hal-mock -p greenroom-daemon
+
+# What `make test` does, in this order: first what fails fastest.
+STEPS := packages format lint features docs build unit loom no-alloc firmware fuzz e2e
+
+.PHONY: help demo test clean fuzz-seeds $(STEPS)
+
+help: ## List what can be made
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+demo: ## Show it: build the programs and play the story (FILE=movie.mp4 plays your file)
+	.ci/packages programs
+	cargo build --release -p greenroom-daemon --bins --example demo
+	cargo run --release -p greenroom-daemon --example demo -- $(FILE)
+
+test: ## Do everything that CI does, and say how long each step took
+	@.ci/steps $(STEPS)
+
+build: ## Build the programs
+	cargo build -p greenroom-daemon --bins
+
+clean: ## Remove everything that was built
+	cargo clean
+
+packages: ## Install the Debian packages that are missing
+	.ci/packages programs fuzz firmware
+
+format: ## Check the formatting
+	cargo fmt --all --check
+
+lint: ## Let clippy read everything; a warning is an error
+	cargo clippy --all-targets -- -D warnings
+
+features: ## Check every feature alone, and that a client links no GStreamer
+	.ci/features
+
+docs: ## Build the documentation of the code; a warning is an error
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+
+unit: ## Run unit, table and conformance tests
+	cargo test $(CRATES)
+
+loom: ## Try every interleaving of the ring
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(BUILDS)/loom cargo test --release -p greenroom-core --lib loom
+
+no-alloc: ## Prove that the core needs no allocator
+	.ci/no-alloc
+
+firmware: ## Build the core's example for a bare Cortex-M4
+	.ci/firmware
+
+fuzz: ## Fuzz the codec for SECONDS (default 20)
+	.ci/fuzz codec_postcard
+
+fuzz-seeds: ## Write the fuzzer's seeds anew, from real messages
+	cargo run -p greenroom-hal-mock --example seeds -- fuzz/corpus/codec_postcard
+
+e2e: build ## Run the real programs against each other
+	cargo test -p greenroom-tests
