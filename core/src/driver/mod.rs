@@ -5,8 +5,10 @@
 //! next one. It decodes and encodes at the edge and decides nothing.
 
 mod connection;
+mod inbox;
 
 pub use connection::{Connection, ConnectionError, Incoming};
+pub use inbox::Inbox;
 
 use crate::time::Instant;
 
