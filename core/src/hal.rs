@@ -196,10 +196,14 @@ pub trait Listen: ErrorType {
     /// listens on any more is replaced; a live one is [`ErrorKind::Busy`].
     fn listen(&mut self, place: &SocketPlace<'_>) -> Result<Self::Listener, Self::Error>;
 
+    /// Takes over a listening socket that another process made and handed to this one. Its file is then this process's
+    /// to [`remove`](Listen::remove). What is no listening socket is [`ErrorKind::Unsupported`], and closed.
+    fn adopt(&mut self, descriptor: Self::Descriptor) -> Result<Self::Listener, Self::Error>;
+
     /// A second descriptor of the same socket, to be kept by another process.
     fn duplicate(&mut self, listener: &Self::Listener) -> Result<Self::Descriptor, Self::Error>;
 
-    /// Removes the file of a socket that this process made, if it is still the same file.
+    /// Removes the file of a socket that this process made or adopted, if it is still the same file.
     fn remove(&mut self, path: &str);
 }
 
