@@ -35,9 +35,14 @@ impl LinuxError {
 
 fn kind_of(errno: Errno) -> ErrorKind {
     match errno {
-        Errno::NOMEM | Errno::NOSPC | Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::NOBUFS => {
-            ErrorKind::Exhausted
-        }
+        Errno::NOMEM
+        | Errno::NOSPC
+        | Errno::DQUOT
+        | Errno::MFILE
+        | Errno::NFILE
+        | Errno::AGAIN
+        | Errno::NOBUFS
+        | Errno::TOOMANYREFS => ErrorKind::Exhausted,
         Errno::ACCESS | Errno::PERM | Errno::ROFS => ErrorKind::Denied,
         Errno::PIPE | Errno::CONNRESET | Errno::CONNREFUSED | Errno::SRCH | Errno::NOTCONN => ErrorKind::Gone,
         Errno::NOENT | Errno::NOTDIR => ErrorKind::NotFound,

@@ -2,5 +2,31 @@
 //!
 //! Features name the roles: `client`, `manager`, `session`; none is on by default, so that an app that links
 //! the client library gets no GStreamer.
+//!
+//! | module | what is in it | for |
+//! |---|---|---|
+//! | [`error`] | what Linux says when it says no | all |
+//! | [`clock`] | `CLOCK_MONOTONIC` | all |
+//! | [`event_loop`] | epoll: what is ready, in a fixed order | all |
+//! | [`socket`] | `SOCK_SEQPACKET` connections with descriptors | all |
+//! | `listener` | named sockets: made, adopted, removed | manager, session |
+//! | `owner` | users and groups by name | manager, session |
+//! | `signals` | TERM, INT and HUP as a descriptor | manager, session |
+//! | `harden` | what a program gives up first | manager, session |
+//! | `process` | children: `posix_spawn` and pidfd | manager |
 
+pub mod clock;
+mod credentials;
 pub mod error;
+pub mod event_loop;
+#[cfg(any(feature = "manager", feature = "session"))]
+pub mod harden;
+#[cfg(any(feature = "manager", feature = "session"))]
+pub mod listener;
+#[cfg(any(feature = "manager", feature = "session"))]
+pub mod owner;
+#[cfg(feature = "manager")]
+pub mod process;
+#[cfg(any(feature = "manager", feature = "session"))]
+pub mod signals;
+pub mod socket;

@@ -1,0 +1,182 @@
+//! Listening sockets that have a name in the file system.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use greenroom_core::hal::{ErrorKind, ErrorType, Listen, Listener, Peer, SocketPlace};
+use greenroom_core::limits::SOCKET_PATH_BYTES_MAX;
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Uid};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketType, accept_with, bind, connect, listen, socket_with, sockopt,
+};
+
+use crate::error::LinuxError;
+use crate::owner;
+use crate::socket::{self, SeqPacket};
+
+/// Connections that may wait to be accepted, e.g. while a session server is replaced.
+const BACKLOG: i32 = 16;
+
+/// A socket that listens. Dropping it closes it and leaves its file.
+#[derive(Debug)]
+pub struct ListeningSocket {
+    socket: OwnedFd,
+}
+
+impl ErrorType for ListeningSocket {
+    type Error = LinuxError;
+}
+
+impl Listener for ListeningSocket {
+    type Socket = SeqPacket;
+
+    fn accept(&mut self) -> Result<Option<(SeqPacket, Peer)>, LinuxError> {
+        loop {
+            match accept_with(&self.socket, socket::flags()) {
+                Ok(accepted) => {
+                    let accepted = SeqPacket::accepted(accepted);
+                    let peer = accepted.peer()?;
+                    return Ok(Some((accepted, peer)));
+                }
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(errno) => return Err(LinuxError::new("accept a connection", errno)),
+            }
+        }
+    }
+}
+
+impl AsFd for ListeningSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Makes listening sockets, and remembers their files so that it removes no other's.
+#[derive(Debug, Default)]
+pub struct SocketFiles {
+    /// Each descriptor holds a file's number: while it is open no other file can get it.
+    files: BTreeMap<String, OwnedFd>,
+}
+
+impl SocketFiles {
+    /// No files yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn remember(&mut self, path: &str) -> Result<(), Errno> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+        self.files.insert(path.to_owned(), file);
+        Ok(())
+    }
+}
+
+impl ErrorType for SocketFiles {
+    type Error = LinuxError;
+}
+
+impl Listen for SocketFiles {
+    type Listener = ListeningSocket;
+    type Descriptor = OwnedFd;
+
+    /// The socket cannot be connected to before it has its owner and its mode: it listens last.
+    fn listen(&mut self, place: &SocketPlace<'_>) -> Result<ListeningSocket, LinuxError> {
+        let path = place.path;
+        let address = address(path)?;
+        let (user, group) = (owner::user(place.owner)?, owner::group(place.group)?);
+        clear_way(path, &address)?;
+        let because = |errno| LinuxError::new("listen at", errno).about(path);
+        let socket = new_socket().map_err(because)?;
+        bind(&socket, &address).map_err(because)?;
+        let listening = self.remember(path).and_then(|()| open_to(&socket, path, place.mode, user, group));
+        if let Err(errno) = listening {
+            self.remove(path);
+            return Err(because(errno));
+        }
+        Ok(ListeningSocket { socket })
+    }
+
+    fn adopt(&mut self, descriptor: OwnedFd) -> Result<ListeningSocket, LinuxError> {
+        const STEP: &str = "adopt a listening socket";
+        if !socket::is_seqpacket(&descriptor) || sockopt::socket_acceptconn(&descriptor) != Ok(true) {
+            return Err(LinuxError::other(STEP, ErrorKind::Unsupported, "it is no listening AF_UNIX SOCK_SEQPACKET"));
+        }
+        socket::prepare(&descriptor).map_err(|errno| LinuxError::new(STEP, errno))?;
+        if let Some(path) = bound_path(&descriptor) {
+            // Without its file it still accepts those who wait.
+            let _ = self.remember(&path);
+        }
+        Ok(ListeningSocket { socket: descriptor })
+    }
+
+    fn duplicate(&mut self, listener: &ListeningSocket) -> Result<OwnedFd, LinuxError> {
+        rustix::io::fcntl_dupfd_cloexec(&listener.socket, 0)
+            .map_err(|errno| LinuxError::new("duplicate a listening socket", errno))
+    }
+
+    fn remove(&mut self, path: &str) {
+        let Some(file) = self.files.remove(path) else { return };
+        let (Ok(ours), Ok(present)) = (rustix::fs::fstat(&file), look_at(path)) else { return };
+        if (ours.st_dev, ours.st_ino) == (present.st_dev, present.st_ino) {
+            // Whoever was faster has done what is wanted.
+            let _ = rustix::fs::unlink(path);
+        }
+    }
+}
+
+fn new_socket() -> Result<OwnedFd, Errno> {
+    socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, socket::flags(), None)
+}
+
+fn address(path: &str) -> Result<SocketAddrUnix, LinuxError> {
+    const STEP: &str = "listen at";
+    if path.len() > SOCKET_PATH_BYTES_MAX {
+        let cause = format!("a socket's path has at most {SOCKET_PATH_BYTES_MAX} bytes, this one has {}", path.len());
+        return Err(LinuxError::other(STEP, ErrorKind::Unsupported, cause).about(path));
+    }
+    if !path.starts_with('/') {
+        return Err(LinuxError::other(STEP, ErrorKind::Unsupported, "a socket's path starts with /").about(path));
+    }
+    SocketAddrUnix::new(path).map_err(|errno| LinuxError::new(STEP, errno).about(path))
+}
+
+/// Removes the file of a socket that nobody listens on; what else is there stays, and is a failure.
+fn clear_way(path: &str, address: &SocketAddrUnix) -> Result<(), LinuxError> {
+    let because = |errno| LinuxError::new("listen at", errno).about(path);
+    let busy = |cause: &str| Err(LinuxError::other("listen at", ErrorKind::Busy, cause).about(path));
+    match look_at(path) {
+        Err(Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(because(errno)),
+        Ok(found) if FileType::from_raw_mode(found.st_mode) != FileType::Socket => {
+            return busy("what is there is no socket; remove it or choose another path");
+        }
+        Ok(_) => {}
+    }
+    match connect(new_socket().map_err(because)?, address) {
+        Err(Errno::CONNREFUSED) => rustix::fs::unlink(path).map_err(because),
+        // Another kind of socket, or one with a full queue, is as alive as one that takes the connection.
+        Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE) => busy("another process listens there"),
+        Err(errno) => Err(because(errno)),
+    }
+}
+
+fn look_at(path: &str) -> Result<Stat, Errno> {
+    rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// The owner first: the mode's group bits are meant for the final group.
+fn open_to(socket: &OwnedFd, path: &str, mode: u16, user: Option<Uid>, group: Option<Gid>) -> Result<(), Errno> {
+    if user.is_some() || group.is_some() {
+        rustix::fs::chownat(CWD, path, user, group, AtFlags::SYMLINK_NOFOLLOW)?;
+    }
+    rustix::fs::chmod(path, Mode::from_raw_mode(u32::from(mode) & 0o777))?;
+    listen(socket, BACKLOG)
+}
+
+fn bound_path(socket: &OwnedFd) -> Option<String> {
+    let address = SocketAddrUnix::try_from(rustix::net::getsockname(socket).ok()?).ok()?;
+    address.path()?.to_str().ok().map(str::to_owned)
+}

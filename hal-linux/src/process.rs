@@ -1,0 +1,185 @@
+//! Children: started with `posix_spawn`, addressed by a pidfd.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use greenroom_core::hal::{Child, ErrorKind, ErrorType, ExitStatus, Signal, Spawn};
+use greenroom_core::message::AppId;
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::signal::{SigSet, Signal as NixSignal};
+use rustix::fs::{Access, AtFlags, CWD};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal as SignalNumber, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal, waitid,
+};
+
+use crate::error::LinuxError;
+use crate::harden;
+use crate::socket::SeqPacket;
+
+/// The descriptor at which a child finds its end of the link.
+pub const LINK_DESCRIPTOR: i32 = 3;
+
+/// What is run, and with what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Program {
+    /// The full path of its file; `$PATH` is not searched.
+    pub path: PathBuf,
+    /// Its arguments, without its own name. `--link-fd 3` is added.
+    pub arguments: Vec<String>,
+    /// All of its environment: nothing of ours is inherited.
+    pub environment: Vec<(String, String)>,
+}
+
+/// Starts one program, again and again: the same for every app, which it learns from the link.
+///
+/// A child gets standard input, output and error, its end of the link, and no other descriptor; no signal is blocked or
+/// ignored in it. This process must not ignore `SIGCHLD`, or its children cannot be asked how they ended.
+#[derive(Debug)]
+pub struct Spawner {
+    program: Program,
+}
+
+impl Spawner {
+    /// Will start this program.
+    pub fn new(program: Program) -> Self {
+        Self { program }
+    }
+}
+
+impl ErrorType for Spawner {
+    type Error = LinuxError;
+}
+
+impl Spawn for Spawner {
+    type Child = PidChild;
+    type Socket = SeqPacket;
+
+    fn spawn(&mut self, _app: &AppId) -> Result<(PidChild, SeqPacket), LinuxError> {
+        let (ours, theirs) = SeqPacket::pair()?;
+        let child = start(&self.program, theirs.as_fd())?;
+        Ok((child, ours))
+    }
+}
+
+fn start(program: &Program, link: BorrowedFd<'_>) -> Result<PidChild, LinuxError> {
+    let because = |errno| LinuxError::new("start", errno).about(program.path.display());
+    check_executable(&program.path).map_err(because)?;
+    // Ours are made so; this is for what was inherited, or made by a library.
+    harden::close_on_exec_from(LINK_DESCRIPTOR).map_err(because)?;
+    let id = posix_spawn_with(program, link).map_err(|errno| because(Errno::from_raw_os_error(errno as i32)))?;
+    // A child is there until it is waited for, which only its PidChild does.
+    let id = Pid::from_raw(id.as_raw()).ok_or_else(|| because(Errno::SRCH))?;
+    let descriptor = pidfd_open(id, PidfdFlags::empty()).map_err(|errno| {
+        abandon(id);
+        because(errno)
+    })?;
+    Ok(PidChild { id, descriptor, status: None })
+}
+
+fn posix_spawn_with(program: &Program, link: BorrowedFd<'_>) -> nix::Result<nix::unistd::Pid> {
+    let mut descriptors = PosixSpawnFileActions::init()?;
+    // Also where both numbers are the same this takes close-on-exec away.
+    descriptors.add_dup2(link.as_raw_fd(), LINK_DESCRIPTOR)?;
+    let mut attributes = PosixSpawnAttr::init()?;
+    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
+    attributes.set_sigdefault(&all_signals())?;
+    attributes.set_sigmask(&SigSet::empty())?;
+    posix_spawn(&program.path, &descriptors, &attributes, &arguments(program)?, &environment(program)?)
+}
+
+/// All whose disposition can be set.
+fn all_signals() -> SigSet {
+    let mut signals = SigSet::all();
+    signals.remove(NixSignal::SIGKILL);
+    signals.remove(NixSignal::SIGSTOP);
+    signals
+}
+
+fn arguments(program: &Program) -> nix::Result<Vec<CString>> {
+    let name = program.path.as_os_str().as_bytes();
+    let given = program.arguments.iter().map(String::as_bytes);
+    let link = LINK_DESCRIPTOR.to_string();
+    let added = [b"--link-fd".as_slice(), link.as_bytes()];
+    [name].into_iter().chain(given).chain(added).map(text).collect()
+}
+
+fn environment(program: &Program) -> nix::Result<Vec<CString>> {
+    program.environment.iter().map(|(name, value)| text(format!("{name}={value}").as_bytes())).collect()
+}
+
+fn text(bytes: &[u8]) -> nix::Result<CString> {
+    CString::new(bytes).map_err(|_| nix::Error::EINVAL)
+}
+
+/// Says more than `posix_spawn`, which a directory, for one, gets past until it is executed.
+fn check_executable(path: &Path) -> Result<(), Errno> {
+    if rustix::fs::stat(path)?.st_mode & libc::S_IFMT != libc::S_IFREG {
+        return Err(Errno::ACCESS);
+    }
+    rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS)
+}
+
+/// Ends a child that cannot be addressed.
+fn abandon(id: Pid) {
+    let _ = rustix::process::kill_process(id, SignalNumber::KILL);
+    let _ = rustix::process::waitpid(Some(id), rustix::process::WaitOptions::empty());
+}
+
+/// A child, addressed by its pidfd, so that a signal never reaches another process. Readable when it has ended.
+///
+/// Dropping it neither ends the child nor reaps it.
+#[derive(Debug)]
+pub struct PidChild {
+    id: Pid,
+    descriptor: OwnedFd,
+    status: Option<ExitStatus>,
+}
+
+impl ErrorType for PidChild {
+    type Error = LinuxError;
+}
+
+impl Child for PidChild {
+    fn process_id(&self) -> u32 {
+        self.id.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<(), LinuxError> {
+        let number = match signal {
+            Signal::Terminate => SignalNumber::TERM,
+            Signal::Kill => SignalNumber::KILL,
+        };
+        match pidfd_send_signal(&self.descriptor, number) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(errno) => Err(LinuxError::new("send a signal to process", errno).about(self.process_id())),
+        }
+    }
+
+    fn try_wait(&mut self) -> Result<Option<ExitStatus>, LinuxError> {
+        if self.status.is_none() {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+            let found = waitid(WaitId::PidFd(self.descriptor.as_fd()), options)
+                .map_err(|errno| LinuxError::new("wait for process", errno).about(self.process_id()))?;
+            self.status = found.as_ref().map(exit_status).transpose()?;
+        }
+        Ok(self.status)
+    }
+}
+
+fn exit_status(found: &WaitIdStatus) -> Result<ExitStatus, LinuxError> {
+    let number = |number: i32| u8::try_from(number & 0xff).unwrap_or(u8::MAX);
+    match (found.exit_status(), found.terminating_signal()) {
+        (Some(status), _) => Ok(ExitStatus::Exited(number(status))),
+        (None, Some(signal)) => Ok(ExitStatus::Killed(number(signal))),
+        (None, None) => Err(LinuxError::other("wait for a process", ErrorKind::Other, "it has not ended")),
+    }
+}
+
+impl AsFd for PidChild {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}

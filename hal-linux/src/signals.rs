@@ -1,0 +1,52 @@
+//! The signals that tell a program to end or to read its configuration again, as something to be watched.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::{SigSet, Signal as NixSignal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::io::Errno;
+
+use crate::error::LinuxError;
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// TERM or INT: end in order.
+    End,
+    /// HUP: read the configuration again.
+    Reload,
+}
+
+/// TERM, INT and HUP, readable. While this process has it they do nothing by themselves.
+#[derive(Debug)]
+pub struct Signals {
+    descriptor: SignalFd,
+}
+
+impl Signals {
+    /// Blocks the signals in this thread and in those that it starts from now on. To be called before other threads
+    /// start: one that does not block them would be ended by them.
+    pub fn new() -> Result<Self, LinuxError> {
+        let because = |errno| LinuxError::new("receive signals", Errno::from_raw_os_error(errno as i32));
+        let signals: SigSet = [NixSignal::SIGTERM, NixSignal::SIGINT, NixSignal::SIGHUP].into_iter().collect();
+        signals.thread_block().map_err(because)?;
+        let descriptor =
+            SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map_err(because)?;
+        Ok(Self { descriptor })
+    }
+
+    /// The next signal that has come, if one has. Several of a kind may have become one.
+    pub fn receive(&mut self) -> Result<Option<Asked>, LinuxError> {
+        let signal = self
+            .descriptor
+            .read_signal()
+            .map_err(|errno| LinuxError::new("read a signal", Errno::from_raw_os_error(errno as i32)))?;
+        Ok(signal.map(|signal| if signal.ssi_signo == libc::SIGHUP as u32 { Asked::Reload } else { Asked::End }))
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
