@@ -172,6 +172,16 @@ pub trait Listener: ErrorType {
     fn accept(&mut self) -> Result<Option<(Self::Socket, Peer)>, Self::Error>;
 }
 
+/// Opens connections to sockets with a name.
+pub trait Connect: ErrorType {
+    /// What a connection becomes.
+    type Socket: Socket;
+
+    /// Connects to the socket at `path`, at once or not at all. A listener whose queue is full is
+    /// [`ErrorKind::Exhausted`], no socket [`ErrorKind::NotFound`], nobody who listens [`ErrorKind::Gone`].
+    fn connect(&mut self, path: &str) -> Result<Self::Socket, Self::Error>;
+}
+
 /// Where a socket is made, and for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketPlace<'a> {

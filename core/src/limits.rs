@@ -81,3 +81,6 @@ pub const TERMINATE_TIMEOUT: Duration = Duration::from_millis(500);
 pub const DECODER_TIMEOUT: Duration = Duration::from_millis(2500);
 /// A call of the client library is given up after this.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+/// A client that found the queue of its session server's listener full tries again after this. A server takes a whole
+/// queue in one turn of its loop, far faster.
+pub const CONNECT_RETRY_INTERVAL: Duration = Duration::from_millis(20);

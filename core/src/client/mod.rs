@@ -1,1 +1,593 @@
-//! The client machine.
+//! In the app: one connection to the session server, the calls that wait for their answer, and what the app holds.
+//!
+//! ```text
+//!                Connect               Opened              Welcome
+//! Disconnected ----------> Connecting --------> Greeting ----------> Connected --+
+//!   ^   ^                   |  ^   |              |                   |   |      | Call, answers,
+//!   |   |                   |  +---+ the server's | refused, no       |   +<-----+ events
+//!   |   |  not reached      |   queue is full:    | Welcome in time   |
+//!   |   +-------------------+   again soon        |                   | the peer closed or
+//!   +---------------------------------------------+-------------------+ broke the rules
+//!
+//!                  Welcome, or the server says so (SM-29)
+//! application:  Unknown <-----------> Inactive <-----------> Running
+//! ```
+//!
+//! The application state is the server's word (SM-24); what the app does about it are two calls. `GetSharedMemory`
+//! leases the memory (SM-23); `ReleaseSharedMemory` ends the sessions and gives it back (SM-25). The machine tells the platform
+//! to let go of the memory as soon as the app gives it back, the server leaves Active, or the connection ends.
+//!
+//! A call has one outcome: its answer, a refusal, the end of its time, or the end of the connection (SM-30). An
+//! answer that comes later changes nothing; what it would have given the app is given back to the server.
+
+mod call;
+#[cfg(test)]
+mod tests;
+
+use core::fmt;
+
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+
+pub use call::{Call, CallId, Outcome};
+use call::{CallKind, Caller, call_of, sequence_of};
+
+use crate::driver::Machine;
+use crate::fmt::debug;
+use crate::hal::ErrorKind;
+use crate::limits::{CALL_TIMEOUT, CALLS_MAX, CONNECT_RETRY_INTERVAL, SESSIONS_MAX};
+use crate::message::AppState;
+use crate::message::playback::{Answer, Command, Event, Message, Refusal, Request, SessionId};
+use crate::table::Table;
+use crate::time::{Instant, earliest};
+
+/// How far the connection to the session server is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ConnectionState {
+    /// There is none.
+    #[default]
+    Disconnected,
+    /// The platform opens it.
+    Connecting {
+        /// When it is given up.
+        deadline: Instant,
+        /// When it is tried again, where the server's queue was full.
+        retry_at: Option<Instant>,
+    },
+    /// It is open; the server has not welcomed us yet.
+    Greeting,
+    /// Calls can be made.
+    Connected,
+}
+
+/// What the machine is told.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Input<'a> {
+    /// App: be connected.
+    Connect,
+    /// Platform: the connection is open.
+    Opened,
+    /// Platform: the connection could not be opened.
+    OpenFailed(ErrorKind),
+    /// Peer: a message, with so many descriptors.
+    Received {
+        /// The message.
+        message: Message,
+        /// How many descriptors came with it.
+        descriptors: u8,
+    },
+    /// Peer or platform: the connection is of no more use.
+    Broken(LostReason),
+    /// App: a call. Any [`Command`] but `Hello`.
+    Call(#[serde(borrow)] Command<'a>),
+    /// App: end the connection.
+    Disconnect,
+    /// Time has passed.
+    Tick,
+}
+
+/// What the machine wants done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Action {
+    /// Let go of the shared memory: nobody may map it any more.
+    DropMemory,
+    /// Open the connection; then say [`Input::Opened`] or [`Input::OpenFailed`].
+    Open,
+    /// Close the connection.
+    Close,
+    /// Send a request of the machine's own.
+    Send(Request<'static>),
+    /// Send the command of the [`Input::Call`] that was just handled.
+    SendCall {
+        /// Which call it has become.
+        call: CallId,
+        /// The number that its request carries.
+        sequence: u32,
+    },
+    /// Tell the app how a call ended. Descriptors that came with the answer belong to it.
+    Complete {
+        /// Which call.
+        call: CallId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// Tell the app what happened.
+    Notify(Notification),
+}
+
+/// What an app is told beside the outcomes of its calls.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Notification {
+    /// The server's word.
+    Event(Event),
+    /// The connection has ended: every session is gone, and so is the shared memory.
+    ConnectionLost(LostReason),
+}
+
+/// Why there is no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum LostReason {
+    /// Caller: the app ended it.
+    Asked,
+    /// Platform: the socket could not be reached.
+    Unreachable(ErrorKind),
+    /// Peer: the session server refused us.
+    Refused(Refusal),
+    /// Peer: it did not welcome us in time.
+    Silent,
+    /// Peer: it closed the connection, or ended.
+    Closed,
+    /// Peer: it sent what is no message, or no answer to what was asked.
+    Misbehaved,
+    /// Platform: the socket failed.
+    Socket(ErrorKind),
+}
+
+impl fmt::Display for LostReason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked => out.write_str("the app ended the connection"),
+            Self::Unreachable(ErrorKind::NotFound) => {
+                out.write_str("there is no socket; is the app's session server started?")
+            }
+            Self::Unreachable(ErrorKind::Gone) => {
+                out.write_str("nobody listens at the socket; start the app's session server again")
+            }
+            Self::Unreachable(ErrorKind::Denied) => {
+                out.write_str("this user may not use the socket; see [socket] mode, owner and group")
+            }
+            Self::Unreachable(ErrorKind::Exhausted) => {
+                out.write_str("the session server takes no connection; it may be overloaded or stuck")
+            }
+            Self::Unreachable(kind) => write!(out, "the socket cannot be reached ({kind:?})"),
+            Self::Refused(refusal) => refusal.fmt(out),
+            Self::Silent => out.write_str("the session server did not greet in time; it may be overloaded or stuck"),
+            Self::Closed => out.write_str("the session server closed the connection or ended; see its log"),
+            Self::Misbehaved => {
+                out.write_str("the session server broke the protocol; use a library of the same release")
+            }
+            Self::Socket(kind) => write!(out, "the socket failed ({kind:?})"),
+        }
+    }
+}
+
+impl core::error::Error for LostReason {}
+
+/// Why an input of the app was not taken. It changed nothing, and nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum NotTaken {
+    /// Caller: there is no connection; connect first.
+    NotConnected,
+    /// Caller: there is a connection already.
+    AlreadyConnected,
+    /// Caller: the memory is leased already, or is being leased.
+    HasMemory,
+    /// Caller: the session has ended, or is not of this connection.
+    SessionEnded,
+    /// Caller: `Hello` is not the app's to say.
+    Reserved,
+    /// Caller: so many calls wait for their answer already.
+    TooManyCalls {
+        /// [`CALLS_MAX`].
+        capacity: u16,
+    },
+    /// Peer: the session server does not read; an earlier call has not gone out yet.
+    Congested,
+}
+
+impl fmt::Display for NotTaken {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotConnected => out.write_str("there is no connection to the session server; connect first"),
+            Self::AlreadyConnected => out.write_str("there is a connection already"),
+            Self::HasMemory => out.write_str("the shared memory is leased already"),
+            Self::SessionEnded => out.write_str("the session has ended; create another when the app is Running"),
+            Self::Reserved => out.write_str("the greeting is sent by the library alone"),
+            Self::TooManyCalls { capacity } => {
+                write!(out, "{capacity} calls wait for their answer already; make fewer at a time")
+            }
+            Self::Congested => out.write_str("the session server does not read its messages; it may be stuck"),
+        }
+    }
+}
+
+impl core::error::Error for NotTaken {}
+
+/// Whose the shared memory is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Memory {
+    #[default]
+    None,
+    Asked(CallId),
+    Leased,
+}
+
+/// A message that goes out in this turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Outgoing {
+    Hello(CallId),
+    Release(CallId),
+    Destroy(CallId, SessionId),
+    Given(CallId),
+}
+
+/// The client machine. See the [module](self).
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Client {
+    state: ConnectionState,
+    application: AppState,
+    memory: Memory,
+    sessions: Vec<SessionId, SESSIONS_MAX>,
+    calls: Table<Call, CALLS_MAX>,
+    open: bool,
+    close: bool,
+    drop_memory: bool,
+    outgoing: Option<Outgoing>,
+    ended: Vec<SessionId, SESSIONS_MAX>,
+    event: Option<Event>,
+    lost: Option<LostReason>,
+    stale: u32,
+}
+
+impl Client {
+    /// A machine without a connection.
+    pub const fn new() -> Self {
+        Self {
+            state: ConnectionState::Disconnected,
+            application: AppState::Unknown,
+            memory: Memory::None,
+            sessions: Vec::new(),
+            calls: Table::new(),
+            open: false,
+            close: false,
+            drop_memory: false,
+            outgoing: None,
+            ended: Vec::new(),
+            event: None,
+            lost: None,
+            stale: 0,
+        }
+    }
+
+    /// How far the connection is.
+    pub const fn connection(&self) -> ConnectionState {
+        self.state
+    }
+
+    /// The app's state, as the server said last.
+    pub const fn application(&self) -> AppState {
+        self.application
+    }
+
+    /// Whether the app holds shared memory.
+    pub fn has_memory(&self) -> bool {
+        self.memory == Memory::Leased
+    }
+
+    /// Calls that wait for their answer.
+    pub const fn calls_waiting(&self) -> u16 {
+        self.calls.in_use()
+    }
+
+    /// Messages that came too late to mean anything, since the start.
+    pub const fn stale(&self) -> u32 {
+        self.stale
+    }
+
+    fn start_connecting(&mut self, now: Instant) {
+        self.state = ConnectionState::Connecting { deadline: now.after(CALL_TIMEOUT), retry_at: None };
+        self.open = true;
+    }
+
+    fn greet(&mut self, now: Instant) {
+        self.state = ConnectionState::Greeting;
+        if let Ok(call) = self.enter(now, CallKind::Hello, Caller::Machine) {
+            self.outgoing = Some(Outgoing::Hello(call));
+        }
+    }
+
+    /// A full queue of the listener empties by itself; anything else does not.
+    fn opening_failed(&mut self, now: Instant, deadline: Instant, kind: ErrorKind) {
+        let retry_at = now.after(CONNECT_RETRY_INTERVAL);
+        if kind == ErrorKind::Exhausted && retry_at < deadline {
+            self.state = ConnectionState::Connecting { deadline, retry_at: Some(retry_at) };
+        } else {
+            self.lose(LostReason::Unreachable(kind));
+        }
+    }
+
+    /// Ends the connection and everything that depends on it. Calls that have no outcome yet get theirs.
+    fn lose(&mut self, reason: LostReason) {
+        debug!("connection lost");
+        self.state = ConnectionState::Disconnected;
+        self.application = AppState::Unknown;
+        self.close = true;
+        self.outgoing = None;
+        self.lost = Some(reason);
+        self.give_up_memory();
+        for (_, call) in self.calls.iter_mut() {
+            call.outcome.get_or_insert(Outcome::ConnectionLost);
+        }
+    }
+
+    /// Everything that needs the memory ends with it.
+    fn give_up_memory(&mut self) {
+        self.drop_memory |= self.memory == Memory::Leased;
+        self.memory = Memory::None;
+        // Both hold SESSIONS_MAX, and what has ended before was reported before this input.
+        let _ = self.ended.extend_from_slice(&self.sessions);
+        self.sessions.clear();
+    }
+
+    fn enter(&mut self, now: Instant, kind: CallKind, caller: Caller) -> Result<CallId, NotTaken> {
+        let call = Call { kind, caller, deadline: now.after(CALL_TIMEOUT), outcome: None };
+        self.calls.insert(call).map_err(|_| NotTaken::TooManyCalls { capacity: self.calls.capacity() })
+    }
+
+    fn call(&mut self, now: Instant, command: &Command<'_>) -> Result<(), NotTaken> {
+        if command.session().is_some_and(|session| !self.sessions.contains(&session)) {
+            return Err(NotTaken::SessionEnded);
+        }
+        match command {
+            Command::Hello => return Err(NotTaken::Reserved),
+            Command::GetSharedMemory if self.memory != Memory::None => return Err(NotTaken::HasMemory),
+            _ => {}
+        }
+        let call = self.enter(now, CallKind::of(command), Caller::App)?;
+        match *command {
+            Command::GetSharedMemory => self.memory = Memory::Asked(call),
+            Command::ReleaseSharedMemory => self.give_up_memory(),
+            Command::DestroySession { session } => self.sessions.retain(|known| *known != session),
+            _ => {}
+        }
+        self.outgoing = Some(Outgoing::Given(call));
+        Ok(())
+    }
+
+    fn received(&mut self, now: Instant, message: Message, descriptors: u8) {
+        match message {
+            Message::Reply { sequence, result } => self.answered(now, call_of(sequence), result, descriptors),
+            Message::Event(_) if descriptors > 0 => self.lose(LostReason::Misbehaved),
+            Message::Event(event) => self.happened(event),
+        }
+    }
+
+    fn answered(&mut self, now: Instant, id: CallId, result: Result<Answer, Refusal>, descriptors: u8) {
+        let Some(call) = self.calls.get(id) else { return self.answered_late(now, result) };
+        let kind = call.kind;
+        let fits = match &result {
+            Ok(answer) => kind.is_answered_by(answer, descriptors),
+            Err(_) => descriptors == 0,
+        };
+        if !fits {
+            return self.lose(LostReason::Misbehaved);
+        }
+        match result {
+            Ok(answer) => self.went_well(id, answer),
+            Err(refusal) => self.was_refused(id, kind, refusal),
+        }
+    }
+
+    fn went_well(&mut self, id: CallId, answer: Answer) {
+        let mut outcome = Outcome::Answered(answer);
+        match answer {
+            Answer::Welcome { state, .. } => self.welcomed(state),
+            Answer::SharedMemory { .. } if self.memory == Memory::Asked(id) => self.memory = Memory::Leased,
+            // The app has given the memory back before it came.
+            Answer::SharedMemory { .. } => outcome = Outcome::Refused(Refusal::Interrupted),
+            Answer::Session { session } if self.sessions.contains(&session) || self.sessions.push(session).is_err() => {
+                return self.lose(LostReason::Misbehaved);
+            }
+            _ => {}
+        }
+        self.settle(id, outcome);
+    }
+
+    fn welcomed(&mut self, state: AppState) {
+        self.state = ConnectionState::Connected;
+        self.application = state;
+        self.event = Some(Event::ApplicationState(state));
+    }
+
+    fn was_refused(&mut self, id: CallId, kind: CallKind, refusal: Refusal) {
+        if kind == CallKind::Hello {
+            return self.lose(LostReason::Refused(refusal));
+        }
+        if self.memory == Memory::Asked(id) {
+            self.memory = Memory::None;
+        }
+        self.settle(id, Outcome::Refused(refusal));
+    }
+
+    fn settle(&mut self, id: CallId, outcome: Outcome) {
+        if let Some(call) = self.calls.get_mut(id) {
+            call.outcome.get_or_insert(outcome);
+        }
+    }
+
+    /// Nobody waits any more for what this answer gives, so the server gets it back.
+    fn answered_late(&mut self, now: Instant, result: Result<Answer, Refusal>) {
+        self.stale = self.stale.saturating_add(1);
+        let nobodys = match result {
+            Ok(Answer::Session { session }) if !self.sessions.contains(&session) => Some(session),
+            Ok(Answer::SharedMemory { .. }) if self.memory == Memory::None => None,
+            _ => return,
+        };
+        let Ok(call) = self.enter(now, CallKind::Plain, Caller::Machine) else { return };
+        self.outgoing = Some(match nobodys {
+            Some(session) => Outgoing::Destroy(call, session),
+            None => Outgoing::Release(call),
+        });
+    }
+
+    fn happened(&mut self, event: Event) {
+        if self.state != ConnectionState::Connected || session_of(&event).is_some_and(|it| !self.sessions.contains(&it))
+        {
+            self.stale = self.stale.saturating_add(1);
+            return;
+        }
+        match event {
+            Event::ApplicationState(state) => self.application_changed(state),
+            Event::SessionEnded { session } => self.sessions.retain(|known| *known != session),
+            _ => {}
+        }
+        self.event = Some(event);
+    }
+
+    fn application_changed(&mut self, state: AppState) {
+        self.application = state;
+        if state != AppState::Running {
+            self.give_up_memory();
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if let ConnectionState::Connecting { deadline, retry_at } = self.state {
+            return self.tick_connecting(now, deadline, retry_at);
+        }
+        let mut unwelcome = false;
+        for (id, call) in self.calls.iter_mut().filter(|(_, call)| call.deadline <= now) {
+            call.outcome.get_or_insert(Outcome::TimedOut);
+            unwelcome |= call.kind == CallKind::Hello;
+            if self.memory == Memory::Asked(id) {
+                self.memory = Memory::None;
+            }
+        }
+        if unwelcome {
+            self.lose(LostReason::Silent);
+        }
+    }
+
+    fn tick_connecting(&mut self, now: Instant, deadline: Instant, retry_at: Option<Instant>) {
+        if deadline <= now {
+            self.lose(LostReason::Unreachable(ErrorKind::Exhausted));
+        } else if retry_at.is_some_and(|retry_at| retry_at <= now) {
+            self.state = ConnectionState::Connecting { deadline, retry_at: None };
+            self.open = true;
+        }
+    }
+
+    fn came_too_late(&mut self) {
+        self.stale = self.stale.saturating_add(1);
+    }
+
+    fn next_send(&mut self) -> Option<Action> {
+        let own = |call, command| Action::Send(Request { sequence: sequence_of(call), command });
+        Some(match self.outgoing.take()? {
+            Outgoing::Hello(call) => own(call, Command::Hello),
+            Outgoing::Release(call) => own(call, Command::ReleaseSharedMemory),
+            Outgoing::Destroy(call, session) => own(call, Command::DestroySession { session }),
+            Outgoing::Given(call) => Action::SendCall { call, sequence: sequence_of(call) },
+        })
+    }
+
+    /// The next outcome that the app is to be told; what the machine asked itself ends silently.
+    fn next_completion(&mut self) -> Option<Action> {
+        loop {
+            let (call, outcome) = self.calls.iter().find_map(|(id, call)| Some((id, call.outcome?)))?;
+            if self.calls.remove(call)?.caller == Caller::App {
+                return Some(Action::Complete { call, outcome });
+            }
+        }
+    }
+
+    fn next_notification(&mut self) -> Option<Action> {
+        let ended = self.ended.pop().map(|session| Notification::Event(Event::SessionEnded { session }));
+        ended
+            .or_else(|| self.event.take().map(Notification::Event))
+            .or_else(|| self.lost.take().map(Notification::ConnectionLost))
+            .map(Action::Notify)
+    }
+}
+
+/// The session that an event is about, if it is about one.
+fn session_of(event: &Event) -> Option<SessionId> {
+    match *event {
+        Event::ApplicationState(_) | Event::LogLevels(_) => None,
+        Event::PlaybackState { session, .. }
+        | Event::FirstFrame { session, .. }
+        | Event::Position { session, .. }
+        | Event::Failed { session, .. }
+        | Event::SessionEnded { session } => Some(session),
+    }
+}
+
+impl Machine for Client {
+    type Input<'a> = Input<'a>;
+    type Action = Action;
+    type Refusal = NotTaken;
+
+    fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), NotTaken> {
+        use ConnectionState::{Connected, Connecting, Disconnected, Greeting};
+        match (self.state, input) {
+            (Disconnected, Input::Connect) => self.start_connecting(now),
+            (Connecting { .. } | Greeting | Connected, Input::Connect) => return Err(NotTaken::AlreadyConnected),
+
+            (Connecting { .. }, Input::Opened) => self.greet(now),
+            (Connecting { deadline, .. }, Input::OpenFailed(kind)) => self.opening_failed(now, deadline, kind),
+            (Disconnected | Greeting | Connected, Input::Opened | Input::OpenFailed(_)) => self.came_too_late(),
+
+            (Greeting | Connected, Input::Received { message, descriptors }) => {
+                self.received(now, message, descriptors);
+            }
+            (Greeting | Connected, Input::Broken(reason)) => self.lose(reason),
+            (Disconnected | Connecting { .. }, Input::Received { .. } | Input::Broken(_)) => self.came_too_late(),
+
+            (Connected, Input::Call(command)) => return self.call(now, &command),
+            (Disconnected | Connecting { .. } | Greeting, Input::Call(_)) => return Err(NotTaken::NotConnected),
+
+            (Connecting { .. } | Greeting | Connected, Input::Disconnect) => self.lose(LostReason::Asked),
+            (Disconnected, Input::Disconnect) => {}
+
+            (Disconnected | Connecting { .. } | Greeting | Connected, Input::Tick) => self.tick(now),
+        }
+        Ok(())
+    }
+
+    fn poll_action(&mut self) -> Option<Action> {
+        if core::mem::take(&mut self.drop_memory) {
+            return Some(Action::DropMemory);
+        }
+        if core::mem::take(&mut self.close) {
+            return Some(Action::Close);
+        }
+        if core::mem::take(&mut self.open) {
+            return Some(Action::Open);
+        }
+        self.next_send().or_else(|| self.next_completion()).or_else(|| self.next_notification())
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let connecting = match self.state {
+            ConnectionState::Connecting { deadline, retry_at } => earliest(Some(deadline), retry_at),
+            ConnectionState::Disconnected | ConnectionState::Greeting | ConnectionState::Connected => None,
+        };
+        earliest(connecting, self.calls.iter().map(|(_, call)| call.deadline).min())
+    }
+}

@@ -4,9 +4,11 @@
 //! turn it takes what is ready in a fixed order; each input is handled and its actions are carried out before the
 //! next one. It decodes and encodes at the edge and decides nothing.
 
+mod client;
 mod connection;
 mod inbox;
 
+pub use client::{AnswerDescriptors, ClientDriver, ClientHost};
 pub use connection::{Connection, ConnectionError, Incoming};
 pub use inbox::Inbox;
 

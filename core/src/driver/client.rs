@@ -1,0 +1,253 @@
+//! Drives the [`Client`] machine over one connection, on any platform.
+
+use core::mem::take;
+
+use super::{Connection, ConnectionError, Incoming, Machine};
+use crate::client::{Action, CallId, Client, Input, LostReason, NotTaken, Notification, Outcome};
+use crate::hal::{Connect, Descriptors, Error, ErrorKind, Interest, Ready, Sent, Socket, Token, Watch};
+use crate::limits::{MESSAGE_BYTES_MAX, MESSAGES_PER_TURN_MAX};
+use crate::message::SocketPath;
+use crate::message::playback::{Answer, Command, Request};
+use crate::time::Instant;
+use crate::trace::{NoRecorder, Record, Recorder};
+
+/// Descriptors that came with an answer.
+pub type AnswerDescriptors<H> = Descriptors<<<H as Connect>::Socket as Socket>::Descriptor>;
+
+/// Where a client lives: it opens and watches the connection, and hears what comes of it.
+pub trait ClientHost: Connect + Watch<<Self as Connect>::Socket> {
+    /// A call ended. Exactly once for every call that [`ClientDriver::call`] took, and never from within it.
+    fn completed(&mut self, call: CallId, outcome: Outcome, descriptors: AnswerDescriptors<Self>);
+
+    /// Something happened.
+    fn notified(&mut self, notification: Notification);
+
+    /// The shared memory is not the app's any more; its mapping goes away as soon as nobody writes to it.
+    fn drop_memory(&mut self);
+}
+
+/// One client machine with its connection.
+///
+/// The host calls [`Self::ready`] when the connection's token is ready and [`Self::tick`] at [`Self::next_deadline`].
+pub struct ClientDriver<S: Socket, R: Recorder = NoRecorder> {
+    machine: Client,
+    path: SocketPath,
+    kind: u8,
+    connection: Option<Connection<S>>,
+    /// Which connection it is: readiness of an earlier one is stale.
+    generation: u16,
+    interest: Interest,
+    /// What the last turn's actions came to; it is handled before anything else.
+    follow_up: Option<Input<'static>>,
+    recorder: R,
+}
+
+impl<S: Socket, R: Recorder> ClientDriver<S, R> {
+    /// A client of the session server at `path`, without a connection. Its tokens are of this `kind`.
+    pub fn new(path: SocketPath, kind: u8, recorder: R) -> Self {
+        Self {
+            machine: Client::new(),
+            path,
+            kind,
+            connection: None,
+            generation: 0,
+            interest: Interest::Read,
+            follow_up: None,
+            recorder,
+        }
+    }
+
+    /// The machine, to look at.
+    pub fn machine(&self) -> &Client {
+        &self.machine
+    }
+
+    /// Starts to connect. Notifications tell how it went.
+    pub fn connect<H: ClientHost<Socket = S>>(&mut self, host: &mut H, now: Instant) -> Result<(), NotTaken> {
+        self.handle(host, now, Input::Connect)?;
+        self.settle(host, now);
+        Ok(())
+    }
+
+    /// Ends the connection.
+    pub fn disconnect<H: ClientHost<Socket = S>>(&mut self, host: &mut H, now: Instant) {
+        let _ = self.handle(host, now, Input::Disconnect);
+    }
+
+    /// Makes a call; [`ClientHost::completed`] tells how it ended.
+    pub fn call<H: ClientHost<Socket = S>>(
+        &mut self,
+        host: &mut H,
+        now: Instant,
+        command: Command<'_>,
+    ) -> Result<CallId, NotTaken> {
+        if self.connection.as_ref().is_some_and(Connection::is_blocked) {
+            return Err(NotTaken::Congested);
+        }
+        let call = self.handle(host, now, Input::Call(command))?;
+        call.ok_or(NotTaken::NotConnected)
+    }
+
+    /// The connection is ready: takes at most [`MESSAGES_PER_TURN_MAX`] messages.
+    pub fn ready<H: ClientHost<Socket = S>>(&mut self, host: &mut H, now: Instant, ready: Ready) {
+        self.settle(host, now);
+        if ready.token != self.token() {
+            return;
+        }
+        if ready.writable {
+            self.flush(host, now);
+        }
+        let mut turns = 0..MESSAGES_PER_TURN_MAX;
+        while ready.readable && turns.next().is_some() && self.receive(host, now) {}
+    }
+
+    /// Time has passed.
+    pub fn tick<H: ClientHost<Socket = S>>(&mut self, host: &mut H, now: Instant) {
+        self.settle(host, now);
+        let _ = self.handle(host, now, Input::Tick);
+        self.settle(host, now);
+    }
+
+    /// When [`Self::tick`] is due, if time matters now.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.follow_up.is_some() { Some(Instant::default()) } else { self.machine.next_deadline() }
+    }
+
+    fn token(&self) -> Token {
+        Token { kind: self.kind, index: 0, generation: self.generation }
+    }
+
+    /// Handles what the last actions came to, until nothing follows. It ends because every turn gets closer to
+    /// Disconnected or Connected.
+    fn settle<H: ClientHost<Socket = S>>(&mut self, host: &mut H, now: Instant) {
+        while let Some(input) = self.follow_up.take() {
+            let _ = self.handle(host, now, input);
+        }
+    }
+
+    /// Hands the machine one input without descriptors and carries out its actions.
+    fn handle<H: ClientHost<Socket = S>>(
+        &mut self,
+        host: &mut H,
+        now: Instant,
+        input: Input<'_>,
+    ) -> Result<Option<CallId>, NotTaken> {
+        self.handle_with(host, now, input, Descriptors::new())
+    }
+
+    fn handle_with<H: ClientHost<Socket = S>>(
+        &mut self,
+        host: &mut H,
+        now: Instant,
+        input: Input<'_>,
+        mut descriptors: AnswerDescriptors<H>,
+    ) -> Result<Option<CallId>, NotTaken> {
+        self.recorder.record(Record { at: now, input: &input });
+        self.machine.handle(now, input)?;
+        let mut accepted = None;
+        while let Some(action) = self.machine.poll_action() {
+            match action {
+                Action::DropMemory => host.drop_memory(),
+                Action::Open => self.open(host),
+                Action::Close => self.close(host),
+                Action::Send(request) => self.send(host, &request),
+                Action::SendCall { call, sequence } => {
+                    accepted = Some(call);
+                    if let Input::Call(command) = input {
+                        self.send(host, &Request { sequence, command });
+                    }
+                }
+                Action::Complete { call, outcome } => {
+                    let theirs = if brings_descriptors(&outcome) { take(&mut descriptors) } else { Descriptors::new() };
+                    host.completed(call, outcome, theirs);
+                }
+                Action::Notify(notification) => host.notified(notification),
+            }
+        }
+        Ok(accepted)
+    }
+
+    fn open<H: ClientHost<Socket = S>>(&mut self, host: &mut H) {
+        self.generation = self.generation.wrapping_add(1);
+        let opened = host.connect(&self.path).and_then(|socket| {
+            host.watch(&socket, self.token(), Interest::Read)?;
+            Ok(socket)
+        });
+        self.follow_up = Some(match opened {
+            Ok(socket) => {
+                self.interest = Interest::Read;
+                self.connection = Some(Connection::asking(socket));
+                Input::Opened
+            }
+            Err(error) => Input::OpenFailed(error.kind()),
+        });
+    }
+
+    fn close<H: ClientHost<Socket = S>>(&mut self, host: &mut H) {
+        if let Some(connection) = self.connection.take() {
+            host.unwatch(connection.socket());
+        }
+    }
+
+    fn send<H: ClientHost<Socket = S>>(&mut self, host: &mut H, request: &Request<'_>) {
+        let Some(connection) = &mut self.connection else { return };
+        match connection.send(request, Descriptors::new()) {
+            Ok(Sent::Whole | Sent::WouldBlock) => self.rewatch(host),
+            Err(error) => self.follow_up = Some(Input::Broken(lost_reason(error))),
+        }
+    }
+
+    fn flush<H: ClientHost<Socket = S>>(&mut self, host: &mut H, now: Instant) {
+        let Some(connection) = &mut self.connection else { return };
+        match connection.flush() {
+            Ok(Sent::Whole | Sent::WouldBlock) => self.rewatch(host),
+            Err(error) => self.follow_up = Some(Input::Broken(lost_reason(error))),
+        }
+        self.settle(host, now);
+    }
+
+    /// Unlike a server, a client reads also while a message waits: otherwise the two could wait for each other.
+    fn rewatch<H: ClientHost<Socket = S>>(&mut self, host: &mut H) {
+        let Some(connection) = &self.connection else { return };
+        let wanted = if connection.is_blocked() { Interest::ReadWrite } else { Interest::Read };
+        if wanted == self.interest {
+            return;
+        }
+        match host.rewatch(connection.socket(), self.token(), wanted) {
+            Ok(()) => self.interest = wanted,
+            Err(error) => self.follow_up = Some(Input::Broken(LostReason::Socket(error.kind()))),
+        }
+    }
+
+    /// Takes one message; whether there may be another.
+    fn receive<H: ClientHost<Socket = S>>(&mut self, host: &mut H, now: Instant) -> bool {
+        let Some(connection) = &mut self.connection else { return false };
+        let mut buffer = [0; MESSAGE_BYTES_MAX];
+        let mut descriptors = Descriptors::new();
+        let input = match connection.receive(&mut buffer, &mut descriptors) {
+            Ok(Incoming::Message { message, .. }) => {
+                // DESCRIPTORS_MAX is far below 255.
+                Input::Received { message, descriptors: descriptors.len() as u8 }
+            }
+            Ok(Incoming::Nothing) => return false,
+            Ok(Incoming::Closed) => Input::Broken(LostReason::Closed),
+            Err(error) => Input::Broken(lost_reason(error)),
+        };
+        let _ = self.handle_with(host, now, input, descriptors);
+        self.settle(host, now);
+        true
+    }
+}
+
+const fn brings_descriptors(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Answered(Answer::SharedMemory { .. } | Answer::Source { .. }))
+}
+
+const fn lost_reason(error: ConnectionError) -> LostReason {
+    match error {
+        ConnectionError::Codec(_) | ConnectionError::Unusable => LostReason::Misbehaved,
+        ConnectionError::Blocked => LostReason::Socket(ErrorKind::Exhausted),
+        ConnectionError::Socket(ErrorKind::Gone) => LostReason::Closed,
+        ConnectionError::Socket(kind) => LostReason::Socket(kind),
+    }
+}
