@@ -17,6 +17,12 @@ pub enum RingError {
     UnknownKind,
     /// The ring lies outside the shared memory.
     Outside,
+    /// A cursor went back.
+    CursorWentBack,
+    /// The other side counts with another number of places: both must be built with the same `RING_SLOTS`.
+    OtherLayout,
+    /// The two sides do not start at the same record: the source must be attached anew.
+    NotAtStart,
 }
 
 impl fmt::Display for RingError {
@@ -26,6 +32,9 @@ impl fmt::Display for RingError {
             Self::PayloadOutside => "a record's payload lies outside the ring",
             Self::UnknownKind => "a record is of no known kind",
             Self::Outside => "the ring lies outside the shared memory",
+            Self::CursorWentBack => "a cursor went back",
+            Self::OtherLayout => "the two sides are built with different numbers of places (RING_SLOTS)",
+            Self::NotAtStart => "the two sides do not start at the same record",
         })
     }
 }

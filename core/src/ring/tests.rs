@@ -1,0 +1,1 @@
+//! What a ring does between two honest peers.
