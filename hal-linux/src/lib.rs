@@ -9,6 +9,7 @@
 //! | [`clock`] | `CLOCK_MONOTONIC` | all |
 //! | [`event_loop`] | epoll: what is ready, in a fixed order | all |
 //! | [`socket`] | `SOCK_SEQPACKET` connections with descriptors | all |
+//! | [`memory`] | sealed memfds and eventfds: shared memory and bells | session, client |
 //! | `listener` | named sockets: made, adopted, removed | manager, session |
 //! | `owner` | users and groups by name | manager, session |
 //! | `signals` | TERM, INT and HUP as a descriptor | manager, session |
@@ -23,6 +24,7 @@ pub mod event_loop;
 pub mod harden;
 #[cfg(any(feature = "manager", feature = "session"))]
 pub mod listener;
+pub mod memory;
 #[cfg(any(feature = "manager", feature = "session"))]
 pub mod owner;
 #[cfg(feature = "manager")]
