@@ -1,1 +1,68 @@
 //! The simulated world: what the platform does, without a platform.
+//!
+//! Everything lives in one thread and in memory. Nothing happens by itself: time moves when it is told to, a child
+//! ends when it is told to, and what is random comes from the [`World`]'s seed, so that a run can be repeated.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`world`] | clock, chance, files, faults; children that were started |
+//! | [`event_loop`] | what is ready |
+//! | [`socket`] | connections with bounded queues |
+//! | [`listener`] | sockets by name |
+//! | [`process`] | children, seen from their parent and from inside |
+//! | [`descriptor`] | what travels with messages |
+//! | [`error`] | failures of a kind that a test chose |
+//!
+//! A test stands on the other side of what it tests. Here a driver would hold `spawner`, `events` and what comes out of
+//! them, and the test plays the session server that was started:
+//!
+//! ```
+//! use greenroom_core::hal::{Child, ExitStatus, Interest, Signal, Socket, Spawn, Token, Watch};
+//! use greenroom_core::message::AppId;
+//! use greenroom_hal_mock::{EventLoop, Spawner, World};
+//!
+//! let world = World::new(1);
+//! let mut events = EventLoop::new(&world);
+//! let mut spawner = Spawner::new(&world);
+//!
+//! // The driver starts a session server and watches both ends of it.
+//! let app = AppId::new("tv.example").unwrap();
+//! let (mut child, link) = spawner.spawn(&app).unwrap();
+//! let (exit, news) = (Token { kind: 0, index: 0, generation: 1 }, Token { kind: 1, index: 0, generation: 1 });
+//! events.watch(&child, exit, Interest::Read).unwrap();
+//! events.watch(&link, news, Interest::Read).unwrap();
+//!
+//! // The test is that server: it says something, and does not end when it is asked to.
+//! let mut process = world.next_started().unwrap();
+//! process.ignore_terminate();
+//! process.link().send(b"up", &[]).unwrap();
+//! assert_eq!(events.ready()[0].token, news);
+//! child.signal(Signal::Terminate).unwrap();
+//! assert_eq!(child.try_wait().unwrap(), None);
+//!
+//! // Nobody ignores this, and what it held is closed.
+//! child.signal(Signal::Kill).unwrap();
+//! assert_eq!(child.try_wait().unwrap(), Some(ExitStatus::Killed(9)));
+//! assert_eq!(events.ready().len(), 2);
+//! ```
+//!
+//! To make a connection block, shrink the queue of the end that receives: [`SeqPacket::set_capacity`]. To make a call
+//! fail: [`World::fail_next`]. To let time pass: [`World::advance`].
+
+#![forbid(unsafe_code)]
+
+pub mod descriptor;
+pub mod error;
+pub mod event_loop;
+pub mod listener;
+pub mod process;
+pub mod socket;
+pub mod world;
+
+pub use descriptor::Descriptor;
+pub use error::{Call, SimulatedError};
+pub use event_loop::EventLoop;
+pub use listener::{ListeningSocket, SocketFiles};
+pub use process::{ChildProcess, Process, Spawner};
+pub use socket::SeqPacket;
+pub use world::World;

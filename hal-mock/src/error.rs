@@ -1,0 +1,60 @@
+//! Failures, of a kind that a test chose or the world's rules say.
+
+use std::fmt;
+
+use greenroom_core::hal::{Error, ErrorKind};
+
+/// A call that can be made to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Call {
+    /// [`greenroom_core::hal::Watch::watch`]
+    Watch,
+    /// [`greenroom_core::hal::Socket::send`]
+    Send,
+    /// [`greenroom_core::hal::Socket::receive`]
+    Receive,
+    /// [`greenroom_core::hal::Listener::accept`]
+    Accept,
+    /// [`greenroom_core::hal::Listen::listen`]
+    Listen,
+    /// [`greenroom_core::hal::Listen::adopt`]
+    Adopt,
+    /// [`greenroom_core::hal::Listen::duplicate`]
+    Duplicate,
+    /// [`crate::World::connect`]
+    Connect,
+    /// [`greenroom_core::hal::Spawn::spawn`]
+    Spawn,
+    /// [`greenroom_core::hal::Child::signal`]
+    Signal,
+    /// [`greenroom_core::hal::Child::try_wait`]
+    TryWait,
+}
+
+/// A call failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SimulatedError {
+    call: Call,
+    kind: ErrorKind,
+}
+
+impl SimulatedError {
+    /// This call, for this reason.
+    pub fn new(call: Call, kind: ErrorKind) -> Self {
+        Self { call, kind }
+    }
+}
+
+impl fmt::Display for SimulatedError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "simulated {:?} failed: {:?}", self.call, self.kind)
+    }
+}
+
+impl std::error::Error for SimulatedError {}
+
+impl Error for SimulatedError {
+    fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}

@@ -1,0 +1,182 @@
+//! Connections with bounded queues.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use greenroom_core::hal::{Descriptors, ErrorKind, ErrorType, Received, Sent, Socket};
+use greenroom_core::limits::DESCRIPTORS_MAX;
+
+use crate::descriptor::Descriptor;
+use crate::error::{Call, SimulatedError};
+use crate::event_loop::{Readiness, Source};
+use crate::world::World;
+
+/// Messages that wait for their receiver before the sender has to.
+pub const CAPACITY: usize = 16;
+
+#[derive(Debug)]
+struct Message {
+    bytes: Vec<u8>,
+    descriptors: Vec<Descriptor>,
+}
+
+/// What flows in one direction.
+#[derive(Debug)]
+struct Queue {
+    messages: VecDeque<Message>,
+    capacity: usize,
+    closed: bool,
+}
+
+impl Queue {
+    fn new() -> Rc<RefCell<Self>> {
+        Rc::new(RefCell::new(Self { messages: VecDeque::new(), capacity: CAPACITY, closed: false }))
+    }
+
+    fn has_room(&self) -> bool {
+        self.messages.len() < self.capacity
+    }
+}
+
+/// The two directions, as one end sees them.
+#[derive(Debug)]
+pub(crate) struct End {
+    incoming: Rc<RefCell<Queue>>,
+    outgoing: Rc<RefCell<Queue>>,
+}
+
+impl End {
+    /// What was sent can still be received; what was not received is lost, with its descriptors.
+    pub(crate) fn close(&self) {
+        self.outgoing.borrow_mut().closed = true;
+        let mut incoming = self.incoming.borrow_mut();
+        incoming.closed = true;
+        incoming.messages.clear();
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Readiness for End {
+    fn is_readable(&self) -> bool {
+        !self.incoming.borrow().messages.is_empty()
+    }
+
+    fn is_writable(&self) -> bool {
+        let outgoing = self.outgoing.borrow();
+        outgoing.closed || outgoing.has_room()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.incoming.borrow().closed
+    }
+}
+
+/// One end of a connection.
+#[derive(Debug)]
+pub struct SeqPacket {
+    world: World,
+    end: Rc<End>,
+}
+
+impl SeqPacket {
+    /// Two ends of a new connection.
+    pub fn pair(world: &World) -> (Self, Self) {
+        let (there, back) = (Queue::new(), Queue::new());
+        let one = End { incoming: Rc::clone(&back), outgoing: Rc::clone(&there) };
+        let other = End { incoming: there, outgoing: back };
+        (Self::of_end(world, Rc::new(one)), Self::of_end(world, Rc::new(other)))
+    }
+
+    pub(crate) fn of_end(world: &World, end: Rc<End>) -> Self {
+        Self { world: world.clone(), end }
+    }
+
+    /// From now on at most so many messages wait to be received at this end; with 0 every message for it blocks.
+    pub fn set_capacity(&self, messages: usize) {
+        self.end.incoming.borrow_mut().capacity = messages;
+    }
+
+    /// Messages that wait to be received at this end.
+    pub fn waiting(&self) -> usize {
+        self.end.incoming.borrow().messages.len()
+    }
+
+    /// Sends what a peer that keeps no rules might: an empty message, or too many descriptors. It never blocks.
+    pub fn send_anything(&mut self, message: &[u8], descriptors: &[&Descriptor]) {
+        let message = Message {
+            bytes: message.to_vec(),
+            descriptors: descriptors.iter().map(|descriptor| descriptor.duplicate()).collect(),
+        };
+        let mut outgoing = self.end.outgoing.borrow_mut();
+        if !outgoing.closed {
+            outgoing.messages.push_back(message);
+        }
+    }
+
+    pub(crate) fn end(&self) -> Rc<End> {
+        Rc::clone(&self.end)
+    }
+}
+
+impl ErrorType for SeqPacket {
+    type Error = SimulatedError;
+}
+
+impl Socket for SeqPacket {
+    type Descriptor = Descriptor;
+
+    fn send(&mut self, message: &[u8], descriptors: &[&Descriptor]) -> Result<Sent, SimulatedError> {
+        self.world.fault(Call::Send)?;
+        if message.is_empty() || descriptors.len() > DESCRIPTORS_MAX {
+            return Err(SimulatedError::new(Call::Send, ErrorKind::Unsupported));
+        }
+        let (closed, has_room) = {
+            let outgoing = self.end.outgoing.borrow();
+            (outgoing.closed, outgoing.has_room())
+        };
+        if closed {
+            return Err(SimulatedError::new(Call::Send, ErrorKind::Gone));
+        }
+        if !has_room {
+            return Ok(Sent::WouldBlock);
+        }
+        self.send_anything(message, descriptors);
+        Ok(Sent::Whole)
+    }
+
+    fn receive(
+        &mut self,
+        buffer: &mut [u8],
+        descriptors: &mut Descriptors<Descriptor>,
+    ) -> Result<Received, SimulatedError> {
+        descriptors.clear();
+        self.world.fault(Call::Receive)?;
+        let mut incoming = self.end.incoming.borrow_mut();
+        let Some(message) = incoming.messages.pop_front() else {
+            return Ok(if incoming.closed { Received::Closed } else { Received::WouldBlock });
+        };
+        drop(incoming);
+        let bytes = message.bytes.len();
+        let Some(filled) = buffer.get_mut(..bytes).filter(|filled| !filled.is_empty()) else {
+            return Ok(Received::Unusable);
+        };
+        if message.descriptors.len() > DESCRIPTORS_MAX {
+            return Ok(Received::Unusable);
+        }
+        filled.copy_from_slice(&message.bytes);
+        descriptors.extend(message.descriptors);
+        Ok(Received::Message { bytes })
+    }
+}
+
+impl Source for SeqPacket {
+    fn readiness(&self) -> Rc<dyn Readiness> {
+        self.end()
+    }
+}
