@@ -14,6 +14,9 @@ BUILDS := $(CARGO_TARGET_DIR)
 # Programs and libraries whose tests need no other process; `tests/` starts the real programs.
 CRATES := -p greenroom-core -p greenroom-hal-linux -p greenroom-hal-mock -p greenroom-daemon
 
+# How long `make fuzz` fuzzes.
+SECONDS ?= 20
+
 # What `make test` does, in this order: first what fails fastest.
 STEPS := packages format lint features docs build unit loom no-alloc firmware fuzz e2e
 
@@ -64,7 +67,7 @@ firmware: ## Build the core's example for a bare Cortex-M4
 	.ci/firmware
 
 fuzz: ## Fuzz the codec for SECONDS (default 20)
-	.ci/fuzz codec_postcard
+	.ci/fuzz codec_postcard $(SECONDS)
 
 fuzz-seeds: ## Write the fuzzer's seeds anew, from real messages
 	cargo run -p greenroom-hal-mock --example seeds -- fuzz/corpus/codec_postcard

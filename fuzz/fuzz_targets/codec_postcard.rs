@@ -1,2 +1,7 @@
+//! Any bytes, read as every message. The oracle is [`messages_survive_their_encoding`].
 #![no_main]
-libfuzzer_sys::fuzz_target!(|_d: &[u8]| {});
+
+use greenroom_hal_mock::fuzzing::messages_survive_their_encoding;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| messages_survive_their_encoding(bytes));

@@ -12,6 +12,7 @@
 //! | [`process`] | children, seen from their parent and from inside |
 //! | [`descriptor`] | what travels with messages |
 //! | [`error`] | failures of a kind that a test chose |
+//! | [`fuzzing`] | what must hold for any bytes, and the seeds to start from |
 //!
 //! A test stands on the other side of what it tests. Here a driver would hold `spawner`, `events` and what comes out of
 //! them, and the test plays the session server that was started:
@@ -54,6 +55,7 @@
 pub mod descriptor;
 pub mod error;
 pub mod event_loop;
+pub mod fuzzing;
 pub mod listener;
 pub mod process;
 pub mod socket;
