@@ -1,1 +1,244 @@
-//! The session machine.
+//! One per app: its socket, its shared memory, its playback sessions.
+//!
+//! Two machines, one inside the other: the server ([`Server`], its states in `phase`) and, for each playback session,
+//! what its decoder is doing (`playback`). A connection of a client is only a place where replies and events wait
+//! until its socket takes them (`client`).
+//!
+//! Nothing here queues without a bound. What is to be done follows from the state: a client that does not read its
+//! socket is told later how things are then, not everything that happened meanwhile; its ends, failures and first
+//! frames are bits that stay set until they are told.
+
+mod actions;
+mod calls;
+mod client;
+mod phase;
+mod playback;
+mod server;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+pub use client::Client;
+pub use playback::{Order, Playback};
+pub use server::Server;
+
+use crate::hal::{DecoderEvent, ErrorKind};
+use crate::message::playback::{Command, Event, MediaKind, Refusal, SessionId, SourceId};
+use crate::message::{AppState, LogLevels, link};
+use crate::table::Handle;
+
+/// A connection of a client, as the server numbered it.
+pub type ClientId = Handle<Client>;
+
+/// What a session server is told. What follows an [`Action`] is its outcome and comes right after the drain that gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Input<'a> {
+    /// The process is ready to serve, or cannot be (SM-05, SM-11).
+    Started(Result<(), ErrorKind>),
+    /// The manager asks.
+    Link(#[serde(borrow)] link::Request<'a>),
+    /// The link takes no more until [`Input::LinkWritable`].
+    LinkBlocked,
+    /// The link takes messages again.
+    LinkWritable,
+    /// The manager has gone, or sent what is no message.
+    LinkClosed,
+    /// What came of [`Action::Bind`].
+    Bound(Result<(), ErrorKind>),
+    /// What came of [`Action::Allocate`].
+    Allocated(Result<(), ErrorKind>),
+    /// What came of [`Action::Renew`].
+    Renewed {
+        /// Of which slot.
+        slot: u8,
+        /// Whether it has fresh memory.
+        result: Result<(), ErrorKind>,
+    },
+    /// Somebody connected; [`Action::Admit`] says under which number.
+    ClientConnected,
+    /// A client's socket takes no more until [`Input::ClientWritable`].
+    ClientBlocked {
+        /// Which one.
+        client: ClientId,
+    },
+    /// A client's socket takes messages again.
+    ClientWritable {
+        /// Which one.
+        client: ClientId,
+    },
+    /// A client has gone, or sent what is no message.
+    ClientClosed {
+        /// Which one.
+        client: ClientId,
+    },
+    /// A client asks.
+    Call {
+        /// Which one.
+        client: ClientId,
+        /// The number that its one answer repeats.
+        sequence: u32,
+        /// What it asks.
+        #[serde(borrow)]
+        command: Command<'a>,
+    },
+    /// What came of [`Action::Open`].
+    Opened {
+        /// Of which session.
+        session: u16,
+        /// Whether it has a decoder.
+        result: Result<(), ErrorKind>,
+    },
+    /// A decoder says something.
+    Decoder(DecoderEvent),
+    /// Time has passed.
+    Tick,
+    /// The process was asked to end, not by the manager.
+    Terminate,
+}
+
+/// What a session server wants done.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Action {
+    /// Send this to the manager. With [`link::Message::Listener`] goes a duplicate of the listening socket.
+    Link(link::Message),
+    /// Log from now on as this says.
+    SetLogLevels(LogLevels),
+    /// Make the socket at [`Server::place`] (SM-08).
+    Bind,
+    /// Close the socket and remove its file.
+    Unbind,
+    /// Make the shared memory of so many slots, or of none (SM-15).
+    Allocate {
+        /// Playback sessions that the app may have.
+        slots: u8,
+    },
+    /// Replace the memory of a slot that another client has seen.
+    Renew {
+        /// Which slot.
+        slot: u8,
+    },
+    /// Unmap and free all shared memory (SM-18).
+    Free,
+    /// Make a session's decoder.
+    Open {
+        /// Which session.
+        session: u16,
+    },
+    /// Give an order to a session's decoder.
+    Command {
+        /// Which session.
+        session: u16,
+        /// The slot that it plays from.
+        slot: u8,
+        /// Comes back with the order's completion.
+        token: u32,
+        /// What to do. The description that belongs to [`Order::Attach`] is that of the call just handed in.
+        order: Order,
+    },
+    /// Free a session's decoder.
+    Close {
+        /// Which session.
+        session: u16,
+    },
+    /// The socket that just connected is this client.
+    Admit {
+        /// Its number.
+        client: ClientId,
+    },
+    /// Answer a client.
+    Reply {
+        /// Which one.
+        client: ClientId,
+        /// The number of its call.
+        sequence: u32,
+        /// The answer.
+        response: Response,
+    },
+    /// Tell a client what happened.
+    Event {
+        /// Which one.
+        client: ClientId,
+        /// What.
+        event: Event,
+    },
+    /// Close a client's connection.
+    CloseClient {
+        /// Which one.
+        client: ClientId,
+    },
+    /// End the process.
+    Exit {
+        /// With this status.
+        status: u8,
+    },
+}
+
+/// The answer to a call, before the platform has added what only it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Response {
+    /// The call was refused.
+    Refused(Refusal),
+    /// The connection is open; the version goes with it.
+    Welcome {
+        /// The state that the app is in.
+        state: AppState,
+    },
+    /// It was done.
+    Done,
+    /// The slot's sizes and its two descriptors.
+    SharedMemory {
+        /// Which slot.
+        slot: u8,
+    },
+    /// The new session.
+    Session {
+        /// Its number.
+        session: SessionId,
+    },
+    /// The new source: its ring's place and its two bells.
+    Source {
+        /// In which slot.
+        slot: u8,
+        /// Its number.
+        source: SourceId,
+        /// What kind of ring it has.
+        kind: MediaKind,
+    },
+    /// Where the decoder says that playback is.
+    Position {
+        /// Of which session.
+        session: u16,
+        /// What it said last, if it cannot say now.
+        last_ns: u64,
+    },
+    /// How long the media is.
+    Duration {
+        /// Of which session.
+        session: u16,
+        /// What the app told; otherwise the decoder is asked.
+        told_ns: Option<u64>,
+    },
+    /// What a source has done so far.
+    Statistics {
+        /// Of which session.
+        session: u16,
+        /// Of which source.
+        source: SourceId,
+    },
+}
+
+/// Why an input was not taken; it changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum NotTaken {
+    /// An earlier call of this client must end first: keep this one, and hand it in again after the next input that
+    /// was about a decoder.
+    Later,
+    /// There is no such client any more.
+    Stale,
+    /// There is no place for another client.
+    Full,
+    /// The server has ended, or does not expect this now.
+    Unexpected,
+}

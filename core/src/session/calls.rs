@@ -1,0 +1,252 @@
+//! What clients ask.
+
+use super::phase::Phase;
+use super::playback::{Farewell, Order, Playback};
+use super::server::{Server, Slot};
+use super::{ClientId, NotTaken, Response};
+use crate::limits::{CLIENTS_MAX, CODEC_DATA_BYTES_MAX};
+use crate::message::playback::{Command, Refusal, SessionId, TableName};
+use crate::table::Handle;
+use crate::time::Instant;
+
+/// The loudest that a session can be set to, in thousandths.
+const VOLUME_PERMILLE_MAX: u16 = 2000;
+
+/// What became of a call that was taken.
+enum Taken {
+    /// Its answer is here.
+    Answered(Response),
+    /// Its answer comes when something else has ended.
+    Pending,
+}
+
+type Outcome = Result<Taken, NotTaken>;
+
+fn refused(refusal: Refusal) -> Outcome {
+    Ok(Taken::Answered(Response::Refused(refusal)))
+}
+
+impl Server {
+    /// One call of a client. [`NotTaken::Later`] while another one of it must end first.
+    pub(super) fn call(
+        &mut self,
+        now: Instant,
+        id: ClientId,
+        sequence: u32,
+        command: Command<'_>,
+    ) -> Result<(), NotTaken> {
+        if !self.clients.get(id).ok_or(NotTaken::Stale)?.can_call() {
+            return Err(NotTaken::Later);
+        }
+        let taken = match command {
+            Command::Hello => self.hello(id),
+            _ if !self.clients.get(id).is_some_and(|client| client.is_greeted) => refused(Refusal::Malformed),
+            Command::GetSharedMemory => self.get_shared_memory(id, sequence),
+            Command::ReleaseSharedMemory => self.release_shared_memory(now, id, sequence),
+            Command::CreateSession => self.create_session(id, sequence),
+            Command::DestroySession { session }
+            | Command::Load { session, .. }
+            | Command::AttachSource { session, .. }
+            | Command::AllSourcesAttached { session }
+            | Command::Play { session }
+            | Command::Pause { session }
+            | Command::Stop { session }
+            | Command::SetPosition { session, .. }
+            | Command::Flush { session, .. }
+            | Command::SetVolume { session, .. }
+            | Command::SetMute { session, .. }
+            | Command::GetPosition { session }
+            | Command::SetDuration { session, .. }
+            | Command::GetDuration { session }
+            | Command::GetStatistics { session, .. } => self.call_session(now, id, sequence, session, command),
+        };
+        if let (Taken::Answered(response), Some(client)) = (taken?, self.clients.get_mut(id)) {
+            client.answer(sequence, response);
+        }
+        Ok(())
+    }
+
+    fn hello(&mut self, id: ClientId) -> Outcome {
+        let state = self.app_state();
+        let client = self.clients.get_mut(id).ok_or(NotTaken::Stale)?;
+        if client.is_surplus {
+            client.is_leaving = true;
+            let capacity = CLIENTS_MAX as u16;
+            return refused(Refusal::Full { table: TableName::Clients, capacity, in_use: capacity });
+        }
+        client.greet();
+        Ok(Taken::Answered(Response::Welcome { state }))
+    }
+
+    /// SM-23, SM-24, SM-33
+    fn get_shared_memory(&mut self, id: ClientId, sequence: u32) -> Outcome {
+        if self.phase != Phase::Active {
+            return refused(Refusal::NotActive);
+        }
+        if self.is_ending_session(id) {
+            return Err(NotTaken::Later);
+        }
+        if let Some(slot) = self.clients.get(id).and_then(|client| client.slot) {
+            return Ok(Taken::Answered(Response::SharedMemory { slot }));
+        }
+        let Some(slot) = self.free_slot() else { return refused(self.no_slot()) };
+        let client = self.clients.get_mut(id).ok_or(NotTaken::Stale)?;
+        let place = self.slots.get_mut(usize::from(slot)).ok_or(NotTaken::Unexpected)?;
+        if *place == Slot::Used {
+            *place = Slot::Renewing { client: id, asked: false };
+            client.renewing = Some(sequence);
+            return Ok(Taken::Pending);
+        }
+        *place = Slot::Leased;
+        client.slot = Some(slot);
+        Ok(Taken::Answered(Response::SharedMemory { slot }))
+    }
+
+    /// A slot that nobody has, rather one that nobody has seen.
+    fn free_slot(&self) -> Option<u8> {
+        let of = |wanted: Slot| {
+            let mut slots = self.slots.iter().zip(0_u8..);
+            slots.find(|&(place, slot)| *place == wanted && !self.is_playing_from(slot)).map(|(_, slot)| slot)
+        };
+        of(Slot::Fresh).or_else(|| of(Slot::Used))
+    }
+
+    fn is_playing_from(&self, slot: u8) -> bool {
+        self.sessions.iter().any(|(_, session)| session.slot == slot)
+    }
+
+    fn no_slot(&self) -> Refusal {
+        let capacity = self.resources.max_playback_sessions.into();
+        Refusal::Full { table: TableName::PlaybackSessions, capacity, in_use: capacity }
+    }
+
+    fn is_ending_session(&self, id: ClientId) -> bool {
+        let session = self.session_of(id).and_then(|handle| self.sessions.get(handle));
+        session.is_some_and(Playback::is_closing)
+    }
+
+    /// SM-25: open sessions end with it.
+    fn release_shared_memory(&mut self, now: Instant, id: ClientId, sequence: u32) -> Outcome {
+        if self.is_ending_session(id) {
+            return Err(NotTaken::Later);
+        }
+        let slot = self.clients.get_mut(id).ok_or(NotTaken::Stale)?.slot.take();
+        self.end_lease(slot);
+        let Some(session) = self.session_of(id) else { return Ok(Taken::Answered(Response::Done)) };
+        self.close_session(now, session, Farewell { sequence: Some(sequence), unasked: true });
+        Ok(Taken::Pending)
+    }
+
+    fn create_session(&mut self, id: ClientId, sequence: u32) -> Outcome {
+        if self.phase != Phase::Active {
+            return refused(Refusal::NotActive);
+        }
+        if self.is_ending_session(id) {
+            return Err(NotTaken::Later);
+        }
+        let slot = self.clients.get(id).and_then(|client| client.slot);
+        let Some(slot) = slot.filter(|&slot| !self.is_playing_from(slot)) else { return refused(Refusal::NoMemory) };
+        // There are no more slots than places in this table.
+        match self.sessions.insert(Playback::new(id, slot, sequence)) {
+            Ok(_) => Ok(Taken::Pending),
+            Err(_) => refused(self.no_slot()),
+        }
+    }
+
+    /// A call about a session, which must be one of this connection.
+    fn call_session(
+        &mut self,
+        now: Instant,
+        id: ClientId,
+        sequence: u32,
+        session: SessionId,
+        command: Command<'_>,
+    ) -> Outcome {
+        let handle = Handle::from_parts(session.index, session.generation);
+        let own = self.sessions.get_mut(handle).filter(|session| session.owner == id && !session.is_closing());
+        let Some(playback) = own else { return refused(Refusal::UnknownSession) };
+        if matches!(command, Command::DestroySession { .. }) {
+            self.close_session(now, handle, Farewell { sequence: Some(sequence), unasked: false });
+            return Ok(Taken::Pending);
+        }
+        if playback.is_failed() {
+            return refused(Refusal::WrongState { state: playback.state() });
+        }
+        if let Some(answered) = ask(playback, session.index, command) {
+            return answered.or_else(refused_as_answer).map(Taken::Answered);
+        }
+        if playback.is_busy() {
+            return Err(NotTaken::Later);
+        }
+        match order_of(playback, command).and_then(|order| playback.order(now, sequence, order)) {
+            Ok(()) => Ok(Taken::Pending),
+            Err(refusal) => refused(refusal),
+        }
+    }
+}
+
+fn refused_as_answer(refusal: Refusal) -> Result<Response, NotTaken> {
+    Ok(Response::Refused(refusal))
+}
+
+/// What can be answered at any moment, whatever the decoder is doing.
+fn ask(playback: &mut Playback, session: u16, command: Command<'_>) -> Option<Result<Response, Refusal>> {
+    let response = match command {
+        Command::GetPosition { .. } => Response::Position { session, last_ns: playback.position_ns() },
+        Command::GetDuration { .. } => Response::Duration { session, told_ns: playback.duration_ns },
+        Command::SetDuration { duration_ns, .. } => {
+            playback.duration_ns = Some(duration_ns);
+            Response::Done
+        }
+        Command::GetStatistics { source, .. } if playback.has_source(source) => {
+            Response::Statistics { session, source }
+        }
+        Command::GetStatistics { .. } => return Some(Err(Refusal::UnknownSource)),
+        Command::Hello
+        | Command::GetSharedMemory
+        | Command::ReleaseSharedMemory
+        | Command::CreateSession
+        | Command::DestroySession { .. }
+        | Command::Load { .. }
+        | Command::AttachSource { .. }
+        | Command::AllSourcesAttached { .. }
+        | Command::Play { .. }
+        | Command::Pause { .. }
+        | Command::Stop { .. }
+        | Command::SetPosition { .. }
+        | Command::Flush { .. }
+        | Command::SetVolume { .. }
+        | Command::SetMute { .. } => return None,
+    };
+    Some(Ok(response))
+}
+
+/// What a decoder is to do for a call.
+fn order_of(playback: &Playback, command: Command<'_>) -> Result<Order, Refusal> {
+    match command {
+        Command::Load { live, .. } => Ok(Order::Load { live }),
+        Command::AttachSource { source, .. } if source.codec_data.len() > CODEC_DATA_BYTES_MAX => {
+            Err(Refusal::OutOfRange)
+        }
+        Command::AttachSource { source, .. } => playback.attach(source.codec.kind()),
+        Command::AllSourcesAttached { .. } => Ok(Order::AllAttached),
+        Command::Play { .. } => Ok(Order::Play),
+        Command::Pause { .. } => Ok(Order::Pause),
+        Command::Stop { .. } => Ok(Order::Stop),
+        Command::SetPosition { position_ns, epoch, .. } => Ok(Order::SetPosition { position_ns, epoch }),
+        Command::Flush { source, reset_time, epoch, .. } => Ok(Order::Flush { source, reset_time, epoch }),
+        Command::SetVolume { volume_permille, .. } if volume_permille > VOLUME_PERMILLE_MAX => Err(Refusal::OutOfRange),
+        Command::SetVolume { volume_permille, .. } => Ok(Order::SetVolume { permille: volume_permille }),
+        Command::SetMute { muted, .. } => Ok(Order::SetMute { muted }),
+        // Answered before a decoder is asked.
+        Command::Hello
+        | Command::GetSharedMemory
+        | Command::ReleaseSharedMemory
+        | Command::CreateSession
+        | Command::DestroySession { .. }
+        | Command::GetPosition { .. }
+        | Command::SetDuration { .. }
+        | Command::GetDuration { .. }
+        | Command::GetStatistics { .. } => Err(Refusal::Malformed),
+    }
+}

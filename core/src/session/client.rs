@@ -1,0 +1,97 @@
+//! One connection of a client: what waits until its socket takes it.
+
+use core::mem;
+
+use heapless::Deque;
+use serde::{Deserialize, Serialize};
+
+use super::Response;
+use crate::message::playback::{Event, SessionId};
+use crate::message::{AppState, LogLevels};
+
+/// Answers that can wait for one connection: to the call that was read last, and to the order that its session's decoder had
+/// under way. While one waits nothing is read, and a connection has one session at most, so there is no third.
+const REPLIES_MAX: usize = 2;
+
+/// One connection of a client.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Client {
+    /// Whether it has said Hello. Before, nothing is sent to it.
+    pub(super) is_greeted: bool,
+    /// Whether there was no place for it any more; it is told so and closed.
+    pub(super) is_surplus: bool,
+    /// Whether its socket takes nothing now.
+    pub(super) is_blocked: bool,
+    /// Whether it is to be closed once its answers are sent.
+    pub(super) is_leaving: bool,
+    /// Whether an answer waits for a slot to be renewed.
+    pub(super) renewing: Option<u32>,
+    /// The slot that it has leased.
+    pub(super) slot: Option<u8>,
+    replies: Deque<(u32, Response), REPLIES_MAX>,
+    state_untold: bool,
+    levels_untold: bool,
+    ended: Option<SessionId>,
+}
+
+impl Client {
+    pub(super) fn new(is_surplus: bool) -> Self {
+        Self {
+            is_greeted: false,
+            is_surplus,
+            is_blocked: false,
+            is_leaving: false,
+            renewing: None,
+            slot: None,
+            replies: Deque::new(),
+            state_untold: false,
+            levels_untold: false,
+            ended: None,
+        }
+    }
+
+    /// Whether a call of it can be taken now.
+    pub(super) fn can_call(&self) -> bool {
+        !self.is_blocked && !self.is_leaving && self.renewing.is_none() && self.replies.is_empty()
+    }
+
+    pub(super) fn answer(&mut self, sequence: u32, response: Response) {
+        let is_kept = self.replies.push_back((sequence, response)).is_ok();
+        debug_assert!(is_kept, "a third answer cannot be waiting");
+    }
+
+    /// It has said Hello: from now on it hears events.
+    pub(super) fn greet(&mut self) {
+        self.is_greeted = true;
+        self.levels_untold = true;
+        self.state_untold = false;
+    }
+
+    pub(super) fn app_state_changed(&mut self) {
+        self.state_untold = self.is_greeted;
+    }
+
+    pub(super) fn levels_changed(&mut self) {
+        self.levels_untold = self.is_greeted;
+    }
+
+    /// The server ended its session.
+    pub(super) fn session_ended(&mut self, session: SessionId) {
+        self.ended = Some(session);
+    }
+
+    pub(super) fn poll_reply(&mut self) -> Option<(u32, Response)> {
+        self.replies.pop_front()
+    }
+
+    /// What it is to be told next, apart from what its session says.
+    pub(super) fn poll_event(&mut self, state: AppState, levels: LogLevels) -> Option<Event> {
+        if let Some(session) = self.ended.take() {
+            return Some(Event::SessionEnded { session });
+        }
+        if mem::take(&mut self.state_untold) {
+            return Some(Event::ApplicationState(state));
+        }
+        mem::take(&mut self.levels_untold).then_some(Event::LogLevels(levels))
+    }
+}

@@ -1,0 +1,519 @@
+//! The server: what it is told by the manager and by its platform.
+
+use heapless::{Deque, String, Vec};
+use serde::{Deserialize, Serialize};
+
+use super::client::Client;
+use super::phase::{Cause, Phase, Verdict, bind_failure, next};
+use super::playback::{Farewell, Late, Playback};
+use super::{Action, ClientId, Input, NotTaken, Response};
+use crate::driver::Machine;
+use crate::hal::{DecoderEvent, ErrorKind, SocketPlace};
+use crate::limits::{CLIENTS_MAX, OWNER_BYTES_MAX, SESSIONS_MAX, STOP_TIMEOUT};
+use crate::message::link::{Command, Configuration, Refusal, Request};
+use crate::message::playback::{PlaybackError, SessionId};
+use crate::message::{AppId, AppState, LogLevels, Reason, Resources, ServerState, SocketPath, TargetState};
+use crate::table::{Handle, Table};
+use crate::time::{Instant, earliest};
+
+/// One place more than there may be clients: who comes last is told so.
+const CLIENT_PLACES: usize = CLIENTS_MAX + 1;
+/// Notifications that can wait while the manager does not read: it asks nothing meanwhile, so there are at most the one that
+/// a request led to, the end of what was under way, and the last word.
+const NOTIFICATIONS_MAX: usize = 4;
+
+/// Where the server's socket is, and whose.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    path: SocketPath,
+    mode: u16,
+    owner: String<OWNER_BYTES_MAX>,
+    group: String<OWNER_BYTES_MAX>,
+}
+
+/// What waits for the manager.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Link {
+    pub(super) is_open: bool,
+    pub(super) is_blocked: bool,
+    pub(super) reply: Option<(u32, Result<(), Refusal>)>,
+    pub(super) listener_untold: bool,
+    pub(super) notifications: Deque<(ServerState, Option<Reason>), NOTIFICATIONS_MAX>,
+    pub(super) clients_untold: bool,
+}
+
+/// One part of the shared memory, for one client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Slot {
+    /// No client has seen it.
+    Fresh,
+    /// A client that has gone may still look at it: it is replaced before the next one gets it.
+    Used,
+    /// It is being replaced for this client.
+    Renewing { client: ClientId, asked: bool },
+    /// This client has it.
+    Leased,
+}
+
+/// What the platform is to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Due {
+    pub(super) levels: bool,
+    pub(super) bind: bool,
+    pub(super) unbind: bool,
+    pub(super) allocate: bool,
+    pub(super) free: bool,
+    pub(super) admit: Option<ClientId>,
+}
+
+/// The session server of one app.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Server {
+    pub(super) phase: Phase,
+    told: ServerState,
+    place: Place,
+    pub(super) resources: Resources,
+    pub(super) levels: LogLevels,
+    pub(super) link: Link,
+    pub(super) due: Due,
+    has_memory: bool,
+    pub(super) slots: Vec<Slot, SESSIONS_MAX>,
+    pub(super) sessions: Table<Playback, SESSIONS_MAX>,
+    pub(super) clients: Table<Client, CLIENT_PLACES>,
+    pub(super) leave_deadline: Option<Instant>,
+    stale: u32,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+pub(super) fn session_id(handle: Handle<Playback>) -> SessionId {
+    SessionId { index: handle.index(), generation: handle.generation() }
+}
+
+impl Server {
+    /// A server whose process has just started.
+    pub const fn new() -> Self {
+        Self {
+            phase: Phase::Starting,
+            told: ServerState::Uninitialized,
+            place: Place { path: String::new(), mode: 0, owner: String::new(), group: String::new() },
+            resources: Resources { max_playback_sessions: 0, max_web_audio_players: 0 },
+            levels: LogLevels {
+                default: crate::message::LogLevel::Milestone,
+                client: None,
+                session_server: None,
+                ipc: None,
+                manager: None,
+                common: None,
+            },
+            link: Link {
+                is_open: true,
+                is_blocked: false,
+                reply: None,
+                listener_untold: false,
+                notifications: Deque::new(),
+                clients_untold: false,
+            },
+            due: Due { levels: false, bind: false, unbind: false, allocate: false, free: false, admit: None },
+            has_memory: false,
+            slots: Vec::new(),
+            sessions: Table::new(),
+            clients: Table::new(),
+            leave_deadline: None,
+            stale: 0,
+        }
+    }
+
+    /// Where its socket is to be made; [`Action::Bind`] means this.
+    pub fn place(&self) -> SocketPlace<'_> {
+        let Place { path, mode, owner, group } = &self.place;
+        SocketPlace { path, mode: *mode, owner, group }
+    }
+
+    /// The state that its clients are told.
+    pub fn app_state(&self) -> AppState {
+        if self.phase == Phase::Active { AppState::Running } else { AppState::Inactive }
+    }
+
+    /// Playback sessions that it has, those that are being closed included.
+    pub fn sessions(&self) -> u16 {
+        self.sessions.in_use()
+    }
+
+    /// Inputs that came too late, or never could come, since the start.
+    pub fn stale(&self) -> u32 {
+        self.stale
+    }
+
+    fn apply(&mut self, now: Instant, cause: Cause) -> Result<(), Refusal> {
+        match next(self.phase, cause, self.told) {
+            Verdict::Go(phase) => self.enter(now, phase),
+            Verdict::Stay => {}
+            Verdict::Refuse(refusal) => return Err(refusal),
+            Verdict::Ignore => self.count_stale(),
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, now: Instant, phase: Phase) {
+        self.phase = phase;
+        match phase {
+            Phase::Starting | Phase::Gone => {}
+            Phase::Uninitialized => self.notify(ServerState::Uninitialized, None),
+            Phase::Binding { .. } => self.due.bind = true,
+            Phase::Allocating => {
+                self.has_memory = true;
+                self.due.allocate = true;
+            }
+            Phase::Inactive => {
+                self.free_memory();
+                self.notify(ServerState::Inactive, None);
+                self.tell_clients();
+            }
+            Phase::Active => {
+                // Checked with the configuration: there are no more than places.
+                let _ = self.slots.resize(self.resources.max_playback_sessions.into(), Slot::Fresh);
+                self.notify(ServerState::Active, None);
+                self.tell_clients();
+            }
+            Phase::Deactivating { .. } => self.close_everything(now),
+            Phase::Failed => {
+                self.free_memory();
+                self.notify(ServerState::Error, Some(Reason::SharedMemory));
+            }
+            Phase::Leaving(end) => {
+                self.free_memory();
+                self.due.unbind = true;
+                self.leave_deadline = Some(now.after(STOP_TIMEOUT));
+                if let Some((state, reason)) = end.last_word() {
+                    self.notify(state, Some(reason));
+                }
+            }
+        }
+    }
+
+    fn notify(&mut self, state: ServerState, reason: Option<Reason>) {
+        self.told = state;
+        if self.link.is_open {
+            let is_kept = self.link.notifications.push_back((state, reason)).is_ok();
+            debug_assert!(is_kept, "the manager asks nothing while notifications wait, so they are few");
+        }
+    }
+
+    fn tell_clients(&mut self) {
+        self.clients.iter_mut().for_each(|(_, client)| client.app_state_changed());
+        self.link.clients_untold |= self.clients.in_use() > 0;
+    }
+
+    /// SM-18: in this order the CDM sessions (there are none yet), the players, and when the last has let go the memory.
+    fn close_everything(&mut self, now: Instant) {
+        for index in 0..self.sessions.capacity() {
+            if let Some(session) = self.sessions.handle_at(index) {
+                self.close_session(now, session, Farewell { sequence: None, unasked: true });
+            }
+        }
+        self.settle(now);
+    }
+
+    /// The last decoder may just have let go.
+    fn settle(&mut self, now: Instant) {
+        if self.sessions.in_use() == 0 && matches!(self.phase, Phase::Deactivating { .. }) {
+            // Lawful in this phase, as the line above says.
+            let _ = self.apply(now, Cause::Emptied);
+        }
+    }
+
+    fn free_memory(&mut self) {
+        self.due.free |= core::mem::take(&mut self.has_memory);
+        self.slots.clear();
+        for (_, client) in self.clients.iter_mut() {
+            client.slot = None;
+            if let Some(sequence) = client.renewing.take() {
+                let interrupted = crate::message::playback::Refusal::Interrupted;
+                client.answer(sequence, Response::Refused(interrupted));
+            }
+        }
+    }
+
+    pub(super) fn close_session(&mut self, now: Instant, handle: Handle<Playback>, farewell: Farewell) {
+        let late = self.sessions.get_mut(handle).and_then(|session| session.close(now, farewell));
+        self.answer_owner(handle, late);
+    }
+
+    fn answer_owner(&mut self, handle: Handle<Playback>, late: Option<Late>) {
+        let Some((sequence, response)) = late else { return };
+        let Some(owner) = self.sessions.get(handle).map(|session| session.owner) else { return };
+        if let Some(client) = self.clients.get_mut(owner) {
+            client.answer(sequence, response);
+        }
+    }
+
+    /// Everything of a session is free: says so to who waits for it.
+    fn remove_session(&mut self, now: Instant, handle: Handle<Playback>) {
+        let Some(session) = self.sessions.remove(handle) else { return };
+        if let Some(client) = self.clients.get_mut(session.owner) {
+            let Farewell { sequence, unasked } = session.farewell();
+            if let Some(sequence) = sequence {
+                client.answer(sequence, Response::Done);
+            }
+            if unasked {
+                client.session_ended(session_id(handle));
+            }
+        }
+        self.settle(now);
+    }
+
+    fn on_request(&mut self, now: Instant, request: &Request<'_>) -> Result<(), NotTaken> {
+        if self.phase == Phase::Gone || self.link.is_blocked || self.link.reply.is_some() {
+            return Err(NotTaken::Unexpected);
+        }
+        let result = match &request.command {
+            Command::SetConfiguration(configuration) => self.configure(now, configuration),
+            Command::SetState(target) => self.apply(now, Cause::Set(*target)),
+            Command::SetLogLevels(levels) => {
+                self.set_levels(*levels);
+                Ok(())
+            }
+        };
+        self.link.reply = Some((request.sequence, result));
+        Ok(())
+    }
+
+    fn configure(&mut self, now: Instant, configuration: &Configuration<'_>) -> Result<(), Refusal> {
+        if self.phase == Phase::Uninitialized {
+            self.place = checked(configuration)?;
+        }
+        self.apply(now, Cause::Configure { target: configuration.state })?;
+        self.resources = configuration.resources;
+        self.set_levels(configuration.log_levels);
+        Ok(())
+    }
+
+    fn set_levels(&mut self, levels: LogLevels) {
+        self.levels = levels;
+        self.due.levels = true;
+        self.clients.iter_mut().for_each(|(_, client)| client.levels_changed());
+    }
+
+    fn on_bound(&mut self, now: Instant, result: Result<(), ErrorKind>) {
+        let cause = result.map_or_else(|kind| Cause::BindFailed(bind_failure(kind)), |()| Cause::Bound);
+        self.link.listener_untold |= matches!(self.phase, Phase::Binding { .. }) && result.is_ok();
+        // What the manager did not ask cannot be refused to it.
+        let _ = self.apply(now, cause);
+    }
+
+    fn on_renewed(&mut self, slot: u8, result: Result<(), ErrorKind>) {
+        let Some(place) = self.slots.get_mut(usize::from(slot)) else { return self.count_stale() };
+        let Slot::Renewing { client, .. } = *place else { return self.count_stale() };
+        let Some(entry) = self.clients.get_mut(client) else { return *place = Slot::Used };
+        let Some(sequence) = entry.renewing.take() else { return };
+        if result.is_err() {
+            *place = Slot::Used;
+            let failed = crate::message::playback::Refusal::Failed(PlaybackError::Memory);
+            return entry.answer(sequence, Response::Refused(failed));
+        }
+        *place = Slot::Leased;
+        entry.slot = Some(slot);
+        entry.answer(sequence, Response::SharedMemory { slot });
+    }
+
+    fn on_client_connected(&mut self) -> Result<(), NotTaken> {
+        match self.phase {
+            Phase::Allocating | Phase::Inactive | Phase::Active | Phase::Deactivating { .. } | Phase::Failed => {}
+            Phase::Starting | Phase::Uninitialized | Phase::Binding { .. } | Phase::Leaving(_) | Phase::Gone => {
+                return Err(NotTaken::Unexpected);
+            }
+        }
+        let is_surplus = usize::from(self.clients.in_use()) >= CLIENTS_MAX;
+        let client = self.clients.insert(Client::new(is_surplus)).map_err(|_| NotTaken::Full)?;
+        self.due.admit = Some(client);
+        self.link.clients_untold = true;
+        Ok(())
+    }
+
+    /// SM-35: what it had goes, and nothing else.
+    fn on_client_closed(&mut self, now: Instant, id: ClientId) -> Result<(), NotTaken> {
+        let client = self.clients.remove(id).ok_or(NotTaken::Stale)?;
+        self.link.clients_untold = true;
+        self.end_lease(client.slot);
+        if let Some(session) = self.session_of(id) {
+            self.close_session(now, session, Farewell { sequence: None, unasked: false });
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_lease(&mut self, slot: Option<u8>) {
+        if let Some(place) = slot.and_then(|slot| self.slots.get_mut(usize::from(slot))) {
+            *place = Slot::Used;
+        }
+    }
+
+    pub(super) fn session_of(&self, client: ClientId) -> Option<Handle<Playback>> {
+        self.sessions.iter().find(|(_, session)| session.owner == client).map(|(handle, _)| handle)
+    }
+
+    fn on_opened(&mut self, now: Instant, index: u16, result: Result<(), ErrorKind>) {
+        let Some(handle) = self.sessions.handle_at(index) else { return self.count_stale() };
+        let late = self.sessions.get_mut(handle).and_then(|session| session.opened(session_id(handle), result.is_ok()));
+        self.answer_owner(handle, late);
+        if result.is_err() {
+            self.remove_session(now, handle);
+        }
+    }
+
+    fn on_decoder(&mut self, now: Instant, event: DecoderEvent) {
+        let (DecoderEvent::Completed { session: index, .. }
+        | DecoderEvent::State { session: index, .. }
+        | DecoderEvent::FirstFrame { session: index, .. }
+        | DecoderEvent::Position { session: index, .. }
+        | DecoderEvent::Failed { session: index, .. }
+        | DecoderEvent::Closed { session: index }) = event;
+        let Some(handle) = self.sessions.handle_at(index) else { return self.count_stale() };
+        let Some(session) = self.sessions.get_mut(handle) else { return self.count_stale() };
+        let mut is_fresh = true;
+        let late = match event {
+            DecoderEvent::Completed { token, result, .. } => {
+                let late = session.completed(token, result);
+                is_fresh = late.is_some();
+                late
+            }
+            DecoderEvent::Failed { error, .. } => session.fail(error),
+            DecoderEvent::State { state, .. } => {
+                is_fresh = session.decoder_state(state);
+                None
+            }
+            DecoderEvent::FirstFrame { source, .. } => {
+                is_fresh = session.first_frame(source);
+                None
+            }
+            DecoderEvent::Position { position_ns, .. } => {
+                session.decoder_position(position_ns);
+                None
+            }
+            DecoderEvent::Closed { .. } => {
+                is_fresh = session.is_closing();
+                None
+            }
+        };
+        self.answer_owner(handle, late);
+        if !is_fresh {
+            self.count_stale();
+        } else if matches!(event, DecoderEvent::Closed { .. }) {
+            self.remove_session(now, handle);
+        }
+    }
+
+    fn on_tick(&mut self, now: Instant) {
+        for index in 0..self.sessions.capacity() {
+            let Some(handle) = self.sessions.handle_at(index) else { continue };
+            let Some(session) = self.sessions.get_mut(handle) else { continue };
+            let late = session.tick(now);
+            let is_stuck = session.is_stuck(now);
+            self.answer_owner(handle, late);
+            if is_stuck && matches!(self.phase, Phase::Active | Phase::Deactivating { .. }) {
+                let _ = self.apply(now, Cause::DecoderStuck);
+            }
+        }
+        if self.leave_deadline.is_some_and(|deadline| deadline <= now) {
+            self.link_is_gone();
+        }
+    }
+
+    fn link_is_gone(&mut self) {
+        self.link.is_open = false;
+        self.link.reply = None;
+        self.link.notifications.clear();
+        self.link.listener_untold = false;
+        self.link.clients_untold = false;
+    }
+
+    fn count_stale(&mut self) {
+        self.stale = self.stale.saturating_add(1);
+    }
+
+    fn on_cause(&mut self, now: Instant, cause: Cause) {
+        // Only what the manager asks can be refused, and this it did not ask.
+        let _ = self.apply(now, cause);
+    }
+}
+
+/// The socket's place of a configuration that can hold.
+fn checked(configuration: &Configuration<'_>) -> Result<Place, Refusal> {
+    let wrong = Refusal::Configuration;
+    let Configuration { app, socket, socket_owner, socket_group, state, resources, .. } = *configuration;
+    let is_sound = socket.starts_with('/')
+        && AppId::new(app).is_ok()
+        && state != TargetState::NotRunning
+        && usize::from(resources.max_playback_sessions) <= SESSIONS_MAX;
+    if !is_sound {
+        return Err(wrong);
+    }
+    Ok(Place {
+        path: String::try_from(socket).map_err(|_| wrong)?,
+        mode: configuration.socket_mode,
+        owner: String::try_from(socket_owner).map_err(|_| wrong)?,
+        group: String::try_from(socket_group).map_err(|_| wrong)?,
+    })
+}
+
+impl Machine for Server {
+    type Input<'a> = Input<'a>;
+    type Action = Action;
+    type Refusal = NotTaken;
+
+    fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), NotTaken> {
+        match input {
+            Input::Started(Ok(())) => self.on_cause(now, Cause::Started),
+            Input::Started(Err(_)) => self.on_cause(now, Cause::StartFailed),
+            Input::Link(request) => return self.on_request(now, &request),
+            Input::LinkBlocked => self.link.is_blocked = true,
+            Input::LinkWritable => self.link.is_blocked = false,
+            Input::LinkClosed => {
+                self.link_is_gone();
+                self.on_cause(now, Cause::LinkClosed);
+            }
+            Input::Bound(result) => self.on_bound(now, result),
+            Input::Allocated(Ok(())) => self.on_cause(now, Cause::Allocated),
+            Input::Allocated(Err(_)) => self.on_cause(now, Cause::AllocationFailed),
+            Input::Renewed { slot, result } => self.on_renewed(slot, result),
+            Input::ClientConnected => return self.on_client_connected(),
+            Input::ClientBlocked { client } => {
+                self.clients.get_mut(client).ok_or(NotTaken::Stale)?.is_blocked = true;
+            }
+            Input::ClientWritable { client } => {
+                self.clients.get_mut(client).ok_or(NotTaken::Stale)?.is_blocked = false;
+            }
+            Input::ClientClosed { client } => return self.on_client_closed(now, client),
+            Input::Call { client, sequence, command } => return self.call(now, client, sequence, command),
+            Input::Opened { session, result } => self.on_opened(now, session, result),
+            Input::Decoder(event) => self.on_decoder(now, event),
+            Input::Tick => self.on_tick(now),
+            Input::Terminate => self.on_cause(now, Cause::Terminate),
+        }
+        Ok(())
+    }
+
+    fn poll_action(&mut self) -> Option<Action> {
+        self.next_action()
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let sessions = self.sessions.iter().filter_map(|(_, session)| session.deadline()).min();
+        match self.phase {
+            Phase::Gone => None,
+            Phase::Leaving(_) => self.leave_deadline.filter(|_| self.link.is_open),
+            Phase::Starting
+            | Phase::Uninitialized
+            | Phase::Binding { .. }
+            | Phase::Allocating
+            | Phase::Inactive
+            | Phase::Active
+            | Phase::Deactivating { .. }
+            | Phase::Failed => earliest(sessions, None),
+        }
+    }
+}

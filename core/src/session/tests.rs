@@ -1,0 +1,704 @@
+use std::string::String;
+use std::vec::Vec;
+
+use super::playback::Order;
+use super::{Action, ClientId, Input, NotTaken, Response, Server};
+use crate::driver::Machine;
+use crate::hal::{DecoderEvent, ErrorKind};
+use crate::limits::{CLIENTS_MAX, DECODER_TIMEOUT, STOP_TIMEOUT};
+use crate::message::link::{self, Configuration, Message};
+use crate::message::playback::{
+    Codec, Command, Event, MediaKind, PlaybackError, PlaybackState, Refusal, SessionId, Shape, SourceDescription,
+    SourceId, TableName,
+};
+use crate::message::{AppState, Component, LogLevel, LogLevels, Reason, Resources, ServerState, TargetState};
+use crate::time::Instant;
+
+const SESSION: SessionId = SessionId { index: 0, generation: 1 };
+const SOURCE: SourceId = SourceId(0);
+const VIDEO: SourceDescription<'static> = SourceDescription {
+    codec: Codec::H264,
+    shape: Shape {
+        width: 0,
+        height: 0,
+        frame_rate_numerator: 0,
+        frame_rate_denominator: 0,
+        sample_rate: 0,
+        channels: 0,
+    },
+    codec_data: &[],
+};
+
+fn configuration(state: TargetState) -> Configuration<'static> {
+    Configuration {
+        app: "app1",
+        socket: "/run/app1",
+        socket_mode: 0o660,
+        socket_owner: "",
+        socket_group: "video",
+        state,
+        resources: Resources { max_playback_sessions: 2, max_web_audio_players: 0 },
+        log_levels: LogLevels::default(),
+        video_sink: "fake",
+        audio_sink: "fake",
+    }
+}
+
+/// A server on a stage where every platform call goes well at once, unless a test plays it by hand.
+struct Stage {
+    server: Server,
+    now: Instant,
+}
+
+impl Stage {
+    fn started() -> Self {
+        let mut stage = Self { server: Server::new(), now: Instant::from_millis(1000) };
+        stage.take(Input::Started(Ok(())));
+        stage
+    }
+
+    fn inactive() -> Self {
+        let mut stage = Self::started();
+        stage.configure(TargetState::Inactive);
+        stage.take(Input::Bound(Ok(())));
+        stage
+    }
+
+    fn active() -> Self {
+        let mut stage = Self::started();
+        stage.configure(TargetState::Active);
+        stage.take(Input::Bound(Ok(())));
+        stage.take(Input::Allocated(Ok(())));
+        stage
+    }
+
+    fn drain(&mut self) -> Vec<Action> {
+        std::iter::from_fn(|| self.server.poll_action()).collect()
+    }
+
+    fn take(&mut self, input: Input<'_>) -> Vec<Action> {
+        self.server.handle(self.now, input).unwrap();
+        self.drain()
+    }
+
+    fn ask_link(&mut self, command: link::Command<'_>) -> Vec<Action> {
+        self.take(Input::Link(link::Request { sequence: 7, command }))
+    }
+
+    fn configure(&mut self, state: TargetState) -> Vec<Action> {
+        self.ask_link(link::Command::SetConfiguration(configuration(state)))
+    }
+
+    fn set(&mut self, state: TargetState) -> Vec<Action> {
+        self.ask_link(link::Command::SetState(state))
+    }
+
+    fn connect(&mut self) -> ClientId {
+        let actions = self.take(Input::ClientConnected);
+        actions
+            .iter()
+            .find_map(|action| if let Action::Admit { client } = action { Some(*client) } else { None })
+            .unwrap()
+    }
+
+    fn greeted(&mut self) -> ClientId {
+        let client = self.connect();
+        self.call(client, Command::Hello);
+        client
+    }
+
+    fn call(&mut self, client: ClientId, command: Command<'_>) -> Vec<Action> {
+        self.take(Input::Call { client, sequence: 5, command })
+    }
+
+    /// A client that has its memory and a session in it.
+    fn playing_client(&mut self) -> (ClientId, SessionId) {
+        let client = self.greeted();
+        self.call(client, Command::GetSharedMemory);
+        let opened = self.call(client, Command::CreateSession);
+        let index =
+            opened.iter().find_map(|action| if let Action::Open { session } = action { Some(*session) } else { None });
+        let actions = self.take(Input::Opened { session: index.unwrap(), result: Ok(()) });
+        let [Action::Reply { response: Response::Session { session }, .. }] = actions[..] else {
+            panic!("{actions:?}")
+        };
+        (client, session)
+    }
+
+    /// An order of a client, carried out by its decoder.
+    fn ordered(&mut self, client: ClientId, command: Command<'_>) -> Vec<Action> {
+        let given = self.call(client, command);
+        let Some(&Action::Command { session, token, .. }) = given.first() else { panic!("{given:?}") };
+        self.take(Input::Decoder(DecoderEvent::Completed { session, token, result: Ok(()) }))
+    }
+
+    fn pass(&mut self, duration: core::time::Duration) -> Vec<Action> {
+        self.now = self.now.after(duration);
+        self.take(Input::Tick)
+    }
+}
+
+fn reply(result: Result<(), link::Refusal>) -> Action {
+    Action::Link(Message::Reply { sequence: 7, result })
+}
+
+fn state(state: ServerState) -> Action {
+    Action::Link(Message::StateChanged { state, reason: None })
+}
+
+fn last_word(state: ServerState, reason: Reason) -> Action {
+    Action::Link(Message::StateChanged { state, reason: Some(reason) })
+}
+
+fn answer(client: ClientId, response: Response) -> Action {
+    Action::Reply { client, sequence: 5, response }
+}
+
+fn refuse(client: ClientId, refusal: Refusal) -> Action {
+    answer(client, Response::Refused(refusal))
+}
+
+fn event(client: ClientId, event: Event) -> Action {
+    Action::Event { client, event }
+}
+
+fn clients(connected: u8, state: AppState) -> Action {
+    Action::Link(Message::Clients { connected, state })
+}
+
+/// SM-05
+#[test]
+fn its_first_message_says_that_it_is_up() {
+    let mut server = Server::new();
+    server.handle(Instant::default(), Input::Started(Ok(()))).unwrap();
+    assert_eq!(server.poll_action(), Some(state(ServerState::Uninitialized)));
+    assert_eq!(server.poll_action(), None);
+}
+
+/// SM-11
+#[test]
+fn what_cannot_start_says_so_and_exits() {
+    let mut server = Server::new();
+    server.handle(Instant::default(), Input::Started(Err(ErrorKind::Other))).unwrap();
+    let actions: Vec<_> = std::iter::from_fn(|| server.poll_action()).collect();
+    let word = last_word(ServerState::Error, Reason::Initialization);
+    assert_eq!(actions, [Action::Unbind, word, Action::Exit { status: 1 }]);
+}
+
+/// SM-07, SM-08
+#[test]
+fn configured_for_inactive_it_answers_binds_hands_the_listener_up_and_notifies() {
+    let mut stage = Stage::started();
+    let levels = Action::SetLogLevels(LogLevels::default());
+    assert_eq!(stage.configure(TargetState::Inactive), [reply(Ok(())), levels, Action::Bind]);
+    assert_eq!(stage.server.place().path, "/run/app1");
+    assert_eq!(stage.server.place().group, "video");
+    let listener = Action::Link(Message::Listener);
+    assert_eq!(stage.take(Input::Bound(Ok(()))), [listener, state(ServerState::Inactive)]);
+}
+
+/// SM-13, SM-16: only Active is notified.
+#[test]
+fn configured_for_active_it_allocates_after_the_socket_was_made() {
+    let mut stage = Stage::started();
+    stage.configure(TargetState::Active);
+    let bound = stage.take(Input::Bound(Ok(())));
+    assert_eq!(bound, [Action::Allocate { slots: 2 }, Action::Link(Message::Listener)]);
+    assert_eq!(stage.take(Input::Allocated(Ok(()))), [state(ServerState::Active)]);
+}
+
+/// SM-07
+#[test]
+fn a_second_configuration_is_refused() {
+    let mut stage = Stage::inactive();
+    let refusal = link::Refusal::WrongState { state: ServerState::Inactive };
+    assert_eq!(stage.configure(TargetState::Active), [reply(Err(refusal))]);
+}
+
+/// SM-07, SM-33
+#[test]
+fn a_configuration_that_cannot_hold_is_refused_and_a_better_one_taken() {
+    let mut stage = Stage::started();
+    let good = configuration(TargetState::Inactive);
+    let long = "/".repeat(108);
+    let bad = [
+        Configuration { resources: Resources { max_playback_sessions: 200, ..good.resources }, ..good },
+        Configuration { app: "../etc", ..good },
+        Configuration { socket: "relative", ..good },
+        Configuration { socket: &long, ..good },
+        Configuration { state: TargetState::NotRunning, ..good },
+    ];
+    for configuration in bad {
+        let refused = stage.ask_link(link::Command::SetConfiguration(configuration));
+        assert_eq!(refused, [reply(Err(link::Refusal::Configuration))]);
+    }
+    assert_eq!(stage.configure(TargetState::Inactive).first(), Some(&reply(Ok(()))));
+}
+
+/// SM-10
+#[test]
+fn a_socket_that_cannot_be_made_is_unbound_reported_and_ends_it() {
+    let mut stage = Stage::started();
+    stage.configure(TargetState::Inactive);
+    let actions = stage.take(Input::Bound(Err(ErrorKind::NotFound)));
+    let word = last_word(ServerState::Error, Reason::SocketDirectoryMissing);
+    assert_eq!(actions, [Action::Unbind, word, Action::Exit { status: 1 }]);
+    assert_eq!(stage.drain(), [], "nothing comes after the end");
+}
+
+/// SM-15, SM-16, SM-29
+#[test]
+fn set_active_is_answered_before_memory_is_made_and_clients_hear_of_it() {
+    let mut stage = Stage::inactive();
+    let client = stage.greeted();
+    assert_eq!(stage.set(TargetState::Active), [reply(Ok(())), Action::Allocate { slots: 2 }]);
+    let running = event(client, Event::ApplicationState(AppState::Running));
+    let told = clients(1, AppState::Running);
+    assert_eq!(stage.take(Input::Allocated(Ok(()))), [state(ServerState::Active), told, running]);
+    assert_eq!(stage.set(TargetState::Active), [reply(Ok(()))], "the same again: an answer and nothing else");
+}
+
+/// SM-17, SM-32
+#[test]
+fn without_memory_it_holds_nothing_stays_alive_and_takes_only_not_running() {
+    let mut stage = Stage::inactive();
+    stage.set(TargetState::Active);
+    let failed = stage.take(Input::Allocated(Err(ErrorKind::Exhausted)));
+    assert_eq!(failed, [Action::Free, last_word(ServerState::Error, Reason::SharedMemory)]);
+    for target in [TargetState::Active, TargetState::Inactive] {
+        let refusal = link::Refusal::WrongState { state: ServerState::Error };
+        assert_eq!(stage.set(target), [reply(Err(refusal))]);
+    }
+    let word = last_word(ServerState::NotRunning, Reason::Asked);
+    let ended = stage.set(TargetState::NotRunning);
+    assert_eq!(ended, [reply(Ok(())), Action::Unbind, word, Action::Exit { status: 0 }]);
+}
+
+/// SM-18, SM-29, SM-32
+#[test]
+fn set_inactive_answers_closes_decoders_frees_memory_notifies_and_tells_clients_in_this_order() {
+    let mut stage = Stage::active();
+    let (client, session) = stage.playing_client();
+    let asked = stage.set(TargetState::Inactive);
+    assert_eq!(asked, [reply(Ok(())), Action::Close { session: session.index }]);
+    assert_eq!(stage.call(client, Command::GetSharedMemory), [refuse(client, Refusal::NotActive)]);
+    assert_eq!(stage.call(client, Command::Play { session }), [refuse(client, Refusal::UnknownSession)]);
+    let closed = stage.take(Input::Decoder(DecoderEvent::Closed { session: session.index }));
+    let ended = event(client, Event::SessionEnded { session });
+    let inactive = event(client, Event::ApplicationState(AppState::Inactive));
+    let told = clients(1, AppState::Inactive);
+    assert_eq!(closed, [Action::Free, state(ServerState::Inactive), told, ended, inactive]);
+    assert_eq!(stage.server.sessions(), 0);
+}
+
+/// SM-18, SM-30
+#[test]
+fn a_call_under_way_is_answered_when_the_app_leaves_active() {
+    let mut stage = Stage::active();
+    let (client, session) = stage.playing_client();
+    stage.call(client, Command::Load { session, live: false });
+    let asked = stage.set(TargetState::Inactive);
+    assert!(asked.contains(&refuse(client, Refusal::Interrupted)), "{asked:?}");
+}
+
+/// SM-18, SM-21, SM-31
+#[test]
+fn a_decoder_that_does_not_let_go_ends_the_server_so_that_it_is_replaced() {
+    let mut stage = Stage::active();
+    let (client, _) = stage.playing_client();
+    stage.set(TargetState::Inactive);
+    assert_eq!(stage.server.next_deadline(), Some(stage.now.after(DECODER_TIMEOUT)));
+    let actions = stage.pass(DECODER_TIMEOUT);
+    let word = last_word(ServerState::Error, Reason::DecoderStuck);
+    let end = Action::Exit { status: 1 };
+    assert_eq!(actions, [Action::Free, Action::CloseClient { client }, Action::Unbind, word, end]);
+}
+
+/// SM-19
+#[test]
+fn not_running_from_inactive_closes_the_clients_removes_the_socket_notifies_and_exits() {
+    let mut stage = Stage::inactive();
+    let client = stage.greeted();
+    let actions = stage.set(TargetState::NotRunning);
+    let word = last_word(ServerState::NotRunning, Reason::Asked);
+    let end = Action::Exit { status: 0 };
+    assert_eq!(actions, [reply(Ok(())), Action::CloseClient { client }, Action::Unbind, word, end]);
+    assert_eq!(stage.server.handle(stage.now, Input::ClientConnected), Err(NotTaken::Unexpected));
+}
+
+/// SM-20
+#[test]
+fn not_running_from_active_first_frees_everything() {
+    let mut stage = Stage::active();
+    let (client, session) = stage.playing_client();
+    assert_eq!(stage.set(TargetState::NotRunning), [reply(Ok(())), Action::Close { session: 0 }]);
+    let actions = stage.take(Input::Decoder(DecoderEvent::Closed { session: 0 }));
+    let word = last_word(ServerState::NotRunning, Reason::Asked);
+    let ended = event(client, Event::SessionEnded { session });
+    let close = Action::CloseClient { client };
+    assert_eq!(actions, [Action::Free, ended, close, Action::Unbind, word, Action::Exit { status: 0 }]);
+}
+
+/// SM-19, SM-31: a request that comes while the first is under way.
+#[test]
+fn while_deactivating_only_not_running_is_taken() {
+    let mut stage = Stage::active();
+    stage.playing_client();
+    stage.set(TargetState::Inactive);
+    assert_eq!(stage.set(TargetState::Active), [reply(Err(link::Refusal::Busy))]);
+    assert_eq!(stage.set(TargetState::NotRunning), [reply(Ok(()))]);
+    let actions = stage.take(Input::Decoder(DecoderEvent::Closed { session: 0 }));
+    assert_eq!(actions.last(), Some(&Action::Exit { status: 0 }));
+    assert!(!actions.contains(&state(ServerState::Inactive)));
+}
+
+/// SM-38 (its server's side): the end of the link stops everything and says nothing to nobody.
+#[test]
+fn without_a_manager_it_stops_playing_frees_and_exits() {
+    let mut stage = Stage::active();
+    let (client, session) = stage.playing_client();
+    assert_eq!(stage.take(Input::LinkClosed), [Action::Close { session: 0 }]);
+    let actions = stage.take(Input::Decoder(DecoderEvent::Closed { session: 0 }));
+    let ended = event(client, Event::SessionEnded { session });
+    let close = Action::CloseClient { client };
+    assert_eq!(actions, [Action::Free, ended, close, Action::Unbind, Action::Exit { status: 0 }]);
+}
+
+#[test]
+fn a_signal_ends_it_in_order_and_the_manager_hears_it() {
+    let mut stage = Stage::active();
+    let actions = stage.take(Input::Terminate);
+    let word = last_word(ServerState::NotRunning, Reason::Asked);
+    assert_eq!(actions, [Action::Free, Action::Unbind, word, Action::Exit { status: 0 }]);
+}
+
+/// SM-21, SM-34
+#[test]
+fn a_manager_that_does_not_read_does_not_keep_it_alive() {
+    let mut stage = Stage::inactive();
+    stage.take(Input::LinkBlocked);
+    assert_eq!(stage.take(Input::Terminate), [Action::Unbind]);
+    assert_eq!(stage.server.next_deadline(), Some(stage.now.after(STOP_TIMEOUT)));
+    assert_eq!(stage.pass(STOP_TIMEOUT), [Action::Exit { status: 0 }]);
+    assert_eq!(stage.server.next_deadline(), None);
+}
+
+/// SM-31
+#[test]
+fn what_the_manager_did_not_read_in_time_comes_whole_and_in_order() {
+    let mut stage = Stage::inactive();
+    stage.set(TargetState::Active);
+    stage.take(Input::LinkBlocked);
+    assert_eq!(stage.take(Input::Allocated(Ok(()))), []);
+    assert_eq!(stage.take(Input::Terminate), [Action::Free, Action::Unbind]);
+    let word = last_word(ServerState::NotRunning, Reason::Asked);
+    let expected = [state(ServerState::Active), word, Action::Exit { status: 0 }];
+    assert_eq!(stage.take(Input::LinkWritable), expected);
+}
+
+/// SM-39
+#[test]
+fn log_levels_reach_the_process_and_its_clients_late_ones_too() {
+    let mut stage = Stage::inactive();
+    let client = stage.greeted();
+    let mut levels = LogLevels::default();
+    levels.set(Component::Client, LogLevel::Debug);
+    let told = event(client, Event::LogLevels(levels));
+    let asked = stage.ask_link(link::Command::SetLogLevels(levels));
+    assert_eq!(asked, [reply(Ok(())), Action::SetLogLevels(levels), told]);
+    let late = stage.connect();
+    let welcome = answer(late, Response::Welcome { state: AppState::Inactive });
+    assert_eq!(stage.call(late, Command::Hello), [welcome, event(late, Event::LogLevels(levels))]);
+}
+
+/// What a call leads to, in one letter: `A`nswered, `o`rdered, opened or closed by a decoder, or the refusal.
+fn letter(stage: &mut Stage, client: ClientId, command: Command<'_>) -> char {
+    let mut copy = Stage { server: stage.server.clone(), now: stage.now };
+    if copy.server.handle(copy.now, Input::Call { client, sequence: 5, command }) == Err(NotTaken::Later) {
+        return 'L';
+    }
+    match copy.drain()[..] {
+        [Action::Reply { response: Response::Refused(refusal), .. }] => match refusal {
+            Refusal::Malformed => 'm',
+            Refusal::NotActive => 'n',
+            Refusal::NoMemory => 'M',
+            Refusal::UnknownSession => 'u',
+            Refusal::UnknownSource => 's',
+            Refusal::WrongState { .. } => 'w',
+            other => panic!("{other:?} to {command:?}"),
+        },
+        [Action::Reply { .. }, ..] => 'A',
+        [Action::Command { .. } | Action::Open { .. } | Action::Close { .. }, ..] => 'o',
+        ref other => panic!("{other:?} to {command:?}"),
+    }
+}
+
+fn every_command(session: SessionId) -> [Command<'static>; 19] {
+    [
+        Command::Hello,
+        Command::GetSharedMemory,
+        Command::ReleaseSharedMemory,
+        Command::CreateSession,
+        Command::DestroySession { session },
+        Command::Load { session, live: false },
+        Command::AttachSource { session, source: VIDEO },
+        Command::AllSourcesAttached { session },
+        Command::Play { session },
+        Command::Pause { session },
+        Command::Stop { session },
+        Command::SetPosition { session, position_ns: 1, epoch: 1 },
+        Command::Flush { session, source: SOURCE, reset_time: false, epoch: 1 },
+        Command::SetVolume { session, volume_permille: 2000 },
+        Command::SetMute { session, muted: true },
+        Command::GetPosition { session },
+        Command::SetDuration { session, duration_ns: 1 },
+        Command::GetDuration { session },
+        Command::GetStatistics { session, source: SOURCE },
+    ]
+}
+
+/// SM-23, SM-24, SM-30: every call in every situation of a connection gets one answer, or waits for one.
+#[test]
+fn every_call_has_its_answer_in_every_situation() {
+    let row = |stage: &mut Stage, client| {
+        String::from_iter(every_command(SESSION).map(|command| letter(stage, client, command)))
+    };
+    let mut inactive = Stage::inactive();
+    let stranger = inactive.connect();
+    assert_eq!(row(&mut inactive, stranger), "Ammmmmmmmmmmmmmmmmm", "before Hello");
+    inactive.call(stranger, Command::Hello);
+    assert_eq!(row(&mut inactive, stranger), "AnAnuuuuuuuuuuuuuuu", "while Inactive");
+
+    let mut stage = Stage::active();
+    let client = stage.greeted();
+    assert_eq!(row(&mut stage, client), "AAAMuuuuuuuuuuuuuuu", "without memory");
+    stage.call(client, Command::GetSharedMemory);
+    assert_eq!(row(&mut stage, client), "AAAouuuuuuuuuuuuuuu", "with memory");
+    stage.call(client, Command::CreateSession);
+    assert_eq!(row(&mut stage, client), "AAoMoLLLLLLLLLLAAAs", "while the decoder is made");
+    stage.take(Input::Opened { session: 0, result: Ok(()) });
+    let session = SESSION;
+    assert_eq!(row(&mut stage, client), "AAoMoowwwwwwwooAAAs", "with a session");
+    stage.ordered(client, Command::Load { session, live: false });
+    assert_eq!(row(&mut stage, client), "AAoMowowwwowwooAAAs", "loaded, no source");
+    stage.call(client, Command::AttachSource { session, source: VIDEO });
+    assert_eq!(row(&mut stage, client), "AAoMoLLLLLLLLLLAAAs", "while an order is under way");
+    stage.take(Input::Decoder(DecoderEvent::Completed { session: 0, token: 2, result: Ok(()) }));
+    stage.ordered(client, Command::AllSourcesAttached { session });
+    assert_eq!(row(&mut stage, client), "AAoMowwwoooooooAAAA", "attached");
+    stage.take(Input::Decoder(DecoderEvent::Failed { session: 0, error: PlaybackError::Decode }));
+    assert_eq!(row(&mut stage, client), "AAoMowwwwwwwwwwwwww", "failed");
+    stage.call(client, Command::DestroySession { session });
+    assert_eq!(row(&mut stage, client), "ALLLuuuuuuuuuuuuuuu", "while the decoder is closed");
+    stage.take(Input::Decoder(DecoderEvent::Closed { session: 0 }));
+    assert_eq!(row(&mut stage, client), "AAAouuuuuuuuuuuuuuu", "destroyed");
+}
+
+/// A session from its making to its end and back to the start of the media.
+#[test]
+fn a_session_is_loaded_played_to_its_end_sent_back_and_destroyed() {
+    let mut stage = Stage::active();
+    let (client, session) = stage.playing_client();
+    let done = answer(client, Response::Done);
+    assert_eq!(stage.ordered(client, Command::Load { session, live: false }), [done]);
+    let source = Response::Source { slot: 0, source: SOURCE, kind: MediaKind::Video };
+    assert_eq!(stage.ordered(client, Command::AttachSource { session, source: VIDEO }), [answer(client, source)]);
+    assert_eq!(stage.ordered(client, Command::AllSourcesAttached { session }), [done]);
+    for playback in
+        [PlaybackState::Buffering, PlaybackState::Paused, PlaybackState::Playing, PlaybackState::EndOfStream]
+    {
+        let told = stage.take(Input::Decoder(DecoderEvent::State { session: 0, state: playback }));
+        assert_eq!(told, [event(client, Event::PlaybackState { session, state: playback })]);
+    }
+    let back = stage.ordered(client, Command::SetPosition { session, position_ns: 0, epoch: 1 });
+    let buffering = Event::PlaybackState { session, state: PlaybackState::Buffering };
+    assert_eq!(back, [done, event(client, buffering)]);
+    assert_eq!(stage.ordered(client, Command::Play { session }), [done]);
+    assert_eq!(stage.call(client, Command::DestroySession { session }), [Action::Close { session: 0 }]);
+    assert_eq!(stage.take(Input::Decoder(DecoderEvent::Closed { session: 0 })), [done]);
+}
+
+#[test]
+fn a_value_out_of_its_range_is_refused() {
+    let mut stage = Stage::active();
+    let (client, session) = stage.playing_client();
+    let loud = Command::SetVolume { session, volume_permille: 2001 };
+    assert_eq!(stage.call(client, loud), [refuse(client, Refusal::OutOfRange)]);
+    stage.ordered(client, Command::Load { session, live: false });
+    let long = SourceDescription { codec_data: &[0; 4097], ..VIDEO };
+    let attach = Command::AttachSource { session, source: long };
+    assert_eq!(stage.call(client, attach), [refuse(client, Refusal::OutOfRange)]);
+}
+
+/// SM-35
+#[test]
+fn a_session_belongs_to_the_connection_that_made_it() {
+    let mut stage = Stage::active();
+    let (_, session) = stage.playing_client();
+    let other = stage.greeted();
+    for command in every_command(session).into_iter().skip(4) {
+        assert_eq!(stage.call(other, command), [refuse(other, Refusal::UnknownSession)]);
+    }
+}
+
+/// SM-33
+#[test]
+fn there_are_no_more_slots_than_the_app_may_have_sessions() {
+    let mut stage = Stage::active();
+    stage.playing_client();
+    stage.playing_client();
+    let third = stage.greeted();
+    let full = Refusal::Full { table: TableName::PlaybackSessions, capacity: 2, in_use: 2 };
+    assert_eq!(stage.call(third, Command::GetSharedMemory), [refuse(third, full)]);
+}
+
+/// SM-35: the next client gets memory that the one before has never seen, once its decoder has let go.
+#[test]
+fn a_client_that_dies_costs_its_session_and_its_slot_is_renewed_for_the_next() {
+    let mut stage = Stage::active();
+    let (first, _) = stage.playing_client();
+    let (second, session) = stage.playing_client();
+    stage.take(Input::Call { client: first, sequence: 5, command: Command::Load { session: SESSION, live: false } });
+    let closed = stage.take(Input::ClientClosed { client: first });
+    assert_eq!(closed, [Action::Close { session: 0 }, clients(1, AppState::Running)]);
+    let third = stage.greeted();
+    let full = Refusal::Full { table: TableName::PlaybackSessions, capacity: 2, in_use: 2 };
+    assert_eq!(stage.call(third, Command::GetSharedMemory), [refuse(third, full)]);
+    assert_eq!(stage.take(Input::Decoder(DecoderEvent::Closed { session: 0 })), []);
+    assert_eq!(stage.call(third, Command::GetSharedMemory), [Action::Renew { slot: 0 }]);
+    let shared = answer(third, Response::SharedMemory { slot: 0 });
+    assert_eq!(stage.take(Input::Renewed { slot: 0, result: Ok(()) }), [shared]);
+    assert_eq!(stage.ordered(second, Command::Load { session, live: false }), [answer(second, Response::Done)]);
+}
+
+#[test]
+fn a_slot_that_cannot_be_renewed_is_refused_and_tried_again_later() {
+    let mut stage = Stage::active();
+    let client = stage.greeted();
+    stage.call(client, Command::GetSharedMemory);
+    stage.call(client, Command::ReleaseSharedMemory);
+    let other = stage.playing_client().0;
+    assert_eq!(stage.call(client, Command::GetSharedMemory), [Action::Renew { slot: 0 }]);
+    let failed = refuse(client, Refusal::Failed(PlaybackError::Memory));
+    assert_eq!(stage.take(Input::Renewed { slot: 0, result: Err(ErrorKind::Exhausted) }), [failed]);
+    assert_eq!(stage.call(client, Command::GetSharedMemory), [Action::Renew { slot: 0 }]);
+    assert_eq!(stage.call(other, Command::Hello).len(), 2, "the other one is served");
+}
+
+/// SM-25
+#[test]
+fn memory_that_is_given_back_ends_its_session_before_the_answer() {
+    let mut stage = Stage::active();
+    let (client, session) = stage.playing_client();
+    assert_eq!(stage.call(client, Command::ReleaseSharedMemory), [Action::Close { session: 0 }]);
+    let closed = stage.take(Input::Decoder(DecoderEvent::Closed { session: 0 }));
+    let ended = event(client, Event::SessionEnded { session });
+    assert_eq!(closed, [answer(client, Response::Done), ended]);
+    assert_eq!(stage.call(client, Command::ReleaseSharedMemory), [answer(client, Response::Done)]);
+}
+
+/// SM-30
+#[test]
+fn a_session_whose_decoder_cannot_be_made_is_refused_and_gone() {
+    let mut stage = Stage::active();
+    let client = stage.greeted();
+    stage.call(client, Command::GetSharedMemory);
+    stage.call(client, Command::CreateSession);
+    let failed = refuse(client, Refusal::Failed(PlaybackError::Decoder));
+    assert_eq!(stage.take(Input::Opened { session: 0, result: Err(ErrorKind::Exhausted) }), [failed]);
+    assert_eq!(stage.server.sessions(), 0);
+}
+
+/// SM-30
+#[test]
+fn an_order_that_is_not_carried_out_in_time_fails_its_session_and_nothing_else() {
+    let mut stage = Stage::active();
+    let (client, session) = stage.playing_client();
+    stage.call(client, Command::Load { session, live: false });
+    let error = PlaybackError::DecoderStuck;
+    let failed = event(client, Event::Failed { session, error });
+    assert_eq!(stage.pass(DECODER_TIMEOUT), [refuse(client, Refusal::Failed(error)), failed]);
+    let late = DecoderEvent::Completed { session: 0, token: 1, result: Ok(()) };
+    assert_eq!(stage.take(Input::Decoder(late)), []);
+    assert_eq!(stage.server.stale(), 1);
+}
+
+/// SM-35
+#[test]
+fn a_client_that_does_not_read_is_told_later_how_things_are_then() {
+    let mut stage = Stage::active();
+    let (client, session) = stage.playing_client();
+    let (other, _) = stage.playing_client();
+    stage.call(client, Command::Load { session, live: false });
+    stage.take(Input::ClientBlocked { client });
+    assert_eq!(stage.take(Input::Decoder(DecoderEvent::Completed { session: 0, token: 1, result: Ok(()) })), []);
+    for _ in 0..100 {
+        let position = DecoderEvent::Position { session: 0, position_ns: 1 };
+        assert_eq!(stage.take(Input::Decoder(position)), []);
+    }
+    stage.set(TargetState::Inactive);
+    stage.take(Input::Decoder(DecoderEvent::Closed { session: 0 }));
+    let closed = stage.take(Input::Decoder(DecoderEvent::Closed { session: 1 }));
+    assert!(closed.contains(&event(other, Event::ApplicationState(AppState::Inactive))));
+    let ended = event(client, Event::SessionEnded { session });
+    let inactive = event(client, Event::ApplicationState(AppState::Inactive));
+    let expected = [answer(client, Response::Done), ended, inactive];
+    assert_eq!(stage.take(Input::ClientWritable { client }), expected);
+}
+
+#[test]
+fn one_client_too_many_is_told_so_and_closed() {
+    let mut stage = Stage::inactive();
+    for _ in 0..CLIENTS_MAX {
+        stage.greeted();
+    }
+    let surplus = stage.connect();
+    assert_eq!(stage.server.handle(stage.now, Input::ClientConnected), Err(NotTaken::Full));
+    let capacity = CLIENTS_MAX as u16;
+    let full = refuse(surplus, Refusal::Full { table: TableName::Clients, capacity, in_use: capacity });
+    let actions = stage.call(surplus, Command::Hello);
+    assert_eq!(actions[..2], [full, Action::CloseClient { client: surplus }]);
+}
+
+#[test]
+fn what_comes_from_a_client_or_a_session_that_has_gone_changes_nothing() {
+    let mut stage = Stage::active();
+    let client = stage.greeted();
+    stage.take(Input::ClientClosed { client });
+    let before = postcard_bytes(&stage.server);
+    let call = Input::Call { client, sequence: 5, command: Command::GetSharedMemory };
+    for input in [call, Input::ClientClosed { client }, Input::ClientWritable { client }] {
+        assert_eq!(stage.server.handle(stage.now, input), Err(NotTaken::Stale));
+    }
+    assert_eq!(postcard_bytes(&stage.server), before);
+    assert_eq!(stage.take(Input::Decoder(DecoderEvent::Closed { session: 3 })), []);
+    assert_eq!(stage.server.stale(), 1);
+}
+
+#[test]
+fn the_description_of_an_attach_is_not_lost_between_the_call_and_the_order() {
+    let mut stage = Stage::active();
+    let (client, session) = stage.playing_client();
+    stage.ordered(client, Command::Load { session, live: false });
+    let order = Order::Attach { source: SOURCE, kind: MediaKind::Video };
+    let given = Action::Command { session: 0, slot: 0, token: 2, order };
+    assert_eq!(stage.call(client, Command::AttachSource { session, source: VIDEO }), [given]);
+}
+
+/// A server that is written down and read back goes on where it was.
+#[test]
+fn a_snapshot_goes_on_where_the_server_was() {
+    let mut stage = Stage::active();
+    let (client, session) = stage.playing_client();
+    stage.call(client, Command::Load { session, live: true });
+    let bytes = postcard_bytes(&stage.server);
+    let mut copy = Stage { server: postcard::from_bytes(&bytes).unwrap(), now: stage.now };
+    let completed = Input::Decoder(DecoderEvent::Completed { session: 0, token: 1, result: Ok(()) });
+    assert_eq!(copy.take(completed), stage.take(completed));
+    assert_eq!(postcard_bytes(&copy.server), postcard_bytes(&stage.server));
+}
+
+fn postcard_bytes(server: &Server) -> Vec<u8> {
+    let mut bytes = std::vec![0; 16 * 1024];
+    postcard::to_slice(server, &mut bytes).unwrap().to_vec()
+}
