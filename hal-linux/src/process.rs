@@ -59,6 +59,9 @@ impl Spawn for Spawner {
 
     fn spawn(&mut self, _app: &AppId) -> Result<(PidChild, SeqPacket), LinuxError> {
         let (ours, theirs) = SeqPacket::pair()?;
+        // What is inherited is expected to block, until its new owner says otherwise.
+        rustix::io::ioctl_fionbio(&theirs, false)
+            .map_err(|errno| LinuxError::new("make the link of a child", errno))?;
         let child = start(&self.program, theirs.as_fd())?;
         Ok((child, ours))
     }

@@ -1,1 +1,3 @@
 //! Greenroom from the outside.
+
+pub mod conformance;
