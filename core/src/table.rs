@@ -85,6 +85,8 @@ struct Slot<T> {
 pub struct Table<T, const N: usize> {
     slots: [Slot<T>; N],
     in_use: u16,
+    /// No place before this one is free, so that a place is not searched from the start each time.
+    taken_up_to: u16,
 }
 
 impl<T, const N: usize> Default for Table<T, N> {
@@ -102,7 +104,7 @@ impl<T, const N: usize> Table<T, N> {
     /// An empty table.
     pub const fn new() -> Self {
         let _ = Self::CAPACITY;
-        Self { slots: [const { Slot { generation: 0, entry: None } }; N], in_use: 0 }
+        Self { slots: [const { Slot { generation: 0, entry: None } }; N], in_use: 0, taken_up_to: 0 }
     }
 
     /// How many entries there can be.
@@ -117,13 +119,17 @@ impl<T, const N: usize> Table<T, N> {
 
     /// Takes an entry in; a full table gives it back.
     pub fn insert(&mut self, entry: T) -> Result<Handle<T>, Full<T>> {
-        let Some((index, slot)) = self.slots.iter_mut().enumerate().find(|(_, slot)| slot.entry.is_none()) else {
+        let from = usize::from(self.taken_up_to);
+        let mut places = self.slots.iter_mut().enumerate().skip(from);
+        let Some((index, slot)) = places.find(|(_, slot)| slot.entry.is_none()) else {
+            self.taken_up_to = Self::CAPACITY;
             return Err(Full(entry));
         };
         slot.generation = slot.generation.wrapping_add(1);
         slot.entry = Some(entry);
         self.in_use = self.in_use.saturating_add(1);
         // CAPACITY has proved that every index fits.
+        self.taken_up_to = index as u16;
         Ok(Handle::from_parts(index as u16, slot.generation))
     }
 
@@ -135,6 +141,7 @@ impl<T, const N: usize> Table<T, N> {
         }
         let entry = slot.entry.take()?;
         self.in_use = self.in_use.saturating_sub(1);
+        self.taken_up_to = self.taken_up_to.min(handle.index);
         Some(entry)
     }
 

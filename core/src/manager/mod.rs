@@ -1,1 +1,463 @@
-//! The manager machine.
+//! The manager's machine: one per box; starts, moves and ends the session servers (SM-01 to SM-21, SM-37 to SM-40).
+//!
+//! ```text
+//!   requests ---+                       +--> replies, notifications
+//!   links    ---+--> one app's phase ---+--> spawn, requests on its link, signals
+//!   children ---+    (`app`)            +--> exit
+//!   ticks    ---+         |
+//!                         +-- ledger of the box's decoders
+//! ```
+//!
+//! Nothing is queued: what is to be done is derived from the state of the apps that an input has touched. An input
+//! touches one app, but for [`Input::Terminate`] and a new log level, which concern them all.
+
+mod app;
+mod deadlines;
+mod phase;
+mod registry;
+mod request;
+mod socket_path;
+#[cfg(test)]
+mod tests;
+
+use core::time::Duration;
+
+use heapless::Deque;
+use serde::{Deserialize, Serialize};
+
+use self::deadlines::Deadlines;
+use self::phase::{Deed, Event, Late, Phase, Scene};
+use self::registry::Registry;
+use crate::driver::Machine;
+use crate::hal::{ErrorKind, ExitStatus, Signal};
+use crate::limits::{APPS_MAX, LINK_TIMEOUT, READY_TIMEOUT, STOP_TIMEOUT, TERMINATE_TIMEOUT};
+use crate::message::control::{Answer, AppStatus, BoxStatus, Command, Refusal};
+use crate::message::{AppId, LogLevels, Reason, Resources, ServerState, SocketPath, TargetState, link};
+use crate::resources::Ledger;
+use crate::table::Handle;
+use crate::time::{Instant, earliest};
+
+/// What [`AppHandle`] names: one stay of one app in the manager's table.
+pub use self::app::App;
+
+/// Names one session server. A later one of the same app has another handle.
+pub type AppHandle = Handle<App>;
+
+/// What [`Ticket::controller`] names: a connection to the control socket, in the driver's table.
+#[derive(Debug)]
+pub struct Controller;
+
+/// Where an answer goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// The connection that asked. It may have gone when the answer is there, which is then dropped.
+    pub controller: Handle<Controller>,
+    /// The request's number.
+    pub sequence: u32,
+}
+
+/// What the integrator's policy says of an app that is to be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts<'a> {
+    /// What the app may hold.
+    pub resources: Resources,
+    /// Where its socket lies when the request gives no full path.
+    pub socket_directory: &'a str,
+}
+
+/// What the manager is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Input<'a> {
+    /// A controller asks. Exactly one [`Action::Reply`] with this ticket follows, now or later.
+    Request {
+        /// Who.
+        from: Ticket,
+        /// What.
+        #[serde(borrow)]
+        command: Command<'a>,
+        /// The policy; needed for [`Command::Initiate`], else `None`.
+        #[serde(borrow)]
+        facts: Option<Facts<'a>>,
+    },
+    /// What came of an [`Action::Spawn`]: the number of the process, or the kind of failure.
+    Spawned {
+        /// Which app.
+        app: AppHandle,
+        /// The process.
+        result: Result<u32, ErrorKind>,
+    },
+    /// A session server sent a message.
+    Link {
+        /// Which app's.
+        app: AppHandle,
+        /// What it says.
+        message: link::Message,
+    },
+    /// A session server closed its link.
+    LinkClosed {
+        /// Which app's.
+        app: AppHandle,
+    },
+    /// A session server sent what is no message, or its link failed.
+    LinkBroken {
+        /// Which app's.
+        app: AppHandle,
+    },
+    /// A session server's process has ended and was reaped.
+    ChildExited {
+        /// Which app's.
+        app: AppHandle,
+        /// How.
+        status: ExitStatus,
+    },
+    /// The manager itself is to end (SM-38).
+    Terminate,
+    /// A deadline has come.
+    Tick,
+}
+
+/// What the manager wants done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Start the session server of an app, then hand in [`Input::Spawned`].
+    Spawn {
+        /// Which app.
+        app: AppHandle,
+    },
+    /// Send [`Manager::configuration`] on the link.
+    Configure {
+        /// Which app.
+        app: AppHandle,
+        /// The request's number.
+        sequence: u32,
+    },
+    /// Send `SetState` on the link.
+    SetState {
+        /// Which app.
+        app: AppHandle,
+        /// The request's number.
+        sequence: u32,
+        /// The state to enter.
+        state: TargetState,
+    },
+    /// Send the log levels on the link.
+    SetLogLevels {
+        /// Which app.
+        app: AppHandle,
+        /// The request's number.
+        sequence: u32,
+        /// The levels.
+        levels: LogLevels,
+    },
+    /// Close the manager's end of the link.
+    CloseLink {
+        /// Which app's.
+        app: AppHandle,
+    },
+    /// Send a signal to the session server's process.
+    Signal {
+        /// Which app's.
+        app: AppHandle,
+        /// Which one.
+        signal: Signal,
+    },
+    /// Answer a controller.
+    Reply {
+        /// Whom.
+        to: Ticket,
+        /// What.
+        result: Result<Answer, Refusal>,
+    },
+    /// Tell the observers of an app's new state.
+    Notify {
+        /// Which app.
+        app: AppId,
+        /// Its state.
+        state: ServerState,
+        /// Why, where it is Error or NotRunning.
+        reason: Option<Reason>,
+    },
+    /// The log levels of the manager's own process are others now (SM-39).
+    ApplyLogLevels(LogLevels),
+    /// All apps have ended, or the time for it is up: the manager's process ends.
+    Exit,
+}
+
+/// An input that came too late, for an app that is not there any more or has moved on. It was counted and changed nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stale;
+
+/// What the integrator sets; the defaults stand in [`crate::limits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The box's decoders.
+    pub decoders: u8,
+    /// How long a session server may take to be up; `None` waits for ever (SM-04).
+    pub ready_timeout: Option<Duration>,
+    /// How long a session server may take to answer, and then to do what it accepted.
+    pub link_timeout: Duration,
+    /// How long a session server may take to end by itself.
+    pub stop_timeout: Duration,
+    /// How long it may take after TERM.
+    pub terminate_timeout: Duration,
+    /// How much is logged at first.
+    pub log_levels: LogLevels,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            decoders: 1,
+            ready_timeout: Some(READY_TIMEOUT),
+            link_timeout: LINK_TIMEOUT,
+            stop_timeout: STOP_TIMEOUT,
+            terminate_timeout: TERMINATE_TIMEOUT,
+            log_levels: LogLevels::default(),
+        }
+    }
+}
+
+/// The machine. `APPS` is how many apps there can be at a time.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Manager<const APPS: usize = APPS_MAX> {
+    settings: Settings,
+    log_levels: LogLevels,
+    ledger: Ledger,
+    apps: Registry<APPS>,
+    deadlines: Deadlines<APPS>,
+    /// Places of apps for which something may be to do; each is in it once at most.
+    touched: Deque<u16, APPS>,
+    /// The answer to the request that was handled last, if it needs no session server.
+    reply: Option<(Ticket, Result<Answer, Refusal>)>,
+    levels_due: bool,
+    /// When the manager ends at the latest; set by [`Input::Terminate`].
+    exit_by: Option<Instant>,
+    exited: bool,
+    refusals: u32,
+    stale: u32,
+}
+
+impl<const APPS: usize> Manager<APPS> {
+    /// A manager without apps.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            log_levels: settings.log_levels,
+            ledger: Ledger::new(settings.decoders),
+            apps: Registry::new(),
+            deadlines: Deadlines::new(),
+            touched: Deque::new(),
+            reply: None,
+            levels_due: false,
+            exit_by: None,
+            exited: false,
+            refusals: 0,
+            stale: 0,
+        }
+    }
+
+    /// The name of an app.
+    pub fn app_id(&self, app: AppHandle) -> Option<&AppId> {
+        self.apps.get(app).map(App::id)
+    }
+
+    /// How an app is.
+    pub fn status(&self, app: AppHandle) -> Option<AppStatus> {
+        self.apps.get(app).map(App::status)
+    }
+
+    /// The apps that there are, in the order of their places.
+    pub fn apps(&self) -> impl Iterator<Item = AppHandle> {
+        self.apps.table().iter().map(|(handle, _)| handle)
+    }
+
+    /// What is in a session server's configuration and known here; the rest is the integrator's policy (SM-07).
+    pub fn configuration(&self, app: AppHandle) -> Option<Configuration<'_>> {
+        let app = self.apps.get(app)?;
+        Some(Configuration {
+            app: app.id(),
+            socket: app.socket(),
+            state: app.first(),
+            resources: app.resources(),
+            log_levels: self.log_levels,
+        })
+    }
+
+    /// How the box is.
+    pub fn box_status(&self) -> BoxStatus {
+        BoxStatus {
+            decoders: self.ledger.total(),
+            decoders_free: self.ledger.free(),
+            apps_max: self.apps.table().capacity(),
+            refusals: self.refusals,
+            stale: self.stale,
+        }
+    }
+
+    fn on_event(&mut self, now: Instant, handle: AppHandle, read: impl FnOnce(&mut App) -> Event) -> Result<(), Late> {
+        let Some(app) = self.apps.get_mut(handle) else { return Err(Late) };
+        let event = read(app);
+        let mut scene = Scene { now, settings: &self.settings, ledger: &mut self.ledger };
+        let handled = app.handle(event, &mut scene);
+        self.touch(handle);
+        handled
+    }
+
+    /// Notes that there may be something to do for an app.
+    fn touch(&mut self, handle: AppHandle) {
+        let Some(app) = self.apps.get(handle) else { return };
+        self.deadlines.set(handle.index(), app.deadline());
+        // An input touches an app once, and all is drained before the next.
+        let _ = self.touched.push_back(handle.index());
+    }
+
+    fn on_tick(&mut self, now: Instant) {
+        while let Some(place) = self.deadlines.take_due(now) {
+            let Some(handle) = self.apps.table().handle_at(place) else { continue };
+            // An app without a phase that can time out has no deadline.
+            let _ = self.on_event(now, handle, |_| Event::TimedOut);
+        }
+    }
+
+    fn for_each_app(&mut self, now: Instant, act: impl Fn(&mut App, &Scene<'_>)) {
+        for place in 0..self.apps.table().capacity() {
+            let Some(handle) = self.apps.table().handle_at(place) else { continue };
+            if let Some(app) = self.apps.get_mut(handle) {
+                act(app, &Scene { now, settings: &self.settings, ledger: &mut self.ledger });
+            }
+            self.touch(handle);
+        }
+    }
+
+    /// Takes every app down in order, and starts no more (SM-38).
+    fn terminate(&mut self, now: Instant) {
+        if self.exit_by.is_some() {
+            return;
+        }
+        let settings = &self.settings;
+        // Inactive: an answer and a notification; then the end, and what the platform needs to reap.
+        let limits = [settings.link_timeout, settings.link_timeout, settings.stop_timeout, settings.terminate_timeout];
+        let at = limits.into_iter().fold(now, Instant::after).after(Duration::from_secs(1));
+        self.exit_by = Some(at);
+        self.for_each_app(now, App::retire);
+    }
+
+    fn poll_apps(&mut self) -> Option<Action> {
+        while let Some(&place) = self.touched.front() {
+            let handle = self.apps.table().handle_at(place);
+            let deed = handle.and_then(|handle| self.apps.get_mut(handle)).and_then(App::poll);
+            if let (Some(app), Some(deed)) = (handle, deed) {
+                return Some(self.action(app, deed));
+            }
+            self.touched.pop_front();
+            if let Some(handle) = handle {
+                self.forget_if_reaped(handle);
+            }
+        }
+        None
+    }
+
+    /// Frees the place of an app of which everything was told.
+    fn forget_if_reaped(&mut self, handle: AppHandle) {
+        if self.apps.get(handle).is_some_and(|app| app.phase() == Phase::Reaped) {
+            self.deadlines.set(handle.index(), None);
+            self.apps.remove(handle);
+        }
+    }
+
+    fn action(&mut self, app: AppHandle, deed: Deed) -> Action {
+        match deed {
+            Deed::Spawn => Action::Spawn { app },
+            Deed::Reply(to, outcome) => self.answer(to, outcome.into_result()),
+            Deed::Notify(state, reason) => match self.apps.get(app) {
+                Some(entry) => Action::Notify { app: entry.id().clone(), state, reason },
+                None => Action::CloseLink { app },
+            },
+            Deed::Signal(signal) => Action::Signal { app, signal },
+            Deed::CloseLink => Action::CloseLink { app },
+            Deed::Configure(sequence) => Action::Configure { app, sequence },
+            Deed::SetState(sequence, state) => Action::SetState { app, sequence, state },
+            Deed::SetLogLevels(sequence) => Action::SetLogLevels { app, sequence, levels: self.log_levels },
+        }
+    }
+
+    fn answer(&mut self, to: Ticket, result: Result<Answer, Refusal>) -> Action {
+        self.refusals = self.refusals.saturating_add(u32::from(result.is_err()));
+        Action::Reply { to, result }
+    }
+}
+
+/// The manager's part of a session server's configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Configuration<'a> {
+    /// The app.
+    pub app: &'a AppId,
+    /// The socket that its server makes.
+    pub socket: &'a SocketPath,
+    /// The first state.
+    pub state: TargetState,
+    /// What the app may hold.
+    pub resources: Resources,
+    /// How much is logged.
+    pub log_levels: LogLevels,
+}
+
+impl<const APPS: usize> Machine for Manager<APPS> {
+    type Input<'a> = Input<'a>;
+    type Action = Action;
+    type Refusal = Stale;
+
+    fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), Stale> {
+        debug_assert!(self.touched.is_empty() && self.reply.is_none(), "drain poll_action before the next input");
+        let handled = match input {
+            Input::Request { from, command, facts } => {
+                self.request(now, from, command, facts);
+                Ok(())
+            }
+            Input::Spawned { app, result } => self.on_event(now, app, |_| match result {
+                Ok(process_id) => Event::Spawned(process_id),
+                Err(kind) => Event::SpawnFailed(kind),
+            }),
+            Input::Link { app, message } => self.on_event(now, app, |entry| entry.read(message)),
+            Input::LinkClosed { app } => self.on_event(now, app, |_| Event::LinkClosed),
+            Input::LinkBroken { app } => self.on_event(now, app, |_| Event::LinkBroken),
+            Input::ChildExited { app, status } => self.on_event(now, app, |_| Event::Exited(status)),
+            Input::Terminate => {
+                self.terminate(now);
+                Ok(())
+            }
+            Input::Tick => {
+                self.on_tick(now);
+                Ok(())
+            }
+        };
+        if self.exit_by.is_some_and(|at| at <= now) {
+            self.exited = true;
+        }
+        handled.map_err(|Late| {
+            self.stale = self.stale.wrapping_add(1);
+            Stale
+        })
+    }
+
+    fn poll_action(&mut self) -> Option<Action> {
+        if let Some((to, result)) = self.reply.take() {
+            return Some(self.answer(to, result));
+        }
+        if core::mem::take(&mut self.levels_due) {
+            return Some(Action::ApplyLogLevels(self.log_levels));
+        }
+        if let Some(action) = self.poll_apps() {
+            return Some(action);
+        }
+        let ends = self.exit_by.is_some() && (self.exited || self.apps.table().in_use() == 0);
+        if ends {
+            (self.exit_by, self.exited) = (None, true);
+        }
+        ends.then_some(Action::Exit)
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        earliest(self.deadlines.first(), self.exit_by)
+    }
+}

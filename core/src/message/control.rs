@@ -248,6 +248,8 @@ pub enum Refusal {
     ServerGone,
     /// Platform: the manager is on its way out.
     ShuttingDown,
+    /// Caller: a later request to end the app took this one's place (SM-37).
+    Superseded,
 }
 
 impl fmt::Display for Refusal {
@@ -301,6 +303,7 @@ impl fmt::Display for Refusal {
             Self::ServerRefused => out.write_str("its session server cannot do that now; see its log"),
             Self::ServerTimeout => out.write_str("its session server did not answer in time and is being ended"),
             Self::ServerGone => out.write_str("its session server ended before it answered; see its log"),
+            Self::Superseded => out.write_str("a later request ended the app first; initiate it again if it is to run"),
             Self::ShuttingDown => out.write_str("the manager is shutting down; start it again first"),
         }
     }

@@ -215,6 +215,8 @@ pub enum Reason {
     DecoderStuck,
     /// The manager has gone.
     ManagerGone,
+    /// It refused its configuration.
+    ConfigurationRefused,
 }
 
 impl fmt::Display for Reason {
@@ -245,6 +247,9 @@ impl fmt::Display for Reason {
             }
             Self::DecoderStuck => out.write_str("a decoder did not let go in time; the session server is ended"),
             Self::ManagerGone => out.write_str("the manager has gone"),
+            Self::ConfigurationRefused => out.write_str(
+                "its session server refused its configuration; lower the app's resources to what this build allows",
+            ),
         }
     }
 }

@@ -1,0 +1,577 @@
+//! One app's session server, from the start of its process to its reaping.
+
+mod deeds;
+
+use heapless::Deque;
+use serde::{Deserialize, Serialize};
+
+use super::Ticket;
+use super::phase::{Admission, Event, Late, Outcome, Phase, Scene};
+use crate::fmt::debug;
+use crate::hal::{ErrorKind, ExitStatus, Signal};
+use crate::message::control::{AppStatus, Refusal};
+use crate::message::{AppId, Reason, Resources, ServerState, SocketPath, TargetState, link};
+use crate::resources::Reservation;
+use crate::time::Instant;
+
+/// How far the request of the present phase is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Order {
+    None,
+    Due,
+    Sent,
+    Accepted,
+}
+
+/// What the one request that is outstanding on a link is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Subject {
+    Order,
+    /// The order of a phase that was left before the answer came.
+    EarlierOrder,
+    LogLevels,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Link {
+    Absent,
+    Open,
+    Closing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Notification {
+    state: ServerState,
+    reason: Option<Reason>,
+}
+
+/// One app and its session server.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct App {
+    id: AppId,
+    socket: SocketPath,
+    resources: Resources,
+    /// The state that it is to be in; `phase` says where it is.
+    wanted: TargetState,
+    /// The state that its configuration names.
+    first: TargetState,
+    phase: Phase,
+    process_id: u32,
+    link: Link,
+    order: Order,
+    levels_due: bool,
+    outstanding: Option<(u32, Subject)>,
+    sequence: u32,
+    /// Waits for the outcome of the present phase.
+    requester: Option<Ticket>,
+    outcome: Option<(Ticket, Outcome)>,
+    notified: Option<ServerState>,
+    notifications: Deque<Notification, 4>,
+    reservation: Option<Reservation>,
+    spawn_due: bool,
+    signal: Option<Signal>,
+    signalled: bool,
+    /// The first cause of an end that was not asked for.
+    cause: Option<Reason>,
+    /// It said by itself that it ends.
+    announced: bool,
+    deadline: Option<Instant>,
+}
+
+impl App {
+    pub(super) fn new(id: AppId, socket: SocketPath, resources: Resources, first: TargetState) -> Self {
+        Self {
+            id,
+            socket,
+            resources,
+            wanted: first,
+            first,
+            phase: Phase::Spawning,
+            process_id: 0,
+            link: Link::Absent,
+            order: Order::None,
+            levels_due: false,
+            outstanding: None,
+            sequence: 0,
+            requester: None,
+            outcome: None,
+            notified: None,
+            notifications: Deque::new(),
+            reservation: None,
+            spawn_due: true,
+            signal: None,
+            signalled: false,
+            cause: None,
+            announced: false,
+            deadline: None,
+        }
+    }
+
+    pub(super) const fn id(&self) -> &AppId {
+        &self.id
+    }
+
+    pub(super) const fn socket(&self) -> &SocketPath {
+        &self.socket
+    }
+
+    pub(super) const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(super) const fn resources(&self) -> Resources {
+        self.resources
+    }
+
+    /// The state that its configuration names.
+    pub(super) const fn first(&self) -> TargetState {
+        self.first
+    }
+
+    /// The state that was notified last.
+    pub(super) const fn notified(&self) -> Option<ServerState> {
+        self.notified
+    }
+
+    pub(super) const fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Decoders that it holds.
+    pub(super) fn decoders(&self) -> u8 {
+        self.reservation.as_ref().map_or(0, Reservation::units)
+    }
+
+    pub(super) fn status(&self) -> AppStatus {
+        AppStatus {
+            app: self.id.clone(),
+            state: self.notified,
+            wanted: self.wanted,
+            socket: self.socket.clone(),
+            process_id: self.process_id,
+            resources: self.resources,
+            decoders: self.decoders(),
+        }
+    }
+
+    /// Whether it is on its way out, and cannot come back.
+    pub(super) const fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Stopping | Phase::Terminating | Phase::Killing | Phase::Reaped)
+    }
+
+    /// Notes who asked for the start, and what was reserved for it.
+    pub(super) fn begin(&mut self, from: Ticket, reservation: Option<Reservation>) {
+        self.requester = Some(from);
+        self.reservation = reservation;
+    }
+
+    /// Whether it may be asked to go to `target` now (SM-14, SM-37).
+    pub(super) fn admit(&self, target: TargetState) -> Result<Admission, Refusal> {
+        use Phase as P;
+        use TargetState as To;
+        match (self.phase, target) {
+            (P::Stopping | P::Terminating | P::Killing | P::Reaped, To::NotRunning)
+            | (P::Inactive, To::Inactive)
+            | (P::Active, To::Active) => Ok(Admission::There),
+            (P::Spawning | P::Starting | P::Configuring | P::Activating | P::Deactivating, To::NotRunning)
+            | (P::Inactive | P::Active | P::Failed, To::NotRunning)
+            | (P::Inactive, To::Active)
+            | (P::Active, To::Inactive) => Ok(Admission::Open),
+            (P::Spawning | P::Starting, To::Inactive | To::Active) => Err(Refusal::NotRunning),
+            (P::Configuring | P::Activating | P::Deactivating, To::Inactive | To::Active)
+            | (P::Stopping | P::Terminating | P::Killing | P::Reaped, To::Inactive | To::Active) => Err(Refusal::Busy),
+            (P::Failed, To::Inactive | To::Active) => Err(Refusal::WrongState { state: self.notified }),
+        }
+    }
+
+    /// It is where it is to be, or on its way there.
+    pub(super) const fn keep(&mut self, target: TargetState) {
+        self.wanted = target;
+    }
+
+    /// Sends it to `target`, which [`App::admit`] found open.
+    pub(super) fn go(&mut self, target: TargetState, from: Ticket, held: Option<Reservation>, scene: &Scene<'_>) {
+        self.settle(Outcome::Superseded);
+        self.requester = Some(from);
+        self.wanted = target;
+        match target {
+            TargetState::Active => {
+                self.reservation = held;
+                self.enter_with_order(Phase::Activating, scene);
+            }
+            TargetState::Inactive => self.enter_with_order(Phase::Deactivating, scene),
+            TargetState::NotRunning => self.stop(scene),
+        }
+    }
+
+    /// Ends it in order, because the manager ends: Inactive first if it is Active (SM-38).
+    pub(super) fn retire(&mut self, scene: &Scene<'_>) {
+        let was_asked_to_end = self.wanted == TargetState::NotRunning;
+        self.wanted = TargetState::NotRunning;
+        if self.is_ending() || was_asked_to_end {
+            return;
+        }
+        self.settle(Outcome::ShuttingDown);
+        match self.phase {
+            Phase::Active => self.enter_with_order(Phase::Deactivating, scene),
+            // Both come to a stop by themselves, because that is what is wanted now.
+            Phase::Spawning | Phase::Deactivating => {}
+            Phase::Starting | Phase::Configuring | Phase::Inactive | Phase::Activating | Phase::Failed => {
+                self.stop(scene);
+            }
+            Phase::Stopping | Phase::Terminating | Phase::Killing | Phase::Reaped => {}
+        }
+    }
+
+    /// The log levels have changed (SM-39). A configuration that has not gone yet will hold them.
+    pub(super) fn levels_changed(&mut self, scene: &Scene<'_>) {
+        self.levels_due = match self.phase {
+            Phase::Configuring => self.order != Order::Due,
+            Phase::Inactive | Phase::Activating | Phase::Active | Phase::Deactivating | Phase::Failed => true,
+            Phase::Spawning | Phase::Starting => false,
+            Phase::Stopping | Phase::Terminating | Phase::Killing | Phase::Reaped => false,
+        };
+        if matches!(self.phase, Phase::Inactive | Phase::Active | Phase::Failed) {
+            self.arm(scene);
+        }
+    }
+
+    /// What a message of its server is to this app.
+    pub(super) fn read(&mut self, message: link::Message) -> Event {
+        match message {
+            link::Message::StateChanged { state, reason } => Event::Said(state, reason),
+            link::Message::Listener | link::Message::Clients { .. } => Event::Told,
+            link::Message::Reply { sequence, result } => match self.outstanding {
+                Some((asked, subject)) if asked == sequence => {
+                    self.outstanding = None;
+                    match (subject, result) {
+                        (Subject::Order, Ok(())) => Event::Accepted,
+                        (Subject::Order, Err(_)) => Event::Refused,
+                        (Subject::EarlierOrder | Subject::LogLevels, _) => Event::Settled,
+                    }
+                }
+                Some(_) | None => Event::Unasked,
+            },
+        }
+    }
+
+    /// Takes one event. What is late changes nothing.
+    pub(super) fn handle(&mut self, event: Event, scene: &mut Scene<'_>) -> Result<(), Late> {
+        use Event as E;
+        use Phase as P;
+        use ServerState as S;
+        match (self.phase, event) {
+            (P::Spawning, E::Spawned(process_id)) => self.spawned(process_id, scene),
+            (P::Spawning, E::SpawnFailed(kind)) => self.spawn_failed(kind, scene),
+            // Before its process was started nothing can come from it.
+            (
+                P::Spawning,
+                E::Said(..)
+                | E::Accepted
+                | E::Refused
+                | E::Settled
+                | E::Unasked
+                | E::Told
+                | E::LinkClosed
+                | E::LinkBroken
+                | E::Exited(_)
+                | E::TimedOut,
+            )
+            // Nothing comes from a process that was reaped, and a process is started once.
+            | (P::Reaped, _)
+            | (_, E::Spawned(_) | E::SpawnFailed(_)) => return Err(Late),
+
+            (_, E::Exited(status)) => self.reaped(status, scene),
+            (P::Starting, E::TimedOut) => self.kill(Reason::ReadyTimeout, Outcome::ServerTimeout, scene),
+            (
+                P::Configuring | P::Inactive | P::Activating | P::Active | P::Deactivating | P::Failed,
+                E::TimedOut,
+            ) => self.kill(Reason::LinkTimeout, Outcome::ServerTimeout, scene),
+            (P::Stopping, E::TimedOut) => self.terminate(scene),
+            (P::Terminating, E::TimedOut) => self.kill(Reason::LinkTimeout, Outcome::ServerTimeout, scene),
+
+            // What a server says that is being killed, or sent TERM, changes nothing but that it ends.
+            (P::Killing, _) => return Err(Late),
+            (P::Stopping | P::Terminating, E::Said(S::NotRunning, _)) => self.announced = true,
+            (P::Stopping | P::Terminating, E::LinkClosed) => self.lose_link(),
+            (P::Stopping | P::Terminating, E::LinkBroken) => {
+                self.kill(Reason::LinkBroken, Outcome::ServerGone, scene);
+            }
+            (P::Stopping, E::Said(state @ (S::Uninitialized | S::Inactive | S::Active), _)) => {
+                return self.said_on_its_way_out(state, scene);
+            }
+            (P::Stopping, E::Accepted) => self.settle(Outcome::Done),
+            (P::Stopping, E::Refused) => self.terminate(scene),
+            (P::Stopping | P::Terminating, E::Settled | E::Told) => {}
+            (P::Stopping, E::Said(S::Error, _) | E::Unasked) => return Err(Late),
+            (P::Terminating, E::Said(..) | E::Accepted | E::Refused | E::Unasked) => return Err(Late),
+
+            (_, event) => self.living(event, scene),
+        }
+        Ok(())
+    }
+
+    /// The phases in which the server is up and is to stay so, or starts.
+    fn living(&mut self, event: Event, scene: &mut Scene<'_>) {
+        use Event as E;
+        use Phase as P;
+        use ServerState as S;
+        match (self.phase, event) {
+            (P::Starting, E::Said(S::Uninitialized, _)) => {
+                self.notify(S::Uninitialized, None);
+                self.enter_with_order(P::Configuring, scene);
+            }
+            (P::Configuring, E::Said(state @ (S::Inactive | S::Active), _)) if self.may_arrive(self.first, state) => {
+                self.arrive(state, scene);
+            }
+            (P::Activating, E::Said(S::Active, _)) if self.order == Order::Accepted => self.arrive(S::Active, scene),
+            (P::Deactivating, E::Said(S::Inactive, _)) if self.order == Order::Accepted => {
+                self.arrive(S::Inactive, scene);
+            }
+            (P::Activating, E::Said(S::Error, reason)) if self.order == Order::Accepted => self.fail(reason, scene),
+            (
+                P::Starting | P::Configuring | P::Inactive | P::Activating | P::Active | P::Deactivating,
+                E::Said(S::Error, reason),
+            ) => self.end_with(reason.unwrap_or(Reason::Initialization), scene),
+            (
+                P::Configuring | P::Inactive | P::Activating | P::Active | P::Deactivating | P::Failed,
+                E::Said(S::NotRunning, _),
+            ) => {
+                self.announced = true;
+                self.await_end(scene);
+            }
+
+            (P::Configuring | P::Activating | P::Deactivating, E::Accepted) => {
+                self.order = Order::Accepted;
+                self.settle(Outcome::Done);
+                self.arm(scene);
+            }
+            (P::Configuring, E::Refused) => {
+                self.cause = Some(Reason::ConfigurationRefused);
+                self.stop(scene);
+            }
+            (P::Activating, E::Refused) => self.turn_back(P::Inactive, TargetState::Inactive, scene),
+            (P::Deactivating, E::Refused) => self.turn_back(P::Active, TargetState::Active, scene),
+            (P::Configuring | P::Inactive | P::Activating | P::Active | P::Deactivating | P::Failed, E::Settled) => {
+                self.arm(scene)
+            }
+            (P::Configuring | P::Inactive | P::Activating | P::Active | P::Deactivating | P::Failed, E::Told) => {}
+            (_, E::LinkClosed) => {
+                self.lose_link();
+                self.await_end(scene);
+            }
+            // What is left breaks the protocol's order, or is no message at all.
+            (_, E::Said(..) | E::Accepted | E::Refused | E::Settled | E::Unasked | E::Told | E::LinkBroken) => {
+                self.kill(Reason::LinkBroken, Outcome::ServerGone, scene)
+            }
+            (_, E::Spawned(_) | E::SpawnFailed(_) | E::Exited(_) | E::TimedOut) => {}
+        }
+    }
+
+    fn may_arrive(&self, target: TargetState, state: ServerState) -> bool {
+        self.order == Order::Accepted && ServerState::from(target) == state
+    }
+
+    fn spawned(&mut self, process_id: u32, scene: &Scene<'_>) {
+        self.process_id = process_id;
+        self.link = Link::Open;
+        if self.wanted == TargetState::NotRunning {
+            self.phase = Phase::Starting;
+            return self.stop(scene);
+        }
+        self.settle(Outcome::Done);
+        self.enter(Phase::Starting, scene);
+    }
+
+    fn spawn_failed(&mut self, kind: ErrorKind, scene: &mut Scene<'_>) {
+        self.enter(Phase::Reaped, scene);
+        self.release(scene);
+        self.settle(match kind {
+            ErrorKind::NotFound => Outcome::ProgramMissing,
+            ErrorKind::Denied => Outcome::ProgramDenied,
+            _ => Outcome::SpawnFailed,
+        });
+    }
+
+    /// It has reached the state that it was sent to.
+    fn arrive(&mut self, state: ServerState, scene: &mut Scene<'_>) {
+        self.notify(state, None);
+        if state == ServerState::Active {
+            return self.enter(Phase::Active, scene);
+        }
+        self.release(scene);
+        self.enter(Phase::Inactive, scene);
+        if self.wanted == TargetState::NotRunning {
+            self.stop(scene);
+        }
+    }
+
+    /// It could not become Active, and lives (SM-17).
+    fn fail(&mut self, reason: Option<Reason>, scene: &mut Scene<'_>) {
+        self.notify(ServerState::Error, reason);
+        self.release(scene);
+        self.enter(Phase::Failed, scene);
+    }
+
+    /// It refused to leave this state.
+    fn turn_back(&mut self, phase: Phase, state: TargetState, scene: &mut Scene<'_>) {
+        self.settle(Outcome::ServerRefused);
+        if phase == Phase::Inactive {
+            self.release(scene);
+        }
+        if self.wanted == TargetState::NotRunning {
+            return self.stop(scene);
+        }
+        self.wanted = state;
+        self.enter(phase, scene);
+    }
+
+    /// Only what follows the diagram of states is passed on, only on the way to an end that was asked for, and Active
+    /// only if it was granted.
+    fn said_on_its_way_out(&mut self, state: ServerState, scene: &mut Scene<'_>) -> Result<(), Late> {
+        use ServerState::{Active, Inactive, Uninitialized};
+        let follows = match (self.notified, state) {
+            (None, Uninitialized) | (Some(Uninitialized | Active), Inactive) => true,
+            (Some(Uninitialized | Inactive), Active) => self.reservation.is_some(),
+            _ => false,
+        };
+        let was_asked = self.wanted == TargetState::NotRunning && self.cause.is_none();
+        if !follows || !was_asked || self.announced {
+            return Err(Late);
+        }
+        self.notify(state, None);
+        if state == Inactive {
+            self.release(scene);
+        }
+        Ok(())
+    }
+
+    /// Asks it to end.
+    fn stop(&mut self, scene: &Scene<'_>) {
+        if self.phase == Phase::Spawning {
+            return;
+        }
+        self.enter_with_order(Phase::Stopping, scene);
+    }
+
+    /// It reported an Error that ends it (SM-10, SM-11).
+    fn end_with(&mut self, cause: Reason, scene: &Scene<'_>) {
+        self.cause = Some(cause);
+        self.await_end(scene);
+    }
+
+    /// It ends by itself, so it is not asked to.
+    fn await_end(&mut self, scene: &Scene<'_>) {
+        self.settle(Outcome::ServerGone);
+        self.enter(Phase::Stopping, scene);
+    }
+
+    fn terminate(&mut self, scene: &Scene<'_>) {
+        self.settle(Outcome::ServerTimeout);
+        self.send_signal(Signal::Terminate);
+        self.enter(Phase::Terminating, scene);
+    }
+
+    fn kill(&mut self, cause: Reason, outcome: Outcome, scene: &Scene<'_>) {
+        if !self.is_ending() {
+            self.cause = Some(cause);
+        }
+        self.settle(outcome);
+        self.send_signal(Signal::Kill);
+        self.lose_link();
+        self.enter(Phase::Killing, scene);
+    }
+
+    fn send_signal(&mut self, signal: Signal) {
+        self.signal = Some(signal);
+        self.signalled = true;
+    }
+
+    fn lose_link(&mut self) {
+        if self.link == Link::Open {
+            self.link = Link::Closing;
+        }
+        self.outstanding = None;
+    }
+
+    fn reaped(&mut self, status: ExitStatus, scene: &mut Scene<'_>) {
+        let (state, reason) = self.end_state(status);
+        self.settle(Outcome::ServerGone);
+        self.notify(state, Some(reason));
+        self.release(scene);
+        self.lose_link();
+        self.signal = None;
+        self.enter(Phase::Reaped, scene);
+    }
+
+    /// How the end is told: the first cause wins; what was asked for is no error.
+    fn end_state(&self, status: ExitStatus) -> (ServerState, Reason) {
+        let seen = match status {
+            ExitStatus::Exited(status) => Reason::Exited(status),
+            ExitStatus::Killed(signal) => Reason::Killed(signal),
+        };
+        let was_asked = self.wanted == TargetState::NotRunning;
+        match self.cause {
+            // Its Error was told when it happened, and did not end it.
+            Some(cause) if self.notified == Some(ServerState::Error) => (ServerState::NotRunning, cause),
+            Some(cause) => (ServerState::Error, cause),
+            None if was_asked && seen == Reason::Exited(0) => (ServerState::NotRunning, Reason::Asked),
+            None if was_asked || self.announced || self.notified == Some(ServerState::Error) => {
+                (ServerState::NotRunning, seen)
+            }
+            None if self.signalled => (ServerState::Error, Reason::LinkBroken),
+            None => (ServerState::Error, seen),
+        }
+    }
+
+    /// Answers who waits. Who asked for the end has what was asked for, however it came.
+    fn settle(&mut self, outcome: Outcome) {
+        let Some(ticket) = self.requester.take() else { return };
+        let asked_to_end = self.wanted == TargetState::NotRunning && self.is_ending();
+        self.outcome = Some((ticket, if asked_to_end { Outcome::Done } else { outcome }));
+    }
+
+    fn notify(&mut self, state: ServerState, reason: Option<Reason>) {
+        self.notified = Some(state);
+        // One input brings at most two, and they are taken before the next.
+        let _ = self.notifications.push_back(Notification { state, reason });
+    }
+
+    fn release(&mut self, scene: &mut Scene<'_>) {
+        if let Some(reservation) = self.reservation.take() {
+            scene.ledger.release(reservation);
+        }
+    }
+
+    fn enter_with_order(&mut self, phase: Phase, scene: &Scene<'_>) {
+        self.enter(phase, scene);
+        self.order = Order::Due;
+        self.arm(scene);
+    }
+
+    fn enter(&mut self, phase: Phase, scene: &Scene<'_>) {
+        debug!("{} goes from {:?} to {:?}", self.id.as_str(), self.phase, phase);
+        self.phase = phase;
+        self.order = Order::None;
+        if let Some((_, subject @ Subject::Order)) = &mut self.outstanding {
+            *subject = Subject::EarlierOrder;
+        }
+        self.arm(scene);
+    }
+
+    /// Starts the time limit of the present phase anew.
+    fn arm(&mut self, scene: &Scene<'_>) {
+        let settings = scene.settings;
+        let limit = match self.phase {
+            Phase::Spawning | Phase::Killing | Phase::Reaped => None,
+            Phase::Starting => settings.ready_timeout,
+            Phase::Configuring | Phase::Activating | Phase::Deactivating => Some(settings.link_timeout),
+            Phase::Inactive | Phase::Active | Phase::Failed => {
+                (self.levels_due || self.outstanding.is_some()).then_some(settings.link_timeout)
+            }
+            Phase::Stopping => Some(settings.stop_timeout),
+            Phase::Terminating => Some(settings.terminate_timeout),
+        };
+        self.deadline = limit.map(|limit| scene.now.after(limit));
+    }
+}

@@ -1,0 +1,61 @@
+//! What is to be done for an app, derived from what it is and what it is to be.
+
+use super::{App, Link, Notification, Order, Subject};
+use crate::manager::phase::{Deed, Phase};
+use crate::message::TargetState;
+
+impl App {
+    /// The next thing to do for it: answers before notifications, notifications before what comes next.
+    pub(in crate::manager) fn poll(&mut self) -> Option<Deed> {
+        if core::mem::take(&mut self.spawn_due) {
+            return Some(Deed::Spawn);
+        }
+        if let Some((ticket, outcome)) = self.outcome.take() {
+            return Some(Deed::Reply(ticket, outcome));
+        }
+        if let Some(Notification { state, reason }) = self.notifications.pop_front() {
+            return Some(Deed::Notify(state, reason));
+        }
+        if let Some(signal) = self.signal.take() {
+            return Some(Deed::Signal(signal));
+        }
+        match self.link {
+            Link::Open => self.next_request(),
+            Link::Closing => {
+                self.link = Link::Absent;
+                Some(Deed::CloseLink)
+            }
+            Link::Absent => None,
+        }
+    }
+
+    /// At most one request is outstanding on a link, so that one message at most waits to be sent.
+    fn next_request(&mut self) -> Option<Deed> {
+        if self.outstanding.is_some() {
+            return None;
+        }
+        if self.order == Order::Due {
+            self.order = Order::Sent;
+            let sequence = self.ask(Subject::Order);
+            return match self.phase {
+                Phase::Configuring => Some(Deed::Configure(sequence)),
+                Phase::Activating => Some(Deed::SetState(sequence, TargetState::Active)),
+                Phase::Deactivating => Some(Deed::SetState(sequence, TargetState::Inactive)),
+                Phase::Stopping => Some(Deed::SetState(sequence, TargetState::NotRunning)),
+                Phase::Spawning | Phase::Starting | Phase::Inactive | Phase::Active => None,
+                Phase::Failed | Phase::Terminating | Phase::Killing | Phase::Reaped => None,
+            };
+        }
+        if self.levels_due && !self.is_ending() {
+            self.levels_due = false;
+            return Some(Deed::SetLogLevels(self.ask(Subject::LogLevels)));
+        }
+        None
+    }
+
+    fn ask(&mut self, subject: Subject) -> u32 {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.outstanding = Some((self.sequence, subject));
+        self.sequence
+    }
+}
