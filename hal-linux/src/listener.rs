@@ -180,3 +180,83 @@ fn bound_path(socket: &OwnedFd) -> Option<String> {
     let address = SocketAddrUnix::try_from(rustix::net::getsockname(socket).ok()?).ok()?;
     address.path()?.to_str().ok().map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::net::UnixListener;
+
+    use greenroom_core::hal::Error;
+
+    use super::*;
+
+    fn place(path: &str) -> SocketPlace<'_> {
+        SocketPlace { path, mode: 0o660, owner: "", group: "" }
+    }
+
+    fn directory() -> (tempfile::TempDir, String) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app.sock").to_str().unwrap().to_owned();
+        (directory, path)
+    }
+
+    /// SM-08
+    #[test]
+    fn the_file_gets_its_owner_and_group() {
+        let (_directory, path) = directory();
+        let user = rustix::process::geteuid().as_raw();
+        // Only root may give files away.
+        let wanted = if user == 0 { 12_345 } else { user };
+        let group = if user == 0 { 12_346 } else { rustix::process::getegid().as_raw() };
+        let (owner, group_name) = (wanted.to_string(), group.to_string());
+        let place = SocketPlace { owner: &owner, group: &group_name, ..place(&path) };
+        let _listener = SocketFiles::new().listen(&place).unwrap();
+        let made = std::fs::metadata(&path).unwrap();
+        assert_eq!((made.uid(), made.gid(), made.mode() & 0o777), (wanted, group, 0o660));
+    }
+
+    /// SM-08
+    #[test]
+    fn another_kind_of_socket_that_is_alive_is_busy_too() {
+        let (_directory, path) = directory();
+        let _stream = UnixListener::bind(&path).unwrap();
+        let error = SocketFiles::new().listen(&place(&path)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Busy);
+        assert_eq!(error.to_string(), format!("cannot listen at {path}: another process listens there"));
+    }
+
+    /// SM-08
+    #[test]
+    fn a_server_that_is_too_busy_to_accept_is_alive() {
+        let (_directory, path) = directory();
+        let _listener = SocketFiles::new().listen(&place(&path)).unwrap();
+        let _waiting: Vec<_> = (0..=BACKLOG)
+            .map(|_| SeqPacket::connect(path.as_ref(), std::time::Duration::from_secs(10)).unwrap())
+            .collect();
+        assert_eq!(SocketFiles::new().listen(&place(&path)).unwrap_err().kind(), ErrorKind::Busy);
+    }
+
+    /// SM-08
+    #[test]
+    fn a_link_to_elsewhere_is_not_followed() {
+        let (directory, path) = directory();
+        let elsewhere = directory.path().join("elsewhere");
+        std::fs::write(&elsewhere, "kept").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        assert_eq!(SocketFiles::new().listen(&place(&path)).unwrap_err().kind(), ErrorKind::Busy);
+        assert_eq!(std::fs::read_to_string(elsewhere).unwrap(), "kept");
+    }
+
+    /// SM-34
+    #[test]
+    fn what_has_failed_after_the_file_was_made_removes_it() {
+        let (_directory, path) = directory();
+        let mut files = SocketFiles::new();
+        let socket = new_socket().unwrap();
+        bind(&socket, &address(&path).unwrap()).unwrap();
+        files.remember(&path).unwrap();
+        files.remove(&path);
+        assert!(!std::fs::exists(&path).unwrap());
+        assert!(files.files.is_empty());
+    }
+}

@@ -50,3 +50,24 @@ impl AsFd for Signals {
         self.descriptor.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::signal::raise;
+
+    use super::*;
+
+    /// SM-38
+    #[test]
+    fn signals_are_read_and_end_nobody() {
+        let mut signals = Signals::new().unwrap();
+        assert_eq!(signals.receive().unwrap(), None);
+        for (signal, asked) in
+            [(NixSignal::SIGTERM, Asked::End), (NixSignal::SIGINT, Asked::End), (NixSignal::SIGHUP, Asked::Reload)]
+        {
+            raise(signal).unwrap();
+            assert_eq!(signals.receive().unwrap(), Some(asked));
+        }
+        assert_eq!(signals.receive().unwrap(), None);
+    }
+}

@@ -249,3 +249,121 @@ fn connect_error(path: &Path, errno: Errno) -> LinuxError {
     };
     error.about(path.display())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::fd::AsRawFd;
+
+    use greenroom_core::hal::Error;
+    use rustix::net::{bind, listen};
+
+    use super::*;
+
+    fn listening(path: &Path, kind: SocketType, backlog: i32) -> OwnedFd {
+        let socket = socket_with(AddressFamily::UNIX, kind, flags(), None).unwrap();
+        bind(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
+        listen(&socket, backlog).unwrap();
+        socket
+    }
+
+    fn failure(path: &Path) -> (ErrorKind, String) {
+        let error = SeqPacket::connect(path, Duration::from_millis(20)).unwrap_err();
+        (error.kind(), error.to_string())
+    }
+
+    #[test]
+    fn a_pair_knows_its_maker() {
+        let (one, _other) = SeqPacket::pair().unwrap();
+        assert_eq!(one.peer().unwrap().process_id, std::process::id());
+    }
+
+    #[test]
+    fn an_empty_message_before_the_end_is_taken_for_the_end() {
+        let (one, mut other) = SeqPacket::pair().unwrap();
+        let mut nothing = SendAncillaryBuffer::default();
+        sendmsg(&one, &[IoSlice::new(b"")], &mut nothing, SendFlags::NOSIGNAL).unwrap();
+        assert_eq!(other.receive(&mut [0; 8], &mut Descriptors::new()).unwrap(), Received::Unusable);
+        sendmsg(&one, &[IoSlice::new(b"")], &mut nothing, SendFlags::NOSIGNAL).unwrap();
+        drop(one);
+        assert_eq!(other.receive(&mut [0; 8], &mut Descriptors::new()).unwrap(), Received::Closed);
+    }
+
+    /// SM-35
+    #[test]
+    fn an_empty_message_with_a_descriptor_is_unusable_and_the_descriptor_closed() {
+        let (one, mut other) = SeqPacket::pair().unwrap();
+        let file = File::open("/dev/null").unwrap();
+        let mut space = [MaybeUninit::uninit(); ANCILLARY_BYTES];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let rights = [file.as_fd()];
+        assert!(ancillary.push(SendAncillaryMessage::ScmRights(&rights)));
+        sendmsg(&one, &[IoSlice::new(b"")], &mut ancillary, SendFlags::NOSIGNAL).unwrap();
+        drop(one);
+        let mut taken = Descriptors::new();
+        assert_eq!(other.receive(&mut [0; 8], &mut taken).unwrap(), Received::Unusable);
+        assert!(taken.is_empty());
+    }
+
+    #[test]
+    fn received_descriptors_are_not_inherited_by_children() {
+        let (mut one, mut other) = SeqPacket::pair().unwrap();
+        one.send(b"a", &[&OwnedFd::from(File::open("/dev/null").unwrap())]).unwrap();
+        let mut taken = Descriptors::new();
+        other.receive(&mut [0; 8], &mut taken).unwrap();
+        assert!(rustix::io::fcntl_getfd(&taken[0]).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+    }
+
+    /// SM-22
+    #[test]
+    fn a_failed_connection_says_where_and_what_to_do() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app.sock");
+        let shown = path.display();
+        let missing = format!("cannot connect to {shown}: no such socket; is its server running?");
+        assert_eq!(failure(&path), (ErrorKind::NotFound, missing));
+
+        let stream = listening(&path, SocketType::STREAM, 1);
+        assert_eq!(failure(&path).0, ErrorKind::Unsupported);
+        drop(stream);
+        let stale = format!("cannot connect to {shown}: nobody listens on it any more; start its server");
+        assert_eq!(failure(&path), (ErrorKind::Gone, stale));
+
+        let long = directory.path().join("a".repeat(200));
+        assert!(failure(&long).1.ends_with("a socket's path has at most 107 bytes"));
+    }
+
+    /// SM-36
+    #[test]
+    fn a_connection_to_a_server_that_accepts_nobody_is_given_up_and_one_that_is_accepted_late_is_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app.sock");
+        let listener = listening(&path, SocketType::SEQPACKET, 0);
+        let _first = SeqPacket::connect(&path, Duration::from_secs(10)).unwrap();
+        assert_eq!(failure(&path).0, ErrorKind::Busy);
+        std::thread::scope(|scope| {
+            let late = scope.spawn(|| SeqPacket::connect(&path, Duration::from_secs(10)));
+            rustix::net::accept(&listener).unwrap();
+            assert!(late.join().unwrap().is_ok());
+        });
+    }
+
+    #[test]
+    fn what_is_no_connected_socket_is_not_taken_for_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let listener = listening(&directory.path().join("app.sock"), SocketType::SEQPACKET, 1);
+        let file = OwnedFd::from(File::open("/dev/null").unwrap());
+        for descriptor in [listener, file] {
+            assert_eq!(SeqPacket::from_descriptor(descriptor).unwrap_err().kind(), ErrorKind::Unsupported);
+        }
+    }
+
+    #[test]
+    fn only_an_inherited_descriptor_can_be_taken_by_its_number() {
+        let (ours, _other) = SeqPacket::pair().unwrap();
+        for number in [ours.as_fd().as_raw_fd(), 0, -1, 1_000_000] {
+            assert_eq!(SeqPacket::from_inherited(number).unwrap_err().kind(), ErrorKind::NotFound);
+        }
+        assert!(fs::exists(format!("/proc/self/fd/{}", ours.as_fd().as_raw_fd())).unwrap());
+    }
+}
