@@ -178,7 +178,7 @@ pub trait Connect: ErrorType {
     type Socket: Socket;
 
     /// Connects to the socket at `path`, at once or not at all. A listener whose queue is full is
-    /// [`ErrorKind::Exhausted`], no socket [`ErrorKind::NotFound`], nobody who listens [`ErrorKind::Gone`].
+    /// [`ErrorKind::Busy`], no socket [`ErrorKind::NotFound`], nobody who listens [`ErrorKind::Gone`].
     fn connect(&mut self, path: &str) -> Result<Self::Socket, Self::Error>;
 }
 

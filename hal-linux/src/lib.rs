@@ -10,12 +10,15 @@
 //! | [`event_loop`] | epoll: what is ready, in a fixed order | all |
 //! | [`socket`] | `SOCK_SEQPACKET` connections with descriptors | all |
 //! | [`memory`] | sealed memfds and eventfds: shared memory and bells | session, client |
+//! | `client` | the library by which an app reaches its session server | client |
 //! | `listener` | named sockets: made, adopted, removed | manager, session |
 //! | `owner` | users and groups by name | manager, session |
 //! | `signals` | TERM, INT and HUP as a descriptor | manager, session |
 //! | `harden` | what a program gives up first | manager, session |
 //! | `process` | children: `posix_spawn` and pidfd | manager |
 
+#[cfg(feature = "client")]
+pub mod client;
 pub mod clock;
 mod credentials;
 pub mod error;

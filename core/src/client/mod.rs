@@ -90,8 +90,8 @@ pub enum Input<'a> {
 /// What the machine wants done.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Action {
-    /// Let go of the shared memory: nobody may map it any more.
-    DropMemory,
+    /// Let go of the shared memory: nobody may map it any more. With a reason where the connection ended, too.
+    DropMemory(Option<LostReason>),
     /// Open the connection; then say [`Input::Opened`] or [`Input::OpenFailed`].
     Open,
     /// Close the connection.
@@ -160,7 +160,7 @@ impl fmt::Display for LostReason {
             Self::Unreachable(ErrorKind::Denied) => {
                 out.write_str("this user may not use the socket; see [socket] mode, owner and group")
             }
-            Self::Unreachable(ErrorKind::Exhausted) => {
+            Self::Unreachable(ErrorKind::Busy) => {
                 out.write_str("the session server takes no connection; it may be overloaded or stuck")
             }
             Self::Unreachable(kind) => write!(out, "the socket cannot be reached ({kind:?})"),
@@ -315,7 +315,7 @@ impl Client {
     /// A full queue of the listener empties by itself; anything else does not.
     fn opening_failed(&mut self, now: Instant, deadline: Instant, kind: ErrorKind) {
         let retry_at = now.after(CONNECT_RETRY_INTERVAL);
-        if kind == ErrorKind::Exhausted && retry_at < deadline {
+        if kind == ErrorKind::Busy && retry_at < deadline {
             self.state = ConnectionState::Connecting { deadline, retry_at: Some(retry_at) };
         } else {
             self.lose(LostReason::Unreachable(kind));
@@ -486,7 +486,7 @@ impl Client {
 
     fn tick_connecting(&mut self, now: Instant, deadline: Instant, retry_at: Option<Instant>) {
         if deadline <= now {
-            self.lose(LostReason::Unreachable(ErrorKind::Exhausted));
+            self.lose(LostReason::Unreachable(ErrorKind::Busy));
         } else if retry_at.is_some_and(|retry_at| retry_at <= now) {
             self.state = ConnectionState::Connecting { deadline, retry_at: None };
             self.open = true;
@@ -572,7 +572,7 @@ impl Machine for Client {
 
     fn poll_action(&mut self) -> Option<Action> {
         if core::mem::take(&mut self.drop_memory) {
-            return Some(Action::DropMemory);
+            return Some(Action::DropMemory(self.lost));
         }
         if core::mem::take(&mut self.close) {
             return Some(Action::Close);
@@ -580,7 +580,8 @@ impl Machine for Client {
         if core::mem::take(&mut self.open) {
             return Some(Action::Open);
         }
-        self.next_send().or_else(|| self.next_completion()).or_else(|| self.next_notification())
+        // Who learns that a call failed can see why.
+        self.next_send().or_else(|| self.next_notification()).or_else(|| self.next_completion())
     }
 
     fn next_deadline(&self) -> Option<Instant> {

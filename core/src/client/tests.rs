@@ -43,7 +43,7 @@ fn connecting() -> Client {
 
 fn waiting_to_retry() -> Client {
     let mut client = connecting();
-    step(&mut client, START, Input::OpenFailed(ErrorKind::Exhausted));
+    step(&mut client, START, Input::OpenFailed(ErrorKind::Busy));
     client
 }
 
@@ -103,7 +103,7 @@ fn every_input_in_every_state_does_what_the_diagram_says() {
         ("Connect", Input::Connect),
         ("Opened", Input::Opened),
         ("OpenFailed(Gone)", Input::OpenFailed(ErrorKind::Gone)),
-        ("OpenFailed(Exhausted)", Input::OpenFailed(ErrorKind::Exhausted)),
+        ("OpenFailed(Busy)", Input::OpenFailed(ErrorKind::Busy)),
         ("Received", app_state),
         ("Broken", Input::Broken(LostReason::Closed)),
         ("Call", Input::Call(Command::ReleaseSharedMemory)),
@@ -136,7 +136,7 @@ const TRANSITIONS: &str = "\
 Disconnected + Connect -> Connecting [Open]
 Disconnected + Opened -> Disconnected [], too late
 Disconnected + OpenFailed(Gone) -> Disconnected [], too late
-Disconnected + OpenFailed(Exhausted) -> Disconnected [], too late
+Disconnected + OpenFailed(Busy) -> Disconnected [], too late
 Disconnected + Received -> Disconnected [], too late
 Disconnected + Broken -> Disconnected [], too late
 Disconnected + Call -> refused NotConnected
@@ -145,7 +145,7 @@ Disconnected + Tick -> Disconnected []
 Connecting + Connect -> refused AlreadyConnected
 Connecting + Opened -> Greeting [Send]
 Connecting + OpenFailed(Gone) -> Disconnected [Close, Lost]
-Connecting + OpenFailed(Exhausted) -> Connecting []
+Connecting + OpenFailed(Busy) -> Connecting []
 Connecting + Received -> Connecting [], too late
 Connecting + Broken -> Connecting [], too late
 Connecting + Call -> refused NotConnected
@@ -154,7 +154,7 @@ Connecting + Tick -> Connecting []
 Greeting + Connect -> refused AlreadyConnected
 Greeting + Opened -> Greeting [], too late
 Greeting + OpenFailed(Gone) -> Greeting [], too late
-Greeting + OpenFailed(Exhausted) -> Greeting [], too late
+Greeting + OpenFailed(Busy) -> Greeting [], too late
 Greeting + Received -> Greeting [], too late
 Greeting + Broken -> Disconnected [Close, Lost]
 Greeting + Call -> refused NotConnected
@@ -163,7 +163,7 @@ Greeting + Tick -> Greeting []
 Connected + Connect -> refused AlreadyConnected
 Connected + Opened -> Connected [], too late
 Connected + OpenFailed(Gone) -> Connected [], too late
-Connected + OpenFailed(Exhausted) -> Connected [], too late
+Connected + OpenFailed(Busy) -> Connected [], too late
 Connected + Received -> Connected [Event]
 Connected + Broken -> Disconnected [Close, Lost]
 Connected + Call -> Connected [SendCall]
@@ -184,7 +184,7 @@ fn names(actions: &[Action]) -> String {
     let names: Vec<&str> = actions
         .iter()
         .map(|action| match action {
-            Action::DropMemory => "DropMemory",
+            Action::DropMemory(_) => "DropMemory",
             Action::Open => "Open",
             Action::Close => "Close",
             Action::Send(_) => "Send",
@@ -232,15 +232,15 @@ fn a_full_queue_is_tried_again_until_the_time_is_over() {
     assert_eq!(step(&mut client, retry_at, Input::Tick), [Action::Open]);
     let deadline = START.after(CALL_TIMEOUT);
     assert_eq!(client.next_deadline(), Some(deadline));
-    let actions = step(&mut client, deadline, Input::OpenFailed(ErrorKind::Exhausted));
-    assert_eq!(actions, [Action::Close, lost(LostReason::Unreachable(ErrorKind::Exhausted))]);
+    let actions = step(&mut client, deadline, Input::OpenFailed(ErrorKind::Busy));
+    assert_eq!(actions, [Action::Close, lost(LostReason::Unreachable(ErrorKind::Busy))]);
 }
 
 #[test]
 fn a_platform_that_never_says_how_opening_went_is_given_up() {
     let mut client = connecting();
     let actions = step(&mut client, START.after(CALL_TIMEOUT), Input::Tick);
-    assert_eq!(actions, [Action::Close, lost(LostReason::Unreachable(ErrorKind::Exhausted))]);
+    assert_eq!(actions, [Action::Close, lost(LostReason::Unreachable(ErrorKind::Busy))]);
 }
 
 /// SM-23
@@ -281,7 +281,7 @@ fn a_server_that_leaves_active_takes_memory_and_sessions_with_it() {
     let mut client = with_session();
     let actions = step(&mut client, START, event(Event::ApplicationState(AppState::Inactive)));
     let inactive = Action::Notify(Notification::Event(Event::ApplicationState(AppState::Inactive)));
-    assert_eq!(actions, [Action::DropMemory, ended(SESSION), inactive]);
+    assert_eq!(actions, [Action::DropMemory(None), ended(SESSION), inactive]);
     let play = Command::Play { session: SESSION };
     assert_eq!(client.handle(START, Input::Call(play)), Err(NotTaken::SessionEnded));
 }
@@ -389,12 +389,12 @@ fn a_connection_that_ends_ends_every_call_session_and_mapping() {
     assert_eq!(
         actions,
         [
-            Action::DropMemory,
+            Action::DropMemory(Some(LostReason::Closed)),
             Action::Close,
-            complete(play),
-            complete(position),
             ended(SESSION),
-            lost(LostReason::Closed)
+            lost(LostReason::Closed),
+            complete(play),
+            complete(position)
         ]
     );
     assert_eq!((client.application(), client.next_deadline()), (AppState::Unknown, None));
@@ -515,7 +515,7 @@ fn every_call_has_one_outcome_whatever_the_server_sends() {
         let input = match next(14) {
             0 => Input::Connect,
             1 => Input::Opened,
-            2 => Input::OpenFailed(ErrorKind::Exhausted),
+            2 => Input::OpenFailed(ErrorKind::Busy),
             3 if client.connection() != ConnectionState::Greeting => reply(sequence, Ok(Answer::Done), 0),
             3 => reply(sequence, Ok(Answer::Welcome { version: 1, state: AppState::Running }), 0),
             4 => reply(sequence, Ok(MEMORY), 2),
@@ -541,7 +541,7 @@ fn every_call_has_one_outcome_whatever_the_server_sends() {
                     waiting.swap_remove(place.expect("a call that waits, and only once"));
                     completed += 1;
                 }
-                Action::DropMemory | Action::Open | Action::Close | Action::Notify(_) => {}
+                Action::DropMemory(_) | Action::Open | Action::Close | Action::Notify(_) => {}
             }
         }
     }

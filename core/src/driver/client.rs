@@ -22,8 +22,9 @@ pub trait ClientHost: Connect + Watch<<Self as Connect>::Socket> {
     /// Something happened.
     fn notified(&mut self, notification: Notification);
 
-    /// The shared memory is not the app's any more; its mapping goes away as soon as nobody writes to it.
-    fn drop_memory(&mut self);
+    /// The shared memory is not the app's any more; its mapping goes away as soon as nobody writes to it. With a reason
+    /// where the connection ended, too.
+    fn drop_memory(&mut self, lost: Option<LostReason>);
 }
 
 /// One client machine with its connection.
@@ -147,7 +148,7 @@ impl<S: Socket, R: Recorder> ClientDriver<S, R> {
         let mut accepted = None;
         while let Some(action) = self.machine.poll_action() {
             match action {
-                Action::DropMemory => host.drop_memory(),
+                Action::DropMemory(lost) => host.drop_memory(lost),
                 Action::Open => self.open(host),
                 Action::Close => self.close(host),
                 Action::Send(request) => self.send(host, &request),

@@ -1,0 +1,217 @@
+//! The I/O thread: the driver on an event loop.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use greenroom_core::client::{CallId, LostReason, NotTaken, Notification, Outcome};
+use greenroom_core::driver::{AnswerDescriptors, ClientDriver, ClientHost};
+use greenroom_core::hal::{Connect, Doorbell, ErrorType, Interest, Ready, Token, Watch};
+use greenroom_core::limits::{CALLS_MAX, CONNECT_RETRY_INTERVAL};
+use greenroom_core::message::SocketPath;
+use greenroom_core::message::playback::{Answer, Command, Event};
+use greenroom_core::trace::NoRecorder;
+use tracing::{debug, warn};
+
+use super::error::{CallError, SessionEnd};
+use super::link::{Link, Memory, Order, Reply, Waiter};
+use super::session::Session;
+use crate::clock::Clock;
+use crate::error::LinuxError;
+use crate::event_loop::{EventLoop, ReadySources};
+use crate::memory::{EventFd, attach_own, attach_peer};
+use crate::socket::SeqPacket;
+
+const WAKE: Token = Token { kind: 0, index: 0, generation: 0 };
+const CONNECTION: u8 = 1;
+
+/// What the I/O thread owns.
+pub(super) struct Io {
+    host: Host,
+    driver: ClientDriver<SeqPacket>,
+    clock: Clock,
+}
+
+impl Io {
+    /// Everything that can fail for want of a descriptor fails here, on the app's thread.
+    pub(super) fn new(path: SocketPath, link: Arc<Link>) -> Result<Self, LinuxError> {
+        let mut events = EventLoop::new()?;
+        events.watch(&link.wake, WAKE, Interest::Read)?;
+        let waiters = [const { None }; CALLS_MAX];
+        let driver = ClientDriver::new(path, CONNECTION, NoRecorder);
+        Ok(Self { host: Host { events, link, waiters }, driver, clock: Clock })
+    }
+
+    /// Runs until the app disconnects or the connection is lost.
+    pub(super) fn run(mut self) {
+        if self.driver.connect(&mut self.host, self.clock.now()).is_ok() {
+            while self.host.link.lost().is_none() {
+                self.turn();
+            }
+        }
+        self.host.link.close();
+    }
+
+    fn turn(&mut self) {
+        match self.host.events.wait(self.driver.next_deadline()) {
+            Ok(ready) => self.take_in(&ready),
+            Err(error) => {
+                warn!("the client library cannot go on: {error}");
+                self.driver.disconnect(&mut self.host, self.clock.now());
+            }
+        }
+    }
+
+    fn take_in(&mut self, ready: &ReadySources) {
+        let now = self.clock.now();
+        for ready in ready {
+            self.take_ready(*ready);
+        }
+        if self.driver.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.driver.tick(&mut self.host, now);
+        }
+        while let Some(order) = self.host.link.next_order() {
+            self.carry_out(order);
+        }
+    }
+
+    fn take_ready(&mut self, ready: Ready) {
+        match ready.token.kind {
+            CONNECTION => self.driver.ready(&mut self.host, self.clock.now(), ready),
+            // A bell of our own that cannot be cleared only rings again.
+            _ => drop(self.host.link.wake.clear()),
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        let now = self.clock.now();
+        match order {
+            Order::Call(ask, waiter) => {
+                let accepted = self.driver.call(&mut self.host, now, ask.command());
+                self.host.expect(accepted, waiter);
+            }
+            Order::Tell(command) => {
+                if let Err(refusal) = self.driver.call(&mut self.host, now, command) {
+                    debug!("{command:?} was not sent: {refusal}");
+                }
+            }
+            Order::Disconnect => self.driver.disconnect(&mut self.host, now),
+        }
+    }
+}
+
+/// The driver's platform: where its actions go.
+struct Host {
+    events: EventLoop,
+    link: Arc<Link>,
+    waiters: [Option<(CallId, Waiter)>; CALLS_MAX],
+}
+
+impl Host {
+    /// A call's outcome goes to its waiter; one that was not accepted has had its outcome.
+    fn expect(&mut self, accepted: Result<CallId, NotTaken>, waiter: Waiter) {
+        match accepted {
+            Ok(call) => {
+                if let Some(place) = self.waiters.get_mut(usize::from(call.index())) {
+                    *place = Some((call, waiter));
+                }
+            }
+            // A waiter that has gone does not matter.
+            Err(NotTaken::NotConnected) => drop(waiter.send(Err(CallError::ConnectionLost))),
+            Err(refusal) => drop(waiter.send(Err(CallError::NotTaken(refusal)))),
+        }
+    }
+
+    fn reply(&self, outcome: Outcome, descriptors: AnswerDescriptors<Self>) -> Result<Reply, CallError> {
+        match outcome {
+            Outcome::Answered(answer) => self.accept(answer, descriptors),
+            Outcome::Refused(refusal) => Err(CallError::Refused(refusal)),
+            Outcome::TimedOut => Err(CallError::TimedOut),
+            Outcome::ConnectionLost => Err(CallError::ConnectionLost),
+        }
+    }
+
+    /// What an answer brings is taken here, before any event that could end it.
+    fn accept(&self, answer: Answer, descriptors: AnswerDescriptors<Self>) -> Result<Reply, CallError> {
+        let pair = descriptors.into_array::<2>();
+        match (answer, pair) {
+            (Answer::SharedMemory { client_bytes, server_bytes }, Ok([client, server])) => {
+                let own = attach_own(client, client_bytes).map_err(|error| self.without_memory(error))?;
+                let peer = attach_peer(server, server_bytes).map_err(|error| self.without_memory(error))?;
+                self.link.set_memory(Memory { own, peer });
+            }
+            (Answer::Session { session }, _) => {
+                let stage = self.link.open_stage(session);
+                return Ok(Reply::Session(Session::new(Arc::clone(&self.link), stage)));
+            }
+            (Answer::Source { source, ring }, Ok([data, space])) => {
+                let (data, space) = (EventFd::attach(data), EventFd::attach(space));
+                return Ok(Reply::Source { source, ring, data, space });
+            }
+            _ => {}
+        }
+        Ok(Reply::Answer(answer))
+    }
+
+    /// Memory that cannot be mapped is given back.
+    fn without_memory(&self, error: LinuxError) -> CallError {
+        self.link.tell(Command::ReleaseSharedMemory);
+        CallError::Memory(error)
+    }
+}
+
+impl ErrorType for Host {
+    type Error = LinuxError;
+}
+
+impl Connect for Host {
+    type Socket = SeqPacket;
+
+    /// This may take as long as the next attempt would be away; nobody else waits for this thread yet.
+    fn connect(&mut self, path: &str) -> Result<SeqPacket, LinuxError> {
+        SeqPacket::connect(Path::new(path), CONNECT_RETRY_INTERVAL)
+    }
+}
+
+impl Watch<SeqPacket> for Host {
+    fn watch(&mut self, source: &SeqPacket, token: Token, interest: Interest) -> Result<(), LinuxError> {
+        self.events.watch(source, token, interest)
+    }
+
+    fn rewatch(&mut self, source: &SeqPacket, token: Token, interest: Interest) -> Result<(), LinuxError> {
+        self.events.rewatch(source, token, interest)
+    }
+
+    fn unwatch(&mut self, source: &SeqPacket) {
+        self.events.unwatch(source);
+    }
+}
+
+impl ClientHost for Host {
+    fn completed(&mut self, call: CallId, outcome: Outcome, descriptors: AnswerDescriptors<Self>) {
+        let reply = self.reply(outcome, descriptors);
+        let place = self.waiters.get_mut(usize::from(call.index()));
+        if let Some((_, waiter)) = place.and_then(|place| place.take_if(|(id, _)| *id == call)) {
+            // A waiter that has gone drops what it was given, and so gives it back.
+            let _ = waiter.send(reply);
+        }
+    }
+
+    fn notified(&mut self, notification: Notification) {
+        match notification {
+            Notification::Event(Event::PlaybackState { session, state }) => {
+                if let Some(stage) = self.link.stage(session) {
+                    stage.set_state(state);
+                }
+            }
+            Notification::Event(Event::SessionEnded { session }) => {
+                self.link.close_stage(session, SessionEnd::Inactive);
+            }
+            _ => {}
+        }
+        self.link.announce(notification);
+    }
+
+    fn drop_memory(&mut self, lost: Option<LostReason>) {
+        self.link.drop_memory(lost);
+    }
+}

@@ -1,0 +1,164 @@
+//! The library by which an app reaches its session server.
+//!
+//! An app connects to the socket that it was started with, goes Running when it is told to, makes a session, attaches its
+//! streams, and pushes coded frames; the session server decodes and shows them.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use greenroom_core::message::AppState;
+//! use greenroom_core::message::playback::{Codec, Shape, SourceDescription};
+//! use greenroom_hal_linux::client::{Client, Frame};
+//!
+//! # fn pictures() -> Vec<(Duration, Vec<u8>)> { Vec::new() }
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::connect("/run/greenroom/app1.sock")?;
+//! client.wait_for_application_state(AppState::Running, Duration::from_secs(10))?;
+//! client.set_application_state(AppState::Running)?;
+//!
+//! let session = client.create_session()?;
+//! session.load(false)?;
+//! let shape = Shape { width: 1280, height: 720, ..Shape::default() };
+//! let mut video = session.attach_source(SourceDescription { codec: Codec::H264, shape, codec_data: &[] })?;
+//! session.all_sources_attached()?;
+//! session.play()?;
+//!
+//! for (time, data) in pictures() {
+//!     let frame = Frame { presentation: Some(time), data: &data, ..Frame::default() };
+//!     video.push(&frame, Duration::from_secs(5))?;
+//! }
+//! video.end_of_stream(Duration::from_secs(5))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Threads
+//!
+//! [`Client::connect`] starts one thread, which does all input and output and waits for nobody. Every type here can be
+//! used from several threads; a [`Source`] is moved to the one that pushes its frames. No function blocks for ever: a call
+//! ends within [`greenroom_core::limits::CALL_TIMEOUT`], what waits otherwise takes a timeout.
+//!
+//! # When the app leaves the stage
+//!
+//! Sessions need the shared memory, and both end when the app calls
+//! [`set_application_state(Inactive)`](Client::set_application_state), when the session server leaves Active, and when the
+//! connection ends. Calls and pushes then fail with the reason, also those that wait; a frame that is being written at that
+//! moment is written into memory that is still mapped, and nothing else happens.
+
+mod error;
+mod event;
+mod io;
+mod link;
+mod session;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use greenroom_core::client::{LostReason, NotTaken};
+use greenroom_core::hal::ErrorKind;
+use greenroom_core::message::playback::Command;
+use greenroom_core::message::{AppState, SocketPath};
+
+pub use error::{CallError, ConnectError, PushError, SessionEnd};
+pub use event::{ClientEvent, Events};
+pub use session::Session;
+pub use source::{Frame, Source};
+
+use crate::error::LinuxError;
+use io::Io;
+use link::{Ask, Link, Order, Reply};
+
+/// A connection to the session server of this app. Dropping it disconnects; every session ends.
+pub struct Client {
+    link: Arc<Link>,
+    io_thread: Option<JoinHandle<()>>,
+}
+
+impl Client {
+    /// Connects to the session server's socket and is welcomed, or fails within a few seconds (SM-22).
+    pub fn connect(path: impl AsRef<Path>) -> Result<Self, ConnectError> {
+        let path = path.as_ref();
+        let not_a_socket = || ConnectError::Path { path: path.to_owned() };
+        let name = path.to_str().and_then(|path| SocketPath::try_from(path).ok()).ok_or_else(not_a_socket)?;
+        let link = Arc::new(Link::new()?);
+        let io = Io::new(name, Arc::clone(&link))?;
+        let client = Self { link, io_thread: Some(start(io)?) };
+        let no_server = |reason: LostReason| ConnectError::NoServer { path: path.to_owned(), reason };
+        client.link.wait_for_welcome().map_err(no_server)?;
+        Ok(client)
+    }
+
+    /// Everything that happens from now on. There can be several receivers.
+    pub fn events(&self) -> Events {
+        self.link.receivers.add()
+    }
+
+    /// The app's state, as the session server said last (SM-29); Unknown without a connection.
+    pub fn application_state(&self) -> AppState {
+        self.link.application()
+    }
+
+    /// Why there is no connection any more.
+    pub fn lost(&self) -> Option<LostReason> {
+        self.link.lost()
+    }
+
+    /// Waits until the session server says that the app is in this state (SM-29).
+    pub fn wait_for_application_state(&self, state: AppState, timeout: Duration) -> Result<(), CallError> {
+        if self.link.wait_for_application(state, timeout) {
+            return Ok(());
+        }
+        Err(if self.link.lost().is_some() { CallError::ConnectionLost } else { CallError::TimedOut })
+    }
+
+    /// Goes Running: leases and maps the shared memory (SM-23); the session server must be Active (SM-24). Or goes Inactive:
+    /// ends the sessions and unmaps the memory (SM-25). Where the app is there already, nothing happens.
+    pub fn set_application_state(&self, state: AppState) -> Result<(), CallError> {
+        let is_mapped = self.link.memory().is_some();
+        match (state, is_mapped) {
+            (AppState::Running, false) => self.link.call(Ask::Command(Command::GetSharedMemory)).map(drop),
+            (AppState::Inactive, true) => self.link.call(Ask::Command(Command::ReleaseSharedMemory)).map(drop),
+            (AppState::Running, true) | (AppState::Inactive, false) => Ok(()),
+            (AppState::Unknown, _) => Err(CallError::NotAState),
+        }
+    }
+
+    /// Makes a playback session in the leased memory, which holds one at a time.
+    pub fn create_session(&self) -> Result<Session, CallError> {
+        match self.link.call(Ask::Command(Command::CreateSession))? {
+            Reply::Session(session) => Ok(session),
+            // The machine lets no other answer through.
+            Reply::Answer(_) | Reply::Source { .. } => Err(CallError::NotTaken(NotTaken::SessionEnded)),
+        }
+    }
+}
+
+fn start(io: Io) -> Result<JoinHandle<()>, LinuxError> {
+    std::thread::Builder::new()
+        .name("greenroom".into())
+        .spawn(move || io.run())
+        .map_err(|error| LinuxError::other("start the client library's thread", ErrorKind::Exhausted, error))
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.link.order(Order::Disconnect);
+        if let Some(io_thread) = self.io_thread.take() {
+            // It panics on nothing, and if it did, there would be nothing left to end.
+            let _ = io_thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (state, lost) = (self.application_state(), self.lost());
+        out.debug_struct("Client").field("application", &state).field("lost", &lost).finish_non_exhaustive()
+    }
+}
