@@ -73,7 +73,8 @@ impl Token {
     }
 }
 
-/// What a source of readiness is watched for. Being closed is always reported.
+/// What a source of readiness is watched for. Its end is always reported, again and again, as readable: one that is
+/// readable although reading was not asked for has ended, and is to be dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
     /// Something can be read.
@@ -141,6 +142,9 @@ pub trait Socket: ErrorType {
     type Descriptor;
 
     /// Sends one message and copies of the descriptors with it.
+    ///
+    /// Fails with [`ErrorKind::Gone`] when the peer has closed, and with [`ErrorKind::Unsupported`] for an empty message or
+    /// more than [`DESCRIPTORS_MAX`] descriptors.
     fn send(&mut self, message: &[u8], descriptors: &[&Self::Descriptor]) -> Result<Sent, Self::Error>;
 
     /// Receives one message into `buffer`. `descriptors` is cleared first. At most [`DESCRIPTORS_MAX`] are taken.

@@ -52,6 +52,12 @@ fn kind_of(errno: Errno) -> ErrorKind {
     }
 }
 
+/// The same number of the other crate's type.
+#[cfg(any(feature = "manager", feature = "session"))]
+pub(crate) fn from_nix(errno: nix::Error) -> Errno {
+    Errno::from_io_error(&errno.into()).unwrap_or(Errno::IO)
+}
+
 impl fmt::Display for LinuxError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "cannot {}", self.step)?;

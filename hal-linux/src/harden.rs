@@ -69,17 +69,10 @@ fn close_inherited_but(keep: &[RawFd]) -> Result<(), Errno> {
     unsafe { close_range(first, u32::MAX, 0) }
 }
 
-/// No descriptor from this number on is inherited by a child.
-#[cfg(feature = "manager")]
-pub(crate) fn close_on_exec_from(first: RawFd) -> Result<(), Errno> {
-    // SAFETY: nothing is closed.
-    unsafe { close_range(first.unsigned_abs(), u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }
-}
-
 /// # Safety
 ///
 /// Without `CLOSE_RANGE_CLOEXEC` nothing in this process may own a descriptor of that range.
-unsafe fn close_range(first: u32, last: u32, flags: u32) -> Result<(), Errno> {
+pub(crate) unsafe fn close_range(first: u32, last: u32, flags: u32) -> Result<(), Errno> {
     // SAFETY: it takes no pointers, and the caller vouches for the descriptors.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     if result == 0 {

@@ -1,7 +1,7 @@
 //! Children: started with `posix_spawn`, addressed by a pidfd.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,12 @@ use greenroom_core::message::AppId;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SigSet, Signal as NixSignal};
 use rustix::fs::{Access, AtFlags, CWD};
-use rustix::io::Errno;
+use rustix::io::{Errno, FdFlags};
 use rustix::process::{
     Pid, PidfdFlags, Signal as SignalNumber, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal, waitid,
 };
 
-use crate::error::LinuxError;
+use crate::error::{self, LinuxError};
 use crate::harden;
 use crate::socket::SeqPacket;
 
@@ -25,7 +25,7 @@ pub const LINK_DESCRIPTOR: i32 = 3;
 /// What is run, and with what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {
-    /// The full path of its file; `$PATH` is not searched.
+    /// The full path of its file; `$PATH` is not searched. It may be a link.
     pub path: PathBuf,
     /// Its arguments, without its own name. `--link-fd 3` is added.
     pub arguments: Vec<String>,
@@ -71,8 +71,8 @@ fn start(program: &Program, link: BorrowedFd<'_>) -> Result<PidChild, LinuxError
     let because = |errno| LinuxError::new("start", errno).about(program.path.display());
     check_executable(&program.path).map_err(because)?;
     // Ours are made so; this is for what was inherited, or made by a library.
-    harden::close_on_exec_from(LINK_DESCRIPTOR).map_err(because)?;
-    let id = posix_spawn_with(program, link).map_err(|errno| because(Errno::from_raw_os_error(errno as i32)))?;
+    close_on_exec_from(LINK_DESCRIPTOR).map_err(because)?;
+    let id = posix_spawn_with(program, link).map_err(|errno| because(error::from_nix(errno)))?;
     // A child is there until it is waited for, which only its PidChild does.
     let id = Pid::from_raw(id.as_raw()).ok_or_else(|| because(Errno::SRCH))?;
     let descriptor = pidfd_open(id, PidfdFlags::empty()).map_err(|errno| {
@@ -80,6 +80,33 @@ fn start(program: &Program, link: BorrowedFd<'_>) -> Result<PidChild, LinuxError
         because(errno)
     })?;
     Ok(PidChild { id, descriptor, status: None })
+}
+
+/// No descriptor from this number on is inherited by a child.
+fn close_on_exec_from(first: RawFd) -> Result<(), Errno> {
+    // SAFETY: nothing is closed.
+    match unsafe { harden::close_range(first.unsigned_abs(), u32::MAX, libc::CLOSE_RANGE_CLOEXEC) } {
+        Ok(()) => Ok(()),
+        // Linux before 5.11.
+        Err(_) => close_each_on_exec_from(first),
+    }
+}
+
+fn close_each_on_exec_from(first: RawFd) -> Result<(), Errno> {
+    let or_io = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+    for entry in std::fs::read_dir("/proc/self/fd").map_err(or_io)? {
+        let name = entry.map_err(or_io)?.file_name();
+        let Some(number) = name.to_str().and_then(|name| name.parse().ok()).filter(|number| *number >= first) else {
+            continue;
+        };
+        // SAFETY: it is only given a flag, which is an error if it has been closed since.
+        let seen = unsafe { BorrowedFd::borrow_raw(number) };
+        match rustix::io::fcntl_setfd(seen, FdFlags::CLOEXEC) {
+            Ok(()) | Err(Errno::BADF) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
 }
 
 fn posix_spawn_with(program: &Program, link: BorrowedFd<'_>) -> nix::Result<nix::unistd::Pid> {
@@ -184,5 +211,21 @@ fn exit_status(found: &WaitIdStatus) -> Result<ExitStatus, LinuxError> {
 impl AsFd for PidChild {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    /// SM-03
+    #[test]
+    fn an_old_kernel_is_told_of_each_descriptor() {
+        let forgotten = File::open("/dev/null").unwrap();
+        rustix::io::fcntl_setfd(&forgotten, FdFlags::empty()).unwrap();
+        close_each_on_exec_from(forgotten.as_raw_fd()).unwrap();
+        assert_eq!(rustix::io::fcntl_getfd(&forgotten), Ok(FdFlags::CLOEXEC));
     }
 }

@@ -4,9 +4,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::sys::signal::{SigSet, Signal as NixSignal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use rustix::io::Errno;
 
-use crate::error::LinuxError;
+use crate::error::{self, LinuxError};
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +26,7 @@ impl Signals {
     /// Blocks the signals in this thread and in those that it starts from now on. To be called before other threads
     /// start: one that does not block them would be ended by them.
     pub fn new() -> Result<Self, LinuxError> {
-        let because = |errno| LinuxError::new("receive signals", Errno::from_raw_os_error(errno as i32));
+        let because = |errno| LinuxError::new("receive signals", error::from_nix(errno));
         let signals: SigSet = [NixSignal::SIGTERM, NixSignal::SIGINT, NixSignal::SIGHUP].into_iter().collect();
         signals.thread_block().map_err(because)?;
         let descriptor =
@@ -37,10 +36,8 @@ impl Signals {
 
     /// The next signal that has come, if one has. Several of a kind may have become one.
     pub fn receive(&mut self) -> Result<Option<Asked>, LinuxError> {
-        let signal = self
-            .descriptor
-            .read_signal()
-            .map_err(|errno| LinuxError::new("read a signal", Errno::from_raw_os_error(errno as i32)))?;
+        let signal =
+            self.descriptor.read_signal().map_err(|errno| LinuxError::new("read a signal", error::from_nix(errno)))?;
         Ok(signal.map(|signal| if signal.ssi_signo == libc::SIGHUP as u32 { Asked::Reload } else { Asked::End }))
     }
 }

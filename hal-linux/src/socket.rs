@@ -53,7 +53,8 @@ impl SeqPacket {
         Ok(Self { socket })
     }
 
-    /// Takes over the connected socket that this process inherited as this descriptor.
+    /// Takes over the connected socket that this process inherited as this descriptor. To be called before a child is
+    /// started, which makes sure that it inherits nothing of ours.
     ///
     /// Fails with [`ErrorKind::NotFound`] when no descriptor of this number was inherited, or it has been taken, and with
     /// [`ErrorKind::Unsupported`] when it is something else.
