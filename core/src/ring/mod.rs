@@ -62,6 +62,7 @@ mod producer;
 mod ring_source;
 mod source;
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "tests may panic")]
 mod tests;
 
 pub use consumer::Consumer;
