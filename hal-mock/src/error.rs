@@ -29,6 +29,14 @@ pub enum Call {
     Signal,
     /// [`greenroom_core::hal::Child::try_wait`]
     TryWait,
+    /// [`greenroom_core::hal::SharedMemory::create`], for each of its regions
+    CreateMemory,
+    /// [`greenroom_core::hal::SharedMemory::doorbell`]
+    CreateBell,
+    /// [`greenroom_core::hal::Doorbell::ring`]
+    Ring,
+    /// To use memory or a bell that came from a peer.
+    Attach,
 }
 
 /// A call failed.

@@ -11,6 +11,9 @@
 //! | [`listener`] | sockets by name |
 //! | [`process`] | children, seen from their parent and from inside |
 //! | [`descriptor`] | what travels with messages |
+//! | [`memory`] | shared memory |
+//! | [`bell`] | bells |
+//! | [`hostile`] | memory whose owner changes it between any two reads |
 //! | [`error`] | failures of a kind that a test chose |
 //! | [`fuzzing`] | what must hold for any bytes, and the seeds to start from |
 //!
@@ -52,19 +55,25 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bell;
 pub mod descriptor;
 pub mod error;
 pub mod event_loop;
 pub mod fuzzing;
+pub mod hostile;
 pub mod listener;
+pub mod memory;
 pub mod process;
 pub mod socket;
 pub mod world;
 
+pub use bell::Bell;
 pub use descriptor::Descriptor;
 pub use error::{Call, SimulatedError};
 pub use event_loop::EventLoop;
+pub use hostile::HostileRegion;
 pub use listener::{ListeningSocket, SocketFiles};
+pub use memory::Memory;
 pub use process::{ChildProcess, Process, Spawner};
 pub use socket::SeqPacket;
 pub use world::World;
