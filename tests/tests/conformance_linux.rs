@@ -4,3 +4,4 @@
 greenroom_tests::sockets_conformance!(greenroom_tests::conformance::linux::Linux::new());
 greenroom_tests::watching_conformance!(greenroom_tests::conformance::linux::Linux::new());
 greenroom_tests::listeners_conformance!(greenroom_tests::conformance::linux::Linux::new());
+greenroom_tests::memory_conformance!(greenroom_tests::conformance::linux::Linux::new());

@@ -4,3 +4,4 @@ greenroom_tests::sockets_conformance!(greenroom_tests::conformance::mock::Mock::
 greenroom_tests::watching_conformance!(greenroom_tests::conformance::mock::Mock::new());
 greenroom_tests::listeners_conformance!(greenroom_tests::conformance::mock::Mock::new());
 greenroom_tests::children_conformance!(greenroom_tests::conformance::mock::Mock::new());
+greenroom_tests::memory_conformance!(greenroom_tests::conformance::mock::Mock::new());

@@ -12,12 +12,14 @@ use greenroom_core::hal::{Error, ErrorKind, Ready};
 use greenroom_hal_linux::clock::Clock;
 use greenroom_hal_linux::event_loop::EventLoop;
 use greenroom_hal_linux::listener::{ListeningSocket, SocketFiles};
+use greenroom_hal_linux::memory::{EventFd, LinuxMemory, OwnRegion, PeerRegion, attach_own, attach_peer};
 use greenroom_hal_linux::process::{PidChild, Program, Spawner};
 use greenroom_hal_linux::socket::SeqPacket;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tempfile::TempDir;
 
+use super::memory::MemoryPlatform;
 use super::platform::{Platform, Script};
 
 /// How long something may take that should happen at once.
@@ -152,4 +154,33 @@ fn ends_within(pipe: &OwnedFd, patience: Duration) -> bool {
     let patience = Timespec::try_from(patience).unwrap();
     poll(&mut watched, Some(&patience)).unwrap();
     watched[0].revents().contains(PollFlags::HUP)
+}
+
+impl MemoryPlatform for Linux {
+    type Descriptor = OwnedFd;
+    type PeerRegion = PeerRegion;
+    type OwnRegion = OwnRegion;
+    type Bell = EventFd;
+    type Memory = LinuxMemory;
+
+    fn memory(&mut self) -> LinuxMemory {
+        LinuxMemory
+    }
+
+    fn attach_own(&mut self, descriptor: &OwnedFd, bytes: u32) -> Result<OwnRegion, ErrorKind> {
+        attach_own(descriptor, bytes).map_err(|error| error.kind())
+    }
+
+    fn attach_peer(&mut self, descriptor: &OwnedFd, bytes: u32) -> Result<PeerRegion, ErrorKind> {
+        attach_peer(descriptor, bytes).map_err(|error| error.kind())
+    }
+
+    fn attach_bell(&mut self, descriptor: OwnedFd) -> EventFd {
+        EventFd::attach(descriptor)
+    }
+
+    fn is_rung(&mut self, bell: &EventFd) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(bell, PollFlags::IN)], Some(&now)).unwrap() > 0
+    }
 }

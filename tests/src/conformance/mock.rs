@@ -2,11 +2,16 @@
 
 use std::rc::{Rc, Weak};
 
-use greenroom_core::hal::{Descriptors, Error, ErrorKind, ExitStatus, Peer, Ready, Received, Socket};
+use greenroom_core::hal::{
+    Descriptors, Error, ErrorKind, ExitStatus, Interest, Peer, Ready, Received, Socket, Token, Watch,
+};
+use greenroom_hal_mock::memory::{OwnRegion, PeerRegion};
 use greenroom_hal_mock::{
-    Call, ChildProcess, Descriptor, EventLoop, ListeningSocket, Process, SeqPacket, SocketFiles, Spawner, World,
+    Bell, Call, ChildProcess, Descriptor, EventLoop, ListeningSocket, Memory, Process, SeqPacket, SocketFiles, Spawner,
+    World,
 };
 
+use super::memory::MemoryPlatform;
 use super::platform::{Platform, Script};
 
 const PROCESS_ID: u32 = 1;
@@ -146,5 +151,36 @@ impl Platform for Mock {
             Script::Exit(_) | Script::UntilLinkEnds | Script::IgnoreTerminate => {}
         }
         Spawner::new(&self.world)
+    }
+}
+
+impl MemoryPlatform for Mock {
+    type Descriptor = Descriptor;
+    type PeerRegion = PeerRegion;
+    type OwnRegion = OwnRegion;
+    type Bell = Bell;
+    type Memory = Memory;
+
+    fn memory(&mut self) -> Memory {
+        Memory::new(&self.world)
+    }
+
+    fn attach_own(&mut self, descriptor: &Descriptor, bytes: u32) -> Result<OwnRegion, ErrorKind> {
+        OwnRegion::attach(descriptor, bytes).map_err(|error| error.kind())
+    }
+
+    fn attach_peer(&mut self, descriptor: &Descriptor, bytes: u32) -> Result<PeerRegion, ErrorKind> {
+        PeerRegion::attach(descriptor, bytes).map_err(|error| error.kind())
+    }
+
+    fn attach_bell(&mut self, descriptor: Descriptor) -> Bell {
+        Bell::attach(&self.world, &descriptor).unwrap()
+    }
+
+    fn is_rung(&mut self, bell: &Bell) -> bool {
+        let mut events = EventLoop::new(&self.world);
+        let token = Token { kind: 0, index: 0, generation: 0 };
+        events.watch(bell, token, Interest::Read).unwrap();
+        !events.ready().is_empty()
     }
 }

@@ -6,6 +6,7 @@
 pub mod children;
 pub mod linux;
 pub mod listeners;
+pub mod memory;
 pub mod mock;
 pub mod platform;
 pub mod sockets;
