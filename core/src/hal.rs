@@ -76,6 +76,7 @@ impl Token {
 /// What a source of readiness is watched for. Its end is always reported, again and again, as readable: one that is
 /// readable although reading was not asked for has ended, and is to be dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Interest {
     /// Something can be read.
     Read,
@@ -89,6 +90,7 @@ pub enum Interest {
 
 /// A source is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ready {
     /// Which one.
     pub token: Token,
@@ -110,6 +112,7 @@ pub trait Watch<S: ?Sized>: ErrorType {
 
 /// What a [`Socket::send`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Sent {
     /// The whole message is on its way.
     Whole,
@@ -119,6 +122,7 @@ pub enum Sent {
 
 /// What a [`Socket::receive`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Received {
     /// A whole message of so many bytes.
     Message {
@@ -188,6 +192,7 @@ pub trait Connect: ErrorType {
 
 /// Where a socket is made, and for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SocketPlace<'a> {
     /// The full path.
     pub path: &'a str,
@@ -323,6 +328,7 @@ pub trait SharedMemory: ErrorType {
 
 /// What the decoder of one session is told to do.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum DecoderCommand<'a, F> {
     /// Get ready.
     Load {

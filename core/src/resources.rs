@@ -29,6 +29,7 @@ impl core::error::Error for Shortage {}
 
 /// Units that are reserved. It cannot be copied: who has it holds them, and [`Ledger::release`] takes it back.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use = "a reservation that is dropped keeps its units for ever; release it"]
 pub struct Reservation {
     units: u8,
@@ -43,6 +44,7 @@ impl Reservation {
 
 /// So many units of one kind, and how many of them are taken.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ledger {
     total: u8,
     taken: u8,

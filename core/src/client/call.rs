@@ -24,6 +24,7 @@ pub(super) const fn call_of(sequence: u32) -> CallId {
 
 /// How a call ended. Every accepted call has exactly one (SM-30).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Outcome {
     /// It went well.
     Answered(Answer),

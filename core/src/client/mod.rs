@@ -63,6 +63,7 @@ pub enum ConnectionState {
 
 /// What the machine is told.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Input<'a> {
     /// App: be connected.
     Connect,
@@ -89,6 +90,7 @@ pub enum Input<'a> {
 
 /// What the machine wants done.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Action {
     /// Let go of the shared memory: nobody may map it any more. With a reason where the connection ended, too.
     DropMemory(Option<LostReason>),
@@ -118,6 +120,7 @@ pub enum Action {
 
 /// What an app is told beside the outcomes of its calls.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Notification {
     /// The server's word.

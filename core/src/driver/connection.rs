@@ -45,6 +45,7 @@ impl From<CodecError> for ConnectionError {
 
 /// What came in.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Incoming<M> {
     /// A message; `version` is set on the first one of a connection.
     Message {

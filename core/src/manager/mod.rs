@@ -49,6 +49,7 @@ pub struct Controller;
 
 /// Where an answer goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ticket {
     /// The connection that asked. It may have gone when the answer is there, which is then dropped.
     pub controller: Handle<Controller>,
@@ -58,6 +59,7 @@ pub struct Ticket {
 
 /// What the integrator's policy says of an app that is to be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Facts<'a> {
     /// What the app may hold.
     pub resources: Resources,
@@ -67,6 +69,7 @@ pub struct Facts<'a> {
 
 /// What the manager is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Input<'a> {
     /// A controller asks. Exactly one [`Action::Reply`] with this ticket follows, now or later.
     Request {
@@ -118,6 +121,7 @@ pub enum Input<'a> {
 
 /// What the manager wants done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Action {
     /// Start the session server of an app, then hand in [`Input::Spawned`].
     Spawn {
@@ -185,10 +189,12 @@ pub enum Action {
 
 /// An input that came too late, for an app that is not there any more or has moved on. It was counted and changed nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Stale;
 
 /// What the integrator sets; the defaults stand in [`crate::limits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Settings {
     /// The box's decoders.
     pub decoders: u8,
@@ -389,6 +395,7 @@ impl<const APPS: usize> Manager<APPS> {
 
 /// The manager's part of a session server's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Configuration<'a> {
     /// The app.
     pub app: &'a AppId,

@@ -10,6 +10,7 @@ use crate::limits::HOLDERS_MAX;
 
 /// One request, with the number that its one answer repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Request<'a> {
     /// Chosen by the asker, repeated by the answer.
     pub sequence: u32,
@@ -20,6 +21,7 @@ pub struct Request<'a> {
 
 /// What can be asked of the manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Command<'a> {
     /// First on every connection. Answered by [`Answer::Welcome`].
@@ -66,6 +68,7 @@ pub enum Command<'a> {
 
 /// What the manager sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Message {
     /// The one answer to a request.
     Reply {
@@ -80,6 +83,7 @@ pub enum Message {
 
 /// A request that went well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Answer {
     /// The connection is open.
@@ -107,6 +111,7 @@ pub enum Answer {
 
 /// How an app is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct AppStatus {
     /// Its name.
     pub app: AppId,
@@ -126,6 +131,7 @@ pub struct AppStatus {
 
 /// How the box is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct BoxStatus {
     /// Decoders that there are.
     pub decoders: u8,
@@ -141,6 +147,7 @@ pub struct BoxStatus {
 
 /// Something happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Event {
     /// A session server is in another state.
@@ -158,6 +165,7 @@ pub enum Event {
 
 /// Who holds how many decoders.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Holding {
     /// The app.
     pub app: AppId,
@@ -167,6 +175,7 @@ pub struct Holding {
 
 /// A fixed table of the manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum TableName {
     /// Apps; `APPS_MAX` of [`crate::limits`].
     Apps,
@@ -176,6 +185,7 @@ pub enum TableName {
 
 /// Why a request was refused. A refused request changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Refusal {
     /// Caller: no message that this version knows.

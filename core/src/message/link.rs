@@ -8,6 +8,7 @@ use super::{AppState, LogLevels, Reason, Resources, ServerState, TargetState};
 
 /// One request of the manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Request<'a> {
     /// Chosen by the manager, repeated by the answer.
     pub sequence: u32,
@@ -18,6 +19,7 @@ pub struct Request<'a> {
 
 /// What the manager asks of a session server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Command<'a> {
     /// Once, after the server said that it is up (SM-07).
@@ -30,6 +32,7 @@ pub enum Command<'a> {
 
 /// What a session server needs to know to serve its app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Configuration<'a> {
     /// The app that it serves.
     pub app: &'a str,
@@ -55,6 +58,7 @@ pub struct Configuration<'a> {
 
 /// What a session server sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Message {
     /// The one answer to a request.

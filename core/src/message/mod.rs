@@ -28,6 +28,7 @@ pub const VERSIONS: (u8, u8) = (1, 1);
 
 /// Why a text is no [`AppId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum AppIdError {
     /// It is empty.

@@ -8,6 +8,7 @@ use super::{AppState, LogLevels};
 
 /// One call of an app.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Request<'a> {
     /// Chosen by the client, repeated by the answer.
     pub sequence: u32,
@@ -33,6 +34,7 @@ pub struct SourceId(pub u8);
 
 /// What an app can ask of its session server.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Command<'a> {
     /// First on every connection. Answered by [`Answer::Welcome`].
@@ -171,6 +173,7 @@ impl Command<'_> {
 
 /// A stream that an app will send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SourceDescription<'a> {
     /// What it is coded in.
     pub codec: Codec,
@@ -257,6 +260,7 @@ pub struct Shape {
 
 /// What a session server sends to an app.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Message {
     /// The one answer to a call.
     Reply {
@@ -271,6 +275,7 @@ pub enum Message {
 
 /// A call that went well.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Answer {
     /// The connection is open.
@@ -411,6 +416,7 @@ impl core::error::Error for PlaybackError {}
 
 /// Something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Event {
     /// The session server's own state changed (SM-29).

@@ -36,6 +36,7 @@ pub struct FrameHeader {
 
 /// A record to be sent. The ring adds its epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Record<'a> {
     /// What it is.
     pub kind: RecordKind,

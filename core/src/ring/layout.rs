@@ -25,6 +25,7 @@ pub const fn client_block_bytes(slots: usize) -> u32 {
 ///
 /// The server computes it; a client is told a [`RingPlace`] and checks that against what it mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SlotLayout {
     video: RingPlace,
     audio: RingPlace,

@@ -33,6 +33,7 @@ pub type ClientId = Handle<Client>;
 
 /// What a session server is told. What follows an [`Action`] is its outcome and comes right after the drain that gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Input<'a> {
     /// The process is ready to serve, or cannot be (SM-05, SM-11).
     Started(Result<(), ErrorKind>),
@@ -99,6 +100,7 @@ pub enum Input<'a> {
 
 /// What a session server wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Action {
     /// Send this to the manager. With [`link::Message::Listener`] goes a duplicate of the listening socket.
     Link(link::Message),
@@ -176,6 +178,7 @@ pub enum Action {
 
 /// The answer to a call, before the platform has added what only it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Response {
     /// The call was refused.
     Refused(Refusal),

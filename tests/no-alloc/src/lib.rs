@@ -5,19 +5,32 @@
 //! memory moves and a critical section are all that the core may want from its platform.
 #![no_std]
 
+mod client;
 mod codec;
+mod machines;
 mod platform;
+mod ring;
 mod rooms;
 
+use core::hint::black_box;
 use core::panic::PanicInfo;
+
+use greenroom_core::hal::Token;
+use greenroom_core::time::Instant;
 
 /// Reaches every room of the core; what it computes is of no interest.
 // SAFETY: no other symbol of the archive has this name.
 #[unsafe(no_mangle)]
 pub extern "C" fn greenroom_no_alloc(bytes: &mut [u8; 64]) {
-    codec::exercise(bytes);
+    // Bytes that outlive the call, so that a message may borrow from them.
+    let incoming: &'static [u8] = black_box(b"\xC7GR\x01\x01\x07\x01\x04app1\x01\x00");
+    let now = black_box(Instant::from_millis(1));
+    let token = black_box(Token { kind: 1, index: 0, generation: 1 });
     rooms::exercise(bytes);
-    platform::exercise(bytes);
+    codec::exercise(incoming, bytes);
+    machines::exercise(now, incoming, bytes);
+    ring::exercise(bytes);
+    client::exercise(now, token);
 }
 
 #[panic_handler]

@@ -1,0 +1,37 @@
+//! The client machine under its driver.
+
+use core::hint::black_box;
+
+use greenroom_core::client::{CallId, LostReason, Notification, Outcome};
+use greenroom_core::driver::{AnswerDescriptors, ClientDriver, ClientHost};
+use greenroom_core::hal::{Ready, Token};
+use greenroom_core::message::SocketPath;
+use greenroom_core::message::playback::Command;
+use greenroom_core::time::Instant;
+use greenroom_core::trace::NoRecorder;
+
+use crate::platform::Platform;
+
+impl ClientHost for Platform {
+    fn completed(&mut self, call: CallId, outcome: Outcome, descriptors: AnswerDescriptors<Self>) {
+        black_box((call, outcome, descriptors));
+    }
+
+    fn notified(&mut self, notification: Notification) {
+        black_box(notification);
+    }
+
+    fn drop_memory(&mut self, reason: Option<LostReason>) {
+        black_box(reason);
+    }
+}
+
+pub(crate) fn exercise(now: Instant, token: Token) {
+    let mut driver = ClientDriver::new(SocketPath::new(), 1, NoRecorder);
+    let _ = black_box(driver.connect(&mut Platform, now));
+    driver.ready(&mut Platform, now, Ready { token, readable: true, writable: true });
+    let _ = black_box(driver.call(&mut Platform, now, black_box(Command::GetSharedMemory)));
+    driver.tick(&mut Platform, now);
+    black_box((driver.next_deadline(), driver.machine().application()));
+    driver.disconnect(&mut Platform, now);
+}
