@@ -52,14 +52,17 @@ pub fn descriptors_arrive_with_their_message_and_belong_to_the_receiver<P: Platf
 
 /// SM-35
 pub fn more_descriptors_than_the_protocol_knows_are_all_closed<P: Platform>(platform: &mut P) {
-    let (mut one, mut other) = platform.pair();
-    let (descriptors, witnesses): (Vec<_>, Vec<_>) = (0..=DESCRIPTORS_MAX).map(|_| platform.descriptor()).unzip();
-    platform.send_anything(&mut one, b"many", &descriptors.iter().collect::<Vec<_>>());
-    drop(descriptors);
-    let mut taken = Descriptors::<P::Descriptor>::new();
-    assert_eq!(other.receive(&mut [0; 16], &mut taken).unwrap(), Received::Unusable);
-    assert!(taken.is_empty());
-    assert!(witnesses.iter().all(|witness| platform.is_closed(witness)));
+    for surplus in [1, 32] {
+        let (mut one, mut other) = platform.pair();
+        let count = DESCRIPTORS_MAX + surplus;
+        let (descriptors, witnesses): (Vec<_>, Vec<_>) = (0..count).map(|_| platform.descriptor()).unzip();
+        platform.send_anything(&mut one, b"many", &descriptors.iter().collect::<Vec<_>>());
+        drop(descriptors);
+        let mut taken = Descriptors::<P::Descriptor>::new();
+        assert_eq!(other.receive(&mut [0; 16], &mut taken).unwrap(), Received::Unusable);
+        assert!(taken.is_empty());
+        assert!(witnesses.iter().all(|witness| platform.is_closed(witness)));
+    }
 }
 
 /// SM-35
