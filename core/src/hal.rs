@@ -11,8 +11,8 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::DESCRIPTORS_MAX;
-use crate::message::AppId;
 use crate::message::playback::{PlaybackError, PlaybackState, SourceDescription, SourceId, Statistics};
+use crate::message::{AppId, Resources};
 
 /// What kind of failure a platform's error is: what the core can act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -265,6 +265,37 @@ pub trait Spawn: ErrorType {
 
     /// Starts the program that serves `app`, hands it its end of a new channel and no other descriptor (SM-03).
     fn spawn(&mut self, app: &AppId) -> Result<(Self::Child, Self::Socket), Self::Error>;
+}
+
+/// What the integrator's policy gives an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Profile<'a> {
+    /// What it may hold.
+    pub resources: Resources,
+    /// Where its socket lies when a request gives no full path.
+    pub socket_directory: &'a str,
+    /// The mode of its socket, e.g. `0o660`.
+    pub socket_mode: u16,
+    /// The user that owns its socket; empty for the session server's own.
+    pub socket_owner: &'a str,
+    /// The group that owns its socket; empty for the session server's own.
+    pub socket_group: &'a str,
+    /// Where its pictures go: `auto`, `fake`, or the description of any element.
+    pub video_sink: &'a str,
+    /// Where its sound goes: `auto`, `fake`, or the description of any element.
+    pub audio_sink: &'a str,
+}
+
+/// The integrator's policy: what each app is given.
+pub trait Launcher {
+    /// What this app is given. An app that the policy does not know gets what all get.
+    fn profile(&self, app: &AppId) -> Profile<'_>;
+}
+
+/// The integrator's policy: who may drive the manager.
+pub trait Authority {
+    /// Whether this peer may.
+    fn may_control(&self, peer: &Peer) -> bool;
 }
 
 /// Memory that another process shares and may change at any moment, to read.

@@ -7,10 +7,12 @@
 mod client;
 mod connection;
 mod inbox;
+mod manager;
 
 pub use client::{AnswerDescriptors, ClientDriver, ClientHost};
 pub use connection::{Connection, ConnectionError, Incoming};
 pub use inbox::Inbox;
+pub use manager::{FIRST_FREE_KIND, ManagerDriver, ManagerHost, Turn};
 
 use crate::time::Instant;
 

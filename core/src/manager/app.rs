@@ -329,6 +329,12 @@ impl App {
                 self.arrive(S::Inactive, scene);
             }
             (P::Activating, E::Said(S::Error, reason)) if self.order == Order::Accepted => self.fail(reason, scene),
+            // Its socket is there already, and stays (SM-13, SM-17).
+            (P::Configuring, E::Said(S::Error, reason @ Some(Reason::SharedMemory)))
+                if self.order == Order::Accepted && self.first == TargetState::Active =>
+            {
+                self.fail(reason, scene);
+            }
             (
                 P::Starting | P::Configuring | P::Inactive | P::Activating | P::Active | P::Deactivating,
                 E::Said(S::Error, reason),

@@ -43,8 +43,8 @@ impl<const APPS: usize> Manager<APPS> {
         (name, state, socket): (&str, TargetState, &str),
         facts: Option<Facts<'_>>,
     ) -> Taken {
-        let facts = facts.ok_or(Refusal::Denied)?;
         let id = AppId::new(name).map_err(|_| Refusal::AppName)?;
+        let facts = facts.ok_or(Refusal::Denied)?;
         self.admit_start(name, state)?;
         let socket = self.place_socket(&id, socket, facts.socket_directory)?;
         let (capacity, in_use) = (self.apps.table().capacity(), self.apps.table().in_use());

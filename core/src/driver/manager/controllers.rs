@@ -1,0 +1,280 @@
+//! The connections to the control socket.
+
+use heapless::Deque;
+
+use super::kind;
+use crate::codec::postcard::{CodecError, OPENING_BYTES};
+use crate::driver::{Connection, ConnectionError, Incoming};
+use crate::fmt::{info, warning};
+use crate::hal::{Descriptors, Error, Interest, Socket, Token, Watch};
+use crate::limits::{CONTROLLERS_MAX, OBSERVER_BACKLOG_MAX};
+use crate::manager::Ticket;
+use crate::message::VERSIONS;
+use crate::message::control::{Answer, Command, Event, Message, Refusal, Request};
+use crate::table::{Full, Handle, Table};
+
+pub(super) use crate::manager::Controller;
+
+/// What came from a controller.
+pub(super) enum Asked<'b> {
+    Nothing,
+    /// For the machine. Until it is answered nothing more is read from this controller.
+    Request {
+        from: Ticket,
+        command: Command<'b>,
+    },
+    /// It has its answer already.
+    Answered,
+    Close,
+}
+
+/// One connection.
+///
+/// It is read only while none of its requests waits for an answer, so one place for an answer is enough; what it asks
+/// meanwhile waits in its own queue.
+struct Entry<S: Socket> {
+    connection: Connection<S>,
+    may_control: bool,
+    greeted: bool,
+    /// A request was handed to the machine.
+    waits: bool,
+    watches: bool,
+    reply: Option<Message>,
+    backlog: Deque<Event, OBSERVER_BACKLOG_MAX>,
+    missed: u32,
+    /// To be closed as soon as its answer has gone.
+    ends: bool,
+    /// What the platform was told to watch it for.
+    interest: Interest,
+}
+
+impl<S: Socket> Entry<S> {
+    fn is_busy(&self) -> bool {
+        self.waits || self.ends || self.reply.is_some() || self.connection.is_blocked()
+    }
+
+    fn wanted_interest(&self) -> Interest {
+        if self.connection.is_blocked() {
+            Interest::Write
+        } else if self.is_busy() {
+            Interest::None
+        } else {
+            Interest::Read
+        }
+    }
+
+    fn publish(&mut self, event: &Event) {
+        // Once one is missed, so are all until the observer is told.
+        if self.missed > 0 || self.backlog.push_back(event.clone()).is_err() {
+            self.missed = self.missed.saturating_add(1);
+        }
+    }
+
+    fn next_message(&mut self) -> Option<Message> {
+        if let Some(reply) = self.reply.take() {
+            return Some(reply);
+        }
+        if let Some(event) = self.backlog.pop_front() {
+            return Some(Message::Event(event));
+        }
+        match core::mem::take(&mut self.missed) {
+            0 => None,
+            missed => Some(Message::Event(Event::Missed(missed))),
+        }
+    }
+
+    /// Sends what waits, as far as the socket takes it.
+    fn pump(&mut self) -> Result<(), ConnectionError> {
+        self.connection.flush()?;
+        while !self.connection.is_blocked() {
+            let Some(message) = self.next_message() else { break };
+            self.connection.send(&message, Descriptors::new())?;
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, sequence: u32, refusal: Refusal) -> Asked<'static> {
+        self.reply = Some(Message::Reply { sequence, result: Err(refusal) });
+        Asked::Answered
+    }
+
+    fn refuse_and_end(&mut self, sequence: u32, refusal: Refusal) -> Asked<'static> {
+        self.ends = true;
+        self.refuse(sequence, refusal)
+    }
+
+    fn on_request<'b>(&mut self, id: Handle<Controller>, version: Option<u8>, request: Request<'b>) -> Asked<'b> {
+        let Request { sequence, command } = request;
+        if !self.may_control {
+            return self.refuse_and_end(sequence, Refusal::Denied);
+        }
+        if let (Command::Hello, Some(version)) = (command, version) {
+            self.greeted = true;
+            self.reply = Some(Message::Reply { sequence, result: Ok(Answer::Welcome { version }) });
+            return Asked::Answered;
+        }
+        if !self.greeted {
+            return self.refuse_and_end(sequence, Refusal::Malformed);
+        }
+        self.watches |= command == Command::Watch;
+        self.waits = true;
+        Asked::Request { from: Ticket { controller: id, sequence }, command }
+    }
+
+    /// A request that cannot be read is refused where its number can be.
+    fn on_unreadable(&mut self, error: ConnectionError, bytes: &[u8]) -> Asked<'static> {
+        match error {
+            ConnectionError::Codec(CodecError::Version { .. }) => match sequence_in(bytes, OPENING_BYTES) {
+                Some(sequence) => {
+                    let (min, max) = VERSIONS;
+                    self.refuse_and_end(sequence, Refusal::Version { min, max })
+                }
+                None => Asked::Close,
+            },
+            ConnectionError::Codec(CodecError::Malformed) if self.greeted => match sequence_in(bytes, 0) {
+                Some(sequence) => self.refuse(sequence, Refusal::Malformed),
+                None => Asked::Close,
+            },
+            ConnectionError::Codec(_)
+            | ConnectionError::Blocked
+            | ConnectionError::Unusable
+            | ConnectionError::Socket(_) => Asked::Close,
+        }
+    }
+}
+
+/// The number stands first in a request.
+fn sequence_in(bytes: &[u8], at: usize) -> Option<u32> {
+    ::postcard::take_from_bytes(bytes.get(at..)?).ok().map(|(sequence, _)| sequence)
+}
+
+/// The table of connections.
+pub(super) struct Controllers<S: Socket> {
+    table: Table<Entry<S>, CONTROLLERS_MAX>,
+}
+
+impl<S: Socket> Controllers<S> {
+    pub(super) const fn new() -> Self {
+        Self { table: Table::new() }
+    }
+
+    pub(super) const fn count(&self) -> u16 {
+        self.table.in_use()
+    }
+
+    fn get(&mut self, id: Handle<Controller>) -> Option<&mut Entry<S>> {
+        self.table.get_mut(entry(id))
+    }
+
+    pub(super) fn admit<W: Watch<S>>(&mut self, watch: &mut W, socket: S, may_control: bool) {
+        let fresh = Entry {
+            connection: Connection::answering(socket),
+            may_control,
+            greeted: false,
+            waits: false,
+            watches: false,
+            reply: None,
+            backlog: Deque::new(),
+            missed: 0,
+            ends: false,
+            interest: Interest::Read,
+        };
+        let id = match self.table.insert(fresh) {
+            Ok(id) => id,
+            Err(Full(_)) => return warning!("there is no place for another control connection; it is closed"),
+        };
+        let watched = self.table.get(id).map(|entry| watch.watch(entry.connection.socket(), token(id), Interest::Read));
+        if let Some(Err(error)) = watched {
+            warning!("a control connection cannot be watched: {:?}", error.kind());
+            self.table.remove(id);
+        }
+    }
+
+    /// Whether the platform was told to read it.
+    pub(super) fn is_read(&mut self, id: Handle<Controller>) -> bool {
+        self.get(id).is_some_and(|entry| entry.interest == Interest::Read)
+    }
+
+    /// Takes one request; what cannot be read is for [`Controllers::unreadable`].
+    pub(super) fn receive<'b>(
+        &mut self,
+        id: Handle<Controller>,
+        buffer: &'b mut [u8],
+    ) -> Result<Asked<'b>, ConnectionError> {
+        let Some(entry) = self.get(id).filter(|entry| !entry.is_busy()) else { return Ok(Asked::Nothing) };
+        // What comes with a request is closed: no request brings descriptors.
+        let mut descriptors = Descriptors::new();
+        Ok(match entry.connection.receive(buffer, &mut descriptors)? {
+            Incoming::Message { version, message } => entry.on_request(id, version, message),
+            Incoming::Nothing => Asked::Nothing,
+            Incoming::Closed => Asked::Close,
+        })
+    }
+
+    /// Refuses a request that could not be read. `bytes` is what was received, and zeros.
+    pub(super) fn unreadable(
+        &mut self,
+        id: Handle<Controller>,
+        error: ConnectionError,
+        bytes: &[u8],
+    ) -> Asked<'static> {
+        warning!("a controller sent what is no request: {:?}", error);
+        self.get(id).map_or(Asked::Close, |entry| entry.on_unreadable(error, bytes))
+    }
+
+    pub(super) fn reply<W: Watch<S>>(&mut self, watch: &mut W, to: Ticket, result: Result<Answer, Refusal>) {
+        // Who asked may have gone.
+        let Some(entry) = self.get(to.controller) else { return };
+        entry.waits = false;
+        entry.reply = Some(Message::Reply { sequence: to.sequence, result });
+        self.settle(watch, to.controller);
+    }
+
+    pub(super) fn publish<W: Watch<S>>(&mut self, watch: &mut W, event: &Event) {
+        for place in 0..self.table.capacity() {
+            let Some(id) = self.table.handle_at(place) else { continue };
+            if let Some(observer) = self.table.get_mut(id).filter(|entry| entry.watches) {
+                observer.publish(event);
+                self.settle(watch, Handle::from_parts(id.index(), id.generation()));
+            }
+        }
+    }
+
+    /// Sends what waits, closes what has ended, and watches for what is to come.
+    pub(super) fn settle<W: Watch<S>>(&mut self, watch: &mut W, id: Handle<Controller>) {
+        let Some(entry) = self.get(id) else { return };
+        let pumped = entry.pump();
+        let is_said = entry.ends && !entry.connection.is_blocked();
+        if pumped.is_err() || is_said || rewatch(watch, id, entry).is_err() {
+            self.close(watch, id);
+        }
+    }
+
+    pub(super) fn close<W: Watch<S>>(&mut self, watch: &mut W, id: Handle<Controller>) {
+        if let Some(entry) = self.table.remove(entry(id)) {
+            info!("a control connection has ended");
+            watch.unwatch(entry.connection.socket());
+        }
+    }
+}
+
+fn rewatch<S: Socket, W: Watch<S>>(
+    watch: &mut W,
+    id: Handle<Controller>,
+    entry: &mut Entry<S>,
+) -> Result<(), W::Error> {
+    let wanted = entry.wanted_interest();
+    if wanted != entry.interest {
+        watch.rewatch(entry.connection.socket(), token(self::entry::<S>(id)), wanted)?;
+        entry.interest = wanted;
+    }
+    Ok(())
+}
+
+const fn entry<S: Socket>(id: Handle<Controller>) -> Handle<Entry<S>> {
+    Handle::from_parts(id.index(), id.generation())
+}
+
+const fn token<S: Socket>(id: Handle<Entry<S>>) -> Token {
+    Token { kind: kind::CONTROLLER, index: id.index(), generation: id.generation() }
+}

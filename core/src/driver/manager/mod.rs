@@ -1,0 +1,373 @@
+//! Drives the [`Manager`] machine: the control socket, the links to the session servers, and their processes.
+
+mod controllers;
+mod servers;
+
+use self::controllers::{Asked, Controllers};
+use self::servers::{Heard, Servers};
+use super::Machine;
+use crate::fmt::{info, warning};
+use crate::hal::{
+    Authority, Error, ErrorKind, Interest, Launcher, Listen, Listener, Ready, Socket, Spawn, Token, Watch,
+};
+use crate::limits::{APPS_MAX, MESSAGE_BYTES_MAX, MESSAGES_PER_TURN_MAX};
+use crate::manager::{Action, AppHandle, Facts, Input, Manager, Ticket};
+use crate::message::control::{Command, Event};
+use crate::message::{AppId, LogLevels, SocketPath, link};
+use crate::table::Handle;
+use crate::time::{Instant, earliest};
+use crate::trace::{NoRecorder, Record, Recorder};
+
+/// Kinds of the tokens that the driver uses; lower ones are served first.
+mod kind {
+    pub(super) const CHILD: u8 = 0;
+    pub(super) const LINK: u8 = 1;
+    pub(super) const LISTENER: u8 = 2;
+    pub(super) const CONTROLLER: u8 = 3;
+}
+
+/// Tokens of this kind and above are the program's own.
+pub const FIRST_FREE_KIND: u8 = 8;
+
+/// Messages that are still read from a process that has ended: more than one says on its way out, and a bound, because a
+/// child of its own may have inherited the link.
+const LAST_WORDS_MAX: usize = 64;
+
+/// When no connection can be accepted, for want of descriptors, it is tried again after this.
+const ACCEPT_PAUSE: core::time::Duration = core::time::Duration::from_millis(100);
+
+/// Where a manager lives.
+pub trait ManagerHost: Launcher + Authority {
+    /// The control socket.
+    type Control: Listener;
+    /// What starts session servers.
+    type Spawn: Spawn;
+    /// What takes over the sockets that session servers made, so that none is left when they have ended.
+    type Listen: Listen<Descriptor = LinkDescriptor<Self>>;
+    /// What watches all of them.
+    type Watch: Watch<Self::Control>
+        + Watch<<Self::Control as Listener>::Socket>
+        + Watch<<Self::Spawn as Spawn>::Child>
+        + Watch<<Self::Spawn as Spawn>::Socket>;
+
+    /// What watches.
+    fn watch(&mut self) -> &mut Self::Watch;
+    /// What starts session servers.
+    fn spawn(&mut self) -> &mut Self::Spawn;
+    /// What takes over sockets.
+    fn listen(&mut self) -> &mut Self::Listen;
+    /// From now on the manager's own process logs as this says (SM-39).
+    fn apply_log_levels(&mut self, levels: &LogLevels);
+}
+
+type LinkDescriptor<H> = <<<H as ManagerHost>::Spawn as Spawn>::Socket as Socket>::Descriptor;
+
+/// What follows a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The next one, when something is ready or the deadline has come.
+    Next,
+    /// The manager has ended; its process is to end too.
+    Exit,
+}
+
+/// The manager with its connections and processes.
+///
+/// The program calls [`Self::start`] once, then [`Self::turn`] whenever something is ready or [`Self::next_deadline`]
+/// has come, until that says [`Turn::Exit`].
+pub struct ManagerDriver<H: ManagerHost, R: Recorder = NoRecorder, const APPS: usize = APPS_MAX> {
+    machine: Manager<APPS>,
+    host: H,
+    control: H::Control,
+    /// Set while no connection is accepted.
+    accept_again_at: Option<Instant>,
+    controllers: Controllers<<H::Control as Listener>::Socket>,
+    servers: Servers<H, APPS>,
+    /// What the last spawn came to; it is handled when all actions are carried out.
+    spawned: Option<(AppHandle, Result<u32, ErrorKind>)>,
+    exited: bool,
+    recorder: R,
+}
+
+impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
+    /// A manager that answers at `control`.
+    pub fn new(machine: Manager<APPS>, host: H, control: H::Control, recorder: R) -> Self {
+        Self {
+            machine,
+            host,
+            control,
+            accept_again_at: None,
+            controllers: Controllers::new(),
+            servers: Servers::new(),
+            spawned: None,
+            exited: false,
+            recorder,
+        }
+    }
+
+    /// Starts to watch the control socket. Fails when the platform cannot watch it.
+    pub fn start(&mut self) -> Result<(), ErrorKind> {
+        self.host.watch().watch(&self.control, CONTROL, Interest::Read).map_err(|error| error.kind())
+    }
+
+    /// The machine, to look at.
+    pub fn machine(&self) -> &Manager<APPS> {
+        &self.machine
+    }
+
+    /// Where it lives.
+    pub fn host(&mut self) -> &mut H {
+        &mut self.host
+    }
+
+    /// Connections to the control socket that there are.
+    pub fn controllers(&self) -> u16 {
+        self.controllers.count()
+    }
+
+    /// Ends every app in order, then says [`Turn::Exit`] (SM-38).
+    pub fn terminate(&mut self, now: Instant) -> Turn {
+        self.feed(now, Input::Terminate);
+        self.outcome()
+    }
+
+    /// When the next turn is due at the latest.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        earliest(self.machine.next_deadline(), self.accept_again_at)
+    }
+
+    /// Takes what is ready, in a fixed order: children, time, links, controllers. Of each connection it takes at most
+    /// [`MESSAGES_PER_TURN_MAX`] messages.
+    pub fn turn(&mut self, now: Instant, ready: &[Ready]) -> Turn {
+        let of = |kind: u8| ready.iter().filter(move |ready| ready.token.kind == kind);
+        of(kind::CHILD).for_each(|ready| self.child_ready(now, app_of(ready.token)));
+        self.tick(now);
+        of(kind::LINK).for_each(|ready| self.link_ready(now, ready));
+        of(kind::LISTENER).for_each(|_| self.accept(now));
+        of(kind::CONTROLLER).for_each(|ready| self.controller_ready(now, ready));
+        self.outcome()
+    }
+
+    fn outcome(&self) -> Turn {
+        if self.exited { Turn::Exit } else { Turn::Next }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if self.accept_again_at.is_some_and(|at| at <= now) {
+            self.accept_again_at = None;
+            self.watch_control(Interest::Read);
+        }
+        self.servers.reap_unwatched();
+        if self.machine.next_deadline().is_some_and(|at| at <= now) {
+            self.feed(now, Input::Tick);
+        }
+    }
+
+    /// Hands the machine an input, carries out what it wants done, and then hands it what came of that.
+    fn feed(&mut self, now: Instant, input: Input<'_>) {
+        self.step(now, input);
+        loop {
+            let follow_up = match self.spawned.take() {
+                Some((app, result)) => Input::Spawned { app, result },
+                None => match self.servers.take_broken() {
+                    Some(app) => Input::LinkBroken { app },
+                    None => return,
+                },
+            };
+            self.step(now, follow_up);
+        }
+    }
+
+    fn step(&mut self, now: Instant, input: Input<'_>) {
+        self.recorder.record(Record { at: now, input: &input });
+        // What is stale was counted, and is no failure.
+        let _ = self.machine.handle(now, input);
+        while let Some(action) = self.machine.poll_action() {
+            self.carry_out(action);
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Spawn { app } => self.spawn(app),
+            Action::Configure { app, sequence } => self.configure(app, sequence),
+            Action::SetState { app, sequence, state } => self.ask(app, sequence, link::Command::SetState(state)),
+            Action::SetLogLevels { app, sequence, levels } => {
+                self.ask(app, sequence, link::Command::SetLogLevels(levels));
+            }
+            Action::CloseLink { app } => self.servers.close_link(&mut self.host, app),
+            Action::Signal { app, signal } => self.servers.signal(app, signal),
+            Action::Reply { to, result } => self.controllers.reply(self.host.watch(), to, result),
+            Action::Notify { app, state, reason } => {
+                info!("app {} is {:?}, because {:?}", app.as_str(), state, reason);
+                self.controllers.publish(self.host.watch(), &Event::StateChanged { app, state, reason });
+            }
+            Action::ApplyLogLevels(levels) => self.host.apply_log_levels(&levels),
+            Action::Exit => self.exited = true,
+        }
+    }
+
+    fn spawn(&mut self, app: AppHandle) {
+        let Some(id) = self.machine.app_id(app) else { return };
+        let result = self.host.spawn().spawn(id).map_err(|error| {
+            warning!("app {}: its session server could not be started: {:?}", id.as_str(), error.kind());
+            error.kind()
+        });
+        let result = result.and_then(|(child, socket)| self.servers.insert(&mut self.host, app, child, socket));
+        self.spawned = Some((app, result));
+    }
+
+    /// SM-07: the machine's part, and the integrator's policy.
+    fn configure(&mut self, app: AppHandle, sequence: u32) {
+        let Some(known) = self.machine.configuration(app) else { return };
+        let profile = self.host.profile(known.app);
+        let configuration = link::Configuration {
+            app: known.app.as_str(),
+            socket: known.socket,
+            socket_mode: profile.socket_mode,
+            socket_owner: profile.socket_owner,
+            socket_group: profile.socket_group,
+            state: known.state,
+            resources: known.resources,
+            log_levels: known.log_levels,
+            video_sink: profile.video_sink,
+            audio_sink: profile.audio_sink,
+        };
+        let request = link::Request { sequence, command: link::Command::SetConfiguration(configuration) };
+        self.servers.send(app, &request);
+        self.servers.rewatch(&mut self.host, app);
+    }
+
+    fn ask(&mut self, app: AppHandle, sequence: u32, command: link::Command<'_>) {
+        self.servers.send(app, &link::Request { sequence, command });
+        self.servers.rewatch(&mut self.host, app);
+    }
+
+    /// What a process has said before it ended comes before its end, or the reason that it gave would be lost.
+    fn child_ready(&mut self, now: Instant, app: AppHandle) {
+        let Some(status) = self.servers.try_wait(&mut self.host, app) else { return };
+        let mut messages = 0..LAST_WORDS_MAX;
+        while messages.next().is_some() && self.hear(now, app) {}
+        self.feed(now, Input::ChildExited { app, status });
+        self.servers.forget(&mut self.host, app);
+    }
+
+    fn link_ready(&mut self, now: Instant, ready: &Ready) {
+        let app = app_of(ready.token);
+        if ready.writable {
+            self.servers.flush(app);
+            self.servers.rewatch(&mut self.host, app);
+        }
+        let mut messages = 0..MESSAGES_PER_TURN_MAX;
+        while ready.readable && messages.next().is_some() && self.hear(now, app) {}
+    }
+
+    /// Takes one message of a session server; whether there may be another.
+    fn hear(&mut self, now: Instant, app: AppHandle) -> bool {
+        let input = match self.servers.receive(app) {
+            Heard::Nothing => return false,
+            Heard::Message { message, listener } => {
+                if let Some(descriptor) = listener {
+                    self.keep_listener(app, descriptor);
+                }
+                Input::Link { app, message }
+            }
+            Heard::Closed => Input::LinkClosed { app },
+            Heard::Broken => Input::LinkBroken { app },
+        };
+        let goes_on = matches!(input, Input::Link { .. });
+        self.feed(now, input);
+        goes_on
+    }
+
+    /// Keeps the socket of a session server, and with it the right to remove its file (SM-34).
+    fn keep_listener(&mut self, app: AppHandle, descriptor: LinkDescriptor<H>) {
+        let Some(status) = self.machine.status(app) else { return };
+        match self.host.listen().adopt(descriptor) {
+            Ok(listener) => self.servers.keep_listener(app, listener, status.socket),
+            Err(error) => {
+                warning!("app {}: what it sent is no listening socket: {:?}", status.app.as_str(), error.kind())
+            }
+        }
+    }
+
+    /// Takes connections to the control socket. One for which there is no place is closed at once: it has asked
+    /// nothing yet that could be answered.
+    fn accept(&mut self, now: Instant) {
+        for _ in 0..MESSAGES_PER_TURN_MAX {
+            match self.control.accept() {
+                Ok(Some((socket, peer))) => {
+                    let may_control = self.host.may_control(&peer);
+                    self.controllers.admit(self.host.watch(), socket, may_control);
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    warning!("no control connection can be accepted now: {:?}", error.kind());
+                    self.accept_again_at = Some(now.after(ACCEPT_PAUSE));
+                    return self.watch_control(Interest::None);
+                }
+            }
+        }
+    }
+
+    fn watch_control(&mut self, interest: Interest) {
+        if let Err(error) = self.host.watch().rewatch(&self.control, CONTROL, interest) {
+            warning!("the control socket cannot be watched: {:?}", error.kind());
+        }
+    }
+
+    fn controller_ready(&mut self, now: Instant, ready: &Ready) {
+        let controller = Handle::from_parts(ready.token.index, ready.token.generation);
+        if ready.readable && !self.controllers.is_read(controller) {
+            // Nothing but its end can be seen of what is not read.
+            return self.controllers.close(self.host.watch(), controller);
+        }
+        let mut messages = 0..MESSAGES_PER_TURN_MAX;
+        while ready.readable && messages.next().is_some() && self.serve(now, controller) {}
+        self.controllers.settle(self.host.watch(), controller);
+    }
+
+    /// Takes one request of a controller; whether there may be another.
+    fn serve(&mut self, now: Instant, controller: Handle<controllers::Controller>) -> bool {
+        let mut buffer = [0; MESSAGE_BYTES_MAX];
+        let asked = match self.controllers.receive(controller, &mut buffer) {
+            Ok(asked) => asked,
+            Err(error) => self.controllers.unreadable(controller, error, &buffer),
+        };
+        match asked {
+            Asked::Nothing => false,
+            Asked::Request { from, command } => {
+                self.request(now, from, command);
+                true
+            }
+            Asked::Answered => {
+                self.controllers.settle(self.host.watch(), controller);
+                true
+            }
+            Asked::Close => {
+                self.controllers.close(self.host.watch(), controller);
+                false
+            }
+        }
+    }
+
+    fn request(&mut self, now: Instant, from: Ticket, command: Command<'_>) {
+        let Command::Initiate { app, .. } = command else {
+            return self.feed(now, Input::Request { from, command, facts: None });
+        };
+        let Ok(id) = AppId::new(app) else {
+            return self.feed(now, Input::Request { from, command, facts: None });
+        };
+        let profile = self.host.profile(&id);
+        // A directory that does not fit leaves no room for a name in it either.
+        let directory = SocketPath::try_from(profile.socket_directory).unwrap_or_default();
+        let facts = Facts { resources: profile.resources, socket_directory: &directory };
+        self.feed(now, Input::Request { from, command, facts: Some(facts) });
+    }
+}
+
+const CONTROL: Token = Token { kind: kind::LISTENER, index: 0, generation: 0 };
+
+const fn app_of(token: Token) -> AppHandle {
+    Handle::from_parts(token.index, token.generation)
+}
