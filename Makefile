@@ -58,12 +58,12 @@ unit: ## Run unit, table and conformance tests
 	cargo test $(CRATES)
 
 loom: ## Try every interleaving of the ring
-	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(BUILDS)/loom cargo test --release -p greenroom-core --lib loom
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(BUILDS)/loom cargo test --release -p greenroom-core --test ring_loom
 
 no-alloc: ## Prove that the core needs no allocator
 	.ci/no-alloc
 
-firmware: ## Build the core's example for a bare Cortex-M4
+firmware: ## Build the core's example for a bare Cortex-M4 and run it in an emulator
 	.ci/firmware
 
 fuzz: ## Fuzz the codec for SECONDS (default 20)
