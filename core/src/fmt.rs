@@ -17,3 +17,19 @@ macro_rules! info { ($($all:tt)*) => { $crate::fmt::log_at!(info, $($all)*) }; }
 macro_rules! warning { ($($all:tt)*) => { $crate::fmt::log_at!(warn, $($all)*) }; }
 
 pub(crate) use {debug, info, log_at, warning};
+
+/// Something of a type that only says how it is displayed, such as a platform's error, for either way of logging.
+pub(crate) struct Said<'a, T>(pub(crate) &'a T);
+
+impl<T: core::fmt::Display> core::fmt::Display for Said<'_, T> {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl<T: core::fmt::Display> defmt::Format for Said<'_, T> {
+    fn format(&self, out: defmt::Formatter<'_>) {
+        defmt::Format::format(&defmt::Display2Format(self.0), out);
+    }
+}

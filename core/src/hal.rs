@@ -355,6 +355,15 @@ pub trait SharedMemory: ErrorType {
 
     /// Makes a bell: our end, and the descriptor that the client gets.
     fn doorbell(&mut self) -> Result<(Self::Doorbell, Self::Descriptor), Self::Error>;
+
+    /// A second descriptor of the same region, to be sent while we keep the first.
+    fn duplicate(&mut self, region: &Self::Descriptor) -> Result<Self::Descriptor, Self::Error>;
+
+    /// Takes memory for these bytes of a region now, so that want of it is an error here and not of who writes first.
+    fn populate(&mut self, region: &Self::Descriptor, offset: u32, bytes: u32) -> Result<(), Self::Error>;
+
+    /// Gives the memory of the first `bytes` of the client's region back, also from under its own mapping.
+    fn give_back(&mut self, region: &Self::Descriptor, bytes: u32);
 }
 
 /// What the decoder of one session is told to do.

@@ -37,6 +37,12 @@ pub enum Call {
     Ring,
     /// To use memory or a bell that came from a peer.
     Attach,
+    /// [`greenroom_core::hal::SharedMemory::populate`]
+    Populate,
+    /// [`greenroom_core::hal::Decoder::open`]
+    OpenDecoder,
+    /// [`greenroom_core::hal::Decoder::command`]
+    CommandDecoder,
 }
 
 /// A call failed.

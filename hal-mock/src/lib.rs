@@ -10,6 +10,7 @@
 //! | [`socket`] | connections with bounded queues |
 //! | [`listener`] | sockets by name |
 //! | [`process`] | children, seen from their parent and from inside |
+//! | [`decoder`] | decoders that do what a test says |
 //! | [`descriptor`] | what travels with messages |
 //! | [`memory`] | shared memory |
 //! | [`bell`] | bells |
@@ -56,6 +57,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bell;
+pub mod decoder;
 pub mod descriptor;
 pub mod error;
 pub mod event_loop;
@@ -68,6 +70,7 @@ pub mod socket;
 pub mod world;
 
 pub use bell::Bell;
+pub use decoder::MockDecoder;
 pub use descriptor::Descriptor;
 pub use error::{Call, SimulatedError};
 pub use event_loop::EventLoop;

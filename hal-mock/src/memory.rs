@@ -1,8 +1,8 @@
 //! Shared memory.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use greenroom_core::hal::{ErrorKind, ErrorType, OutOfRegion, Region, RegionMut, SharedMemory};
 
@@ -11,22 +11,30 @@ use crate::descriptor::Descriptor;
 use crate::error::{Call, SimulatedError};
 use crate::world::World;
 
-/// Makes a session server's shared memory and bells.
+/// Makes a session server's shared memory and bells, and knows how much of it is held by anybody.
 #[derive(Clone, Debug)]
 pub struct Memory {
     world: World,
+    made: Rc<RefCell<Vec<Weak<Cells>>>>,
 }
 
 impl Memory {
-    /// Memory of this world.
+    /// Memory of this world, none of it made. Clones know of the same memory.
     pub fn new(world: &World) -> Self {
-        Self { world: world.clone() }
+        Self { world: world.clone(), made: Rc::default() }
+    }
+
+    /// Regions that somebody still maps or has a descriptor of.
+    pub fn regions_in_use(&self) -> usize {
+        self.made.borrow().iter().filter(|made| made.strong_count() > 0).count()
     }
 
     fn region(&self, bytes: u32, writer: Writer) -> Result<Rc<Cells>, SimulatedError> {
         self.world.fault(Call::CreateMemory)?;
         let bytes = (0..bytes).map(|_| Cell::new(0)).collect();
-        Ok(Rc::new(Cells { bytes, writer }))
+        let region = Rc::new(Cells { bytes, writer });
+        self.made.borrow_mut().push(Rc::downgrade(&region));
+        Ok(region)
     }
 }
 
@@ -57,6 +65,20 @@ impl SharedMemory for Memory {
         let descriptor = bell.descriptor();
         Ok((bell, descriptor))
     }
+
+    fn duplicate(&mut self, region: &Descriptor) -> Result<Descriptor, SimulatedError> {
+        Ok(region.duplicate())
+    }
+
+    fn populate(&mut self, _: &Descriptor, _: u32, _: u32) -> Result<(), SimulatedError> {
+        self.world.fault(Call::Populate)
+    }
+
+    fn give_back(&mut self, region: &Descriptor, bytes: u32) {
+        let cells = region.object::<Cells>();
+        let given_back = cells.iter().flat_map(|cells| cells.bytes.iter().take(bytes as usize));
+        given_back.for_each(|cell| cell.set(0));
+    }
 }
 
 /// Who may write a region beside the side that made it.
@@ -69,6 +91,12 @@ enum Writer {
 struct Cells {
     bytes: Box<[Cell<u8>]>,
     writer: Writer,
+}
+
+impl fmt::Debug for Cells {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} bytes", self.bytes.len())
+    }
 }
 
 impl Cells {

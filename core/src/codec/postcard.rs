@@ -81,6 +81,14 @@ pub fn decode_first<'b, M: Deserialize<'b>>(bytes: &'b [u8]) -> Result<(u8, M), 
     Ok((version, decode(message)?))
 }
 
+/// The number of a request of which nothing else is understood, so that it can be refused.
+///
+/// Every request begins with its number; the first one of a connection after the opening.
+pub fn sequence(bytes: &[u8], is_first: bool) -> Option<u32> {
+    let request = if is_first { bytes.get(OPENING_BYTES..).filter(|_| bytes.starts_with(&MAGIC))? } else { bytes };
+    ::postcard::take_from_bytes(request).map(|(sequence, _)| sequence).ok()
+}
+
 fn split_opening(bytes: &[u8]) -> Result<(u8, &[u8]), CodecError> {
     let [a, b, c, min, max, message @ ..] = bytes else { return Err(CodecError::NoOpening) };
     if [*a, *b, *c] != MAGIC {
@@ -130,6 +138,14 @@ mod tests {
         assert_eq!(decode_first::<u8>(&[0x0A, b'G', b'R', 1, 1, 0]), Err(CodecError::NoOpening));
         assert_eq!(decode_first::<u8>(&[0xC7, b'G', b'R', 9, 12, 0]), Err(CodecError::Version { min: 9, max: 12 }));
         assert_eq!(decode_first::<u8>(&[0xC7, b'G', b'R', 1, 200, 5]), Ok((1, 5)));
+    }
+
+    #[test]
+    fn the_number_of_a_request_is_found_when_the_rest_is_not_understood() {
+        assert_eq!(sequence(&[0xAC, 2, 99, 99], false), Some(300));
+        assert_eq!(sequence(&[0xC7, b'G', b'R', 9, 9, 7, 99], true), Some(7));
+        assert_eq!(sequence(&[0x0A, 1, 2, 3, 4, 5, 6], true), None);
+        assert_eq!(sequence(&[0xFF], false), None);
     }
 
     #[test]

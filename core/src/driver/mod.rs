@@ -8,11 +8,13 @@ mod client;
 mod connection;
 mod inbox;
 mod manager;
+mod session;
 
 pub use client::{AnswerDescriptors, ClientDriver, ClientHost};
 pub use connection::{Connection, ConnectionError, Incoming};
 pub use inbox::Inbox;
 pub use manager::{FIRST_FREE_KIND, ManagerDriver, ManagerHost, Turn};
+pub use session::{Frames, Platform, SessionDriver, SessionHost};
 
 use crate::time::Instant;
 

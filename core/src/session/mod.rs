@@ -39,7 +39,8 @@ pub enum Input<'a> {
     Started(Result<(), ErrorKind>),
     /// The manager asks.
     Link(#[serde(borrow)] link::Request<'a>),
-    /// The link takes no more until [`Input::LinkWritable`].
+    /// The link takes no more until [`Input::LinkWritable`]. What it stops is the next action, so this and
+    /// [`Input::ClientBlocked`] may come while the actions are being drained.
     LinkBlocked,
     /// The link takes messages again.
     LinkWritable,

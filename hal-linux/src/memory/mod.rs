@@ -57,6 +57,21 @@ impl SharedMemory for LinuxMemory {
         let theirs = ours.as_fd().try_clone_to_owned();
         Ok((ours, theirs.map_err(|cause| LinuxError::other("duplicate a bell", ErrorKind::Exhausted, cause))?))
     }
+
+    fn duplicate(&mut self, region: &OwnedFd) -> Result<OwnedFd, LinuxError> {
+        let another = region.try_clone();
+        another.map_err(|cause| LinuxError::other("duplicate shared memory", ErrorKind::Exhausted, cause))
+    }
+
+    fn populate(&mut self, region: &OwnedFd, offset: u32, bytes: u32) -> Result<(), LinuxError> {
+        populate(region, offset, bytes)
+    }
+
+    fn give_back(&mut self, region: &OwnedFd, bytes: u32) {
+        if let Err(error) = punch(region, 0, bytes) {
+            tracing::warn!(%error, "the memory stays until the client unmaps it");
+        }
+    }
 }
 
 /// Maps, in a client, the region that the client writes. `bytes` is what the session server said.

@@ -1,0 +1,223 @@
+//! Carries out what the session server wants done.
+
+use super::port::Port;
+use super::{Given, SessionDriver, SessionHost};
+use crate::driver::Machine;
+use crate::fmt::{Said, info, warning};
+use crate::hal::{Decoder, DecoderCommand, DecoderEvent, Descriptors, Error, ErrorKind, Interest, Listen, Watch};
+use crate::limits::LINK_TIMEOUT;
+use crate::message::link;
+use crate::message::playback::{Answer, Message, PlaybackError, Refusal};
+use crate::ring::SlotLayout;
+use crate::session::{Action, ClientId, Input, Order, Response};
+use crate::time::Instant;
+use crate::trace::Recorder;
+
+// The manager must hear the answer of a session server whose decoder hangs, so it has to wait longer than that.
+const _: () = assert!(crate::limits::DECODER_TIMEOUT.as_millis() < LINK_TIMEOUT.as_millis());
+
+impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
+    pub(super) fn drain(&mut self, host: &mut H, now: Instant, given: Given<'_>) {
+        while let Some(action) = self.machine.poll_action() {
+            self.carry_out(host, now, action, given);
+        }
+    }
+
+    fn carry_out(&mut self, host: &mut H, now: Instant, action: Action, given: Given<'_>) {
+        match action {
+            Action::Link(message) => self.tell_manager(host, now, &message),
+            Action::SetLogLevels(levels) => host.set_log_levels(&levels),
+            Action::Bind => {
+                if let Given::Configuration(configuration) = given {
+                    host.configured(&configuration);
+                }
+                let result = self.bind(host);
+                self.comes_to(Input::Bound(result));
+            }
+            Action::Unbind => self.unbind(host),
+            Action::Allocate { slots } => {
+                let result = self.slots.allocate(&mut host.platform().memory, slots);
+                info!("shared memory for {} session(s): {}", slots, if result.is_ok() { "made" } else { "not made" });
+                self.comes_to(Input::Allocated(result));
+            }
+            Action::Renew { slot } => {
+                let result = self.slots.make(&mut host.platform().memory, slot);
+                self.comes_to(Input::Renewed { slot, result });
+            }
+            Action::Free => {
+                self.slots.free(&mut host.platform().memory);
+                info!("shared memory freed");
+            }
+            Action::Open { session } => {
+                let result = host.platform().decoder.open(session).map_err(|error| {
+                    warning!("session {}: {}", session, Said(&error));
+                    error.kind()
+                });
+                self.comes_to(Input::Opened { session, result });
+            }
+            Action::Command { session, slot, token, order } => {
+                self.command(host, (session, token), slot, order, given);
+            }
+            Action::Close { session } => {
+                info!("session {}: closing", session);
+                host.platform().decoder.close(session);
+            }
+            Action::Admit { client } => self.admit(host, client),
+            Action::Reply { client, sequence, response } => self.reply(host, now, client, (sequence, response)),
+            Action::Event { client, event } => {
+                self.send_to_client(now, client, &Message::Event(event), Descriptors::new());
+            }
+            Action::CloseClient { client } => self.drop_port(host, client),
+            Action::Exit { status } => self.exit_status = Some(status),
+        }
+    }
+
+    fn comes_to(&mut self, outcome: Input<'static>) {
+        debug_assert!(self.outcome.is_none(), "no drain has two actions with an outcome");
+        self.outcome = Some(outcome);
+    }
+
+    fn tell_manager(&mut self, host: &mut H, now: Instant, message: &link::Message) {
+        let mut descriptors = Descriptors::new();
+        match (message, &self.listener) {
+            (link::Message::Listener, Some(listener)) => match host.platform().files.duplicate(listener) {
+                Ok(duplicate) => {
+                    // There is room for one.
+                    let _ = descriptors.push(duplicate);
+                }
+                Err(error) => return warning!("the manager does not get the socket to keep: {}", Said(&error)),
+            },
+            (link::Message::StateChanged { state, .. }, _) => info!("state {}", state_name(*state)),
+            _ => {}
+        }
+        self.send_to_manager(now, message, descriptors);
+    }
+
+    fn bind(&mut self, host: &mut H) -> Result<(), ErrorKind> {
+        let platform = host.platform();
+        let place = self.machine.place();
+        let listener = platform.files.listen(&place).map_err(|error| {
+            warning!("{}", Said(&error));
+            error.kind()
+        })?;
+        platform.events.watch(&listener, Self::LISTENER, Interest::Read).map_err(|error| error.kind())?;
+        info!("listens at {}", place.path);
+        self.listener = Some(listener);
+        Ok(())
+    }
+
+    fn unbind(&mut self, host: &mut H) {
+        let platform = host.platform();
+        if let Some(listener) = self.listener.take() {
+            platform.events.unwatch(&listener);
+        }
+        self.accept_again = None;
+        platform.files.remove(self.machine.place().path);
+    }
+
+    fn admit(&mut self, host: &mut H, client: ClientId) {
+        let Some(socket) = self.arriving.take() else { return };
+        let Some(place) = self.ports.get_mut(usize::from(client.index())) else { return };
+        let port = place.insert(Port::new(client, socket));
+        let watched = host.platform().events.watch(port.connection.socket(), port.token(), Interest::Read);
+        port.is_broken = watched.is_err();
+    }
+
+    fn command(&mut self, host: &mut H, (session, token): (u16, u32), slot: u8, order: Order, given: Given<'_>) {
+        let result = self.give(host, (session, token), slot, order, given);
+        if let Err(error) = result {
+            let completed = DecoderEvent::Completed { session, token, result: Err(error) };
+            self.comes_to(Input::Decoder(completed));
+        }
+    }
+
+    fn give(
+        &mut self,
+        host: &mut H,
+        (session, token): (u16, u32),
+        slot: u8,
+        order: Order,
+        given: Given<'_>,
+    ) -> Result<(), PlaybackError> {
+        let platform = host.platform();
+        let command = match order {
+            Order::Load { live } => DecoderCommand::Load { live },
+            Order::Attach { source, kind } => {
+                let Given::Source(description) = given else { return Err(PlaybackError::Decoder) };
+                let frames = self.slots.frames(&mut platform.memory, slot, kind);
+                DecoderCommand::Attach { source, description, frames: frames.map_err(|_| PlaybackError::Memory)? }
+            }
+            Order::AllAttached => DecoderCommand::AllAttached,
+            Order::Play => DecoderCommand::Play,
+            Order::Pause => DecoderCommand::Pause,
+            Order::Stop => DecoderCommand::Stop,
+            Order::SetPosition { position_ns, epoch } => DecoderCommand::SetPosition { position_ns, epoch },
+            Order::Flush { source, reset_time, epoch } => DecoderCommand::Flush { source, reset_time, epoch },
+            Order::SetVolume { permille } => DecoderCommand::SetVolume { permille },
+            Order::SetMute { muted } => DecoderCommand::SetMute { muted },
+        };
+        platform.decoder.command(session, token, command).map_err(|error| {
+            warning!("session {}: {}", session, Said(&error));
+            PlaybackError::Decoder
+        })
+    }
+
+    fn reply(&mut self, host: &mut H, now: Instant, client: ClientId, (sequence, response): (u32, Response)) {
+        let mut descriptors = Descriptors::new();
+        let result = self.complete(host, client, response, &mut descriptors);
+        self.send_to_client(now, client, &Message::Reply { sequence, result }, descriptors);
+    }
+
+    /// Adds to an answer what only the platform knows.
+    fn complete(
+        &mut self,
+        host: &mut H,
+        client: ClientId,
+        response: Response,
+        descriptors: &mut Descriptors<H::Descriptor>,
+    ) -> Result<Answer, Refusal> {
+        const LAYOUT: SlotLayout = SlotLayout::STANDARD;
+        let platform = host.platform();
+        match response {
+            Response::Refused(refusal) => Err(refusal),
+            Response::Done => Ok(Answer::Done),
+            Response::Welcome { state } => {
+                let version = self.port(client).and_then(|port| port.version).unwrap_or(crate::message::VERSIONS.1);
+                Ok(Answer::Welcome { version, state })
+            }
+            Response::SharedMemory { slot } => {
+                let both = self.slots.descriptors(&mut platform.memory, slot);
+                *descriptors = both.map_err(|_| Refusal::Failed(PlaybackError::Memory))?;
+                let (client_bytes, server_bytes) = (LAYOUT.client_bytes(), LAYOUT.server_bytes());
+                Ok(Answer::SharedMemory { client_bytes, server_bytes })
+            }
+            Response::Session { session } => Ok(Answer::Session { session }),
+            Response::Source { slot, source, kind } => {
+                *descriptors = self.slots.take_bells(slot);
+                Ok(Answer::Source { source, ring: LAYOUT.ring(kind) })
+            }
+            Response::Position { session, last_ns } => {
+                let position_ns = platform.decoder.position_ns(session).unwrap_or(last_ns);
+                Ok(Answer::Position { position_ns })
+            }
+            Response::Duration { session, told_ns } => {
+                let duration_ns = told_ns.or_else(|| platform.decoder.duration_ns(session));
+                Ok(Answer::Duration { duration_ns })
+            }
+            Response::Statistics { session, source } => {
+                Ok(Answer::Statistics(platform.decoder.statistics(session, source)))
+            }
+        }
+    }
+}
+
+const fn state_name(state: crate::message::ServerState) -> &'static str {
+    use crate::message::ServerState;
+    match state {
+        ServerState::Uninitialized => "Uninitialized",
+        ServerState::Inactive => "Inactive",
+        ServerState::Active => "Active",
+        ServerState::NotRunning => "NotRunning",
+        ServerState::Error => "Error",
+    }
+}

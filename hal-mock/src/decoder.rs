@@ -1,0 +1,213 @@
+//! Decoders that do what a test says.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::rc::Rc;
+
+use greenroom_core::hal::{Decoder, DecoderCommand, DecoderEvent, ErrorKind, ErrorType};
+use greenroom_core::message::playback::{PlaybackError, SourceId, Statistics};
+
+use crate::error::{Call, SimulatedError};
+use crate::event_loop::{Readiness, Source};
+use crate::world::World;
+
+/// The decoder of one session.
+#[derive(Debug)]
+struct Session<F> {
+    frames: BTreeMap<u8, F>,
+    pending: Option<(u32, Given)>,
+}
+
+/// What a decoder was told to do, without the frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "they are the decoder commands of the core")]
+pub enum Given {
+    Load,
+    Attach(SourceId),
+    AllAttached,
+    Play,
+    Pause,
+    Stop,
+    SetPosition { position_ns: u64, epoch: u32 },
+    Flush { source: SourceId, epoch: u32 },
+    SetVolume(u16),
+    SetMute(bool),
+}
+
+struct Shared<F> {
+    sessions: RefCell<BTreeMap<u16, Session<F>>>,
+    events: RefCell<VecDeque<DecoderEvent>>,
+    is_obliging: RefCell<bool>,
+    position_ns: RefCell<Option<u64>>,
+}
+
+impl<F> Readiness for Shared<F> {
+    fn is_readable(&self) -> bool {
+        !self.events.borrow().is_empty()
+    }
+
+    fn has_ended(&self) -> bool {
+        false
+    }
+}
+
+/// Decoders whose frames come from sources of type `F`. Clones are the same decoders, so that a test keeps one and a
+/// driver has the other.
+///
+/// At first they do at once what they are told. After [`MockDecoder::wait_for_me`] a command ends when the test ends it,
+/// and a closed session lets go when the test says so.
+pub struct MockDecoder<F> {
+    world: World,
+    shared: Rc<Shared<F>>,
+}
+
+impl<F> MockDecoder<F> {
+    /// No session yet.
+    pub fn new(world: &World) -> Self {
+        let shared = Shared {
+            sessions: RefCell::default(),
+            events: RefCell::default(),
+            is_obliging: RefCell::new(true),
+            position_ns: RefCell::default(),
+        };
+        Self { world: world.clone(), shared: Rc::new(shared) }
+    }
+
+    /// From now on nothing ends by itself.
+    pub fn wait_for_me(&self) {
+        *self.shared.is_obliging.borrow_mut() = false;
+    }
+
+    /// Sessions that are open, those included that were closed and have not let go.
+    pub fn open_sessions(&self) -> usize {
+        self.shared.sessions.borrow().len()
+    }
+
+    /// What a session has been told and not ended.
+    pub fn pending(&self, session: u16) -> Option<Given> {
+        self.shared.sessions.borrow().get(&session)?.pending.map(|(_, given)| given)
+    }
+
+    /// Ends what a session has been told. Without anything pending it does nothing.
+    pub fn complete(&self, session: u16, result: Result<(), PlaybackError>) {
+        let mut sessions = self.shared.sessions.borrow_mut();
+        if let Some((token, _)) = sessions.get_mut(&session).and_then(|found| found.pending.take()) {
+            self.say(DecoderEvent::Completed { session, token, result });
+        }
+    }
+
+    /// A closed session lets go.
+    pub fn let_go(&self, session: u16) {
+        if self.shared.sessions.borrow_mut().remove(&session).is_some() {
+            self.say(DecoderEvent::Closed { session });
+        }
+    }
+
+    /// A decoder says something.
+    pub fn say(&self, event: DecoderEvent) {
+        self.shared.events.borrow_mut().push_back(event);
+    }
+
+    /// Where playback is, from now on.
+    pub fn set_position_ns(&self, position_ns: u64) {
+        *self.shared.position_ns.borrow_mut() = Some(position_ns);
+    }
+
+    /// Does something with the frames of a source, as its streaming thread would.
+    pub fn with_frames<R>(&self, session: u16, source: SourceId, work: impl FnOnce(&mut F) -> R) -> Option<R> {
+        self.shared.sessions.borrow_mut().get_mut(&session)?.frames.get_mut(&source.0).map(work)
+    }
+}
+
+impl<F> Clone for MockDecoder<F> {
+    fn clone(&self) -> Self {
+        Self { world: self.world.clone(), shared: Rc::clone(&self.shared) }
+    }
+}
+
+impl<F> fmt::Debug for MockDecoder<F> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "MockDecoder({} open)", self.open_sessions())
+    }
+}
+
+impl<F: 'static> Source for MockDecoder<F> {
+    fn readiness(&self) -> Rc<dyn Readiness> {
+        Rc::<Shared<F>>::clone(&self.shared)
+    }
+}
+
+impl<F> ErrorType for MockDecoder<F> {
+    type Error = SimulatedError;
+}
+
+impl<F> Decoder for MockDecoder<F> {
+    type Frames = F;
+
+    fn open(&mut self, session: u16) -> Result<(), SimulatedError> {
+        self.world.fault(Call::OpenDecoder)?;
+        let mut sessions = self.shared.sessions.borrow_mut();
+        if sessions.contains_key(&session) {
+            return Err(SimulatedError::new(Call::OpenDecoder, ErrorKind::Busy));
+        }
+        sessions.insert(session, Session { frames: BTreeMap::new(), pending: None });
+        Ok(())
+    }
+
+    fn command(&mut self, session: u16, token: u32, command: DecoderCommand<'_, F>) -> Result<(), SimulatedError> {
+        self.world.fault(Call::CommandDecoder)?;
+        let mut sessions = self.shared.sessions.borrow_mut();
+        let missing = SimulatedError::new(Call::CommandDecoder, ErrorKind::NotFound);
+        let found = sessions.get_mut(&session).ok_or(missing)?;
+        if found.pending.is_some() {
+            return Err(SimulatedError::new(Call::CommandDecoder, ErrorKind::Busy));
+        }
+        let given = match command {
+            DecoderCommand::Load { .. } => Given::Load,
+            DecoderCommand::Attach { source, frames, .. } => {
+                found.frames.insert(source.0, frames);
+                Given::Attach(source)
+            }
+            DecoderCommand::AllAttached => Given::AllAttached,
+            DecoderCommand::Play => Given::Play,
+            DecoderCommand::Pause => Given::Pause,
+            DecoderCommand::Stop => {
+                found.frames.clear();
+                Given::Stop
+            }
+            DecoderCommand::SetPosition { position_ns, epoch } => Given::SetPosition { position_ns, epoch },
+            DecoderCommand::Flush { source, epoch, .. } => Given::Flush { source, epoch },
+            DecoderCommand::SetVolume { permille } => Given::SetVolume(permille),
+            DecoderCommand::SetMute { muted } => Given::SetMute(muted),
+        };
+        found.pending = Some((token, given));
+        drop(sessions);
+        if *self.shared.is_obliging.borrow() {
+            self.complete(session, Ok(()));
+        }
+        Ok(())
+    }
+
+    fn position_ns(&mut self, _: u16) -> Option<u64> {
+        *self.shared.position_ns.borrow()
+    }
+
+    fn duration_ns(&mut self, _: u16) -> Option<u64> {
+        None
+    }
+
+    fn statistics(&mut self, _: u16, _: SourceId) -> Statistics {
+        Statistics::default()
+    }
+
+    fn close(&mut self, session: u16) {
+        if *self.shared.is_obliging.borrow() {
+            self.let_go(session);
+        }
+    }
+
+    fn next_event(&mut self) -> Option<DecoderEvent> {
+        self.shared.events.borrow_mut().pop_front()
+    }
+}
