@@ -1,0 +1,585 @@
+//! The session server's driver in the simulated world: real messages, real descriptors, no hardware.
+
+use greenroom_core::codec::postcard;
+use greenroom_core::driver::{Connection, Frames, Incoming, Platform, SessionDriver, SessionHost};
+use greenroom_core::hal::{DecoderEvent, Descriptors, ErrorKind, Interest, Peer, Socket, Watch};
+use greenroom_core::limits::{CLIENTS_MAX, DECODER_TIMEOUT, MESSAGE_BYTES_MAX, RING_SLOTS};
+use greenroom_core::message::playback::{
+    Answer, Codec, Command, Event, Message, PlaybackError, PlaybackState, Refusal, Request, RingPlace, SessionId,
+    Shape, SourceDescription, SourceId, TableName,
+};
+use greenroom_core::message::{AppState, LogLevels, Reason, Resources, ServerState, TargetState, link};
+use greenroom_core::ring::{FrameSource, Producer, Record, RecordKind};
+use greenroom_core::trace::NoRecorder;
+use greenroom_hal_mock::decoder::Given;
+use greenroom_hal_mock::{
+    Bell, Call, Descriptor, EventLoop, ListeningSocket, Memory, MockDecoder, SeqPacket, SharedBytes, SocketFiles, World,
+};
+
+const PATH: &str = "/run/greenroom/app1";
+const PEER: Peer = Peer { process_id: 7, user_id: 1000, group_id: 1000 };
+
+type Decoders = MockDecoder<Frames<Memory>>;
+
+struct Host {
+    platform: Platform<SocketFiles, Memory, Decoders, EventLoop>,
+    levels: Option<LogLevels>,
+    video_sink: String,
+}
+
+impl SessionHost for Host {
+    type Descriptor = Descriptor;
+    type Socket = SeqPacket;
+    type Listener = ListeningSocket;
+    type Files = SocketFiles;
+    type Memory = Memory;
+    type Decoder = Decoders;
+    type Events = EventLoop;
+
+    fn platform(&mut self) -> &mut Platform<SocketFiles, Memory, Decoders, EventLoop> {
+        &mut self.platform
+    }
+
+    fn configured(&mut self, configuration: &link::Configuration<'_>) {
+        self.video_sink = configuration.video_sink.to_owned();
+    }
+
+    fn set_log_levels(&mut self, levels: &LogLevels) {
+        self.levels = Some(*levels);
+    }
+}
+
+/// A session server in its world; the test is the manager and the app.
+struct Stage {
+    world: World,
+    host: Host,
+    driver: SessionDriver<Host>,
+    manager: Connection<SeqPacket>,
+    memory: Memory,
+    decoders: Decoders,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let world = World::new(1);
+        let (ours, theirs) = SeqPacket::pair(&world);
+        let (memory, decoders) = (Memory::new(&world), MockDecoder::new(&world));
+        let mut events = EventLoop::new(&world);
+        events.watch(&decoders, SessionDriver::<Host>::DECODER, Interest::Read).unwrap();
+        let files = SocketFiles::new(&world);
+        let platform = Platform { files, memory: memory.clone(), decoder: decoders.clone(), events };
+        let host = Host { platform, levels: None, video_sink: String::new() };
+        let driver = SessionDriver::new(theirs, NoRecorder);
+        let mut stage = Self { world, host, driver, manager: Connection::answering(ours), memory, decoders };
+        stage.driver.start(&mut stage.host, stage.world.now(), Ok(()));
+        assert_eq!(stage.heard(), [state(ServerState::Uninitialized)]);
+        stage
+    }
+
+    fn configured(target: TargetState) -> Self {
+        let mut stage = Self::new();
+        stage.ask(link::Command::SetConfiguration(configuration(target)));
+        stage
+    }
+
+    fn active() -> Self {
+        let mut stage = Self::configured(TargetState::Active);
+        assert_eq!(stage.heard().last(), Some(&state(ServerState::Active)));
+        stage
+    }
+
+    /// Lets the server work until nothing is ready.
+    fn run(&mut self) {
+        for _ in 0..100 {
+            let ready = self.host.platform.events.ready();
+            if ready.is_empty() || self.driver.exit_status().is_some() {
+                return;
+            }
+            self.driver.turn(&mut self.host, self.world.now(), &ready);
+        }
+        panic!("the server does not come to rest");
+    }
+
+    fn pass(&mut self, duration: std::time::Duration) {
+        self.world.advance(duration);
+        self.driver.turn(&mut self.host, self.world.now(), &[]);
+    }
+
+    fn ask(&mut self, command: link::Command<'_>) {
+        self.manager.send(&link::Request { sequence: 1, command }, Descriptors::new()).unwrap();
+        self.run();
+    }
+
+    /// What the manager has heard since.
+    fn heard(&mut self) -> Vec<link::Message> {
+        let mut heard = Vec::new();
+        let mut buffer = [0; MESSAGE_BYTES_MAX];
+        let mut descriptors = Descriptors::new();
+        while let Ok(Incoming::Message { message, .. }) = self.manager.receive(&mut buffer, &mut descriptors) {
+            assert_eq!(descriptors.len(), usize::from(message == link::Message::Listener));
+            heard.push(message);
+        }
+        heard
+    }
+
+    fn connect(&mut self) -> App {
+        let socket = self.world.connect(PATH, PEER).unwrap();
+        let app = App { connection: Connection::asking(socket), descriptors: Descriptors::new() };
+        self.run();
+        app
+    }
+
+    fn greeted(&mut self) -> App {
+        let mut app = self.connect();
+        app.send(Command::Hello);
+        self.run();
+        let welcome = app.answer().unwrap();
+        assert!(matches!(welcome, Answer::Welcome { version: 1, .. }), "{welcome:?}");
+        app
+    }
+
+    fn call(&mut self, app: &mut App, command: Command<'_>) -> Result<Answer, Refusal> {
+        app.send(command);
+        self.run();
+        app.answer()
+    }
+
+    fn with_session(&mut self) -> (App, SessionId) {
+        let mut app = self.greeted();
+        self.call(&mut app, Command::GetSharedMemory).unwrap();
+        let made = self.call(&mut app, Command::CreateSession);
+        let Ok(Answer::Session { session }) = made else { panic!("{made:?}") };
+        (app, session)
+    }
+}
+
+/// The app's end of a connection.
+struct App {
+    connection: Connection<SeqPacket>,
+    descriptors: Descriptors<Descriptor>,
+}
+
+impl App {
+    fn send(&mut self, command: Command<'_>) {
+        self.connection.send(&Request { sequence: 9, command }, Descriptors::new()).unwrap();
+    }
+
+    fn hear(&mut self) -> Option<Message> {
+        let mut buffer = [0; MESSAGE_BYTES_MAX];
+        match self.connection.receive(&mut buffer, &mut self.descriptors) {
+            Ok(Incoming::Message { message, .. }) => Some(message),
+            Ok(Incoming::Nothing | Incoming::Closed) => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The next answer; events before it are dropped.
+    fn answer(&mut self) -> Result<Answer, Refusal> {
+        loop {
+            match self.hear().expect("an answer is there") {
+                Message::Reply { sequence, result } => {
+                    assert_eq!(sequence, 9);
+                    return result;
+                }
+                Message::Event(_) => {}
+            }
+        }
+    }
+
+    fn events(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.hear())
+            .filter_map(|message| if let Message::Event(event) = message { Some(event) } else { None })
+            .collect()
+    }
+
+    fn is_closed(&mut self) -> bool {
+        let mut buffer = [0; MESSAGE_BYTES_MAX];
+        loop {
+            match self.connection.receive::<Message>(&mut buffer, &mut self.descriptors) {
+                Ok(Incoming::Message { .. }) => {}
+                Ok(Incoming::Nothing) => return false,
+                Ok(Incoming::Closed) | Err(_) => return true,
+            }
+        }
+    }
+}
+
+fn configuration(state: TargetState) -> link::Configuration<'static> {
+    link::Configuration {
+        app: "app1",
+        socket: PATH,
+        socket_mode: 0o660,
+        socket_owner: "",
+        socket_group: "root",
+        state,
+        resources: Resources { max_playback_sessions: 2, max_web_audio_players: 0 },
+        log_levels: LogLevels::default(),
+        video_sink: "fake",
+        audio_sink: "fake",
+    }
+}
+
+fn state(state: ServerState) -> link::Message {
+    link::Message::StateChanged { state, reason: None }
+}
+
+fn last_word(state: ServerState, reason: Reason) -> link::Message {
+    link::Message::StateChanged { state, reason: Some(reason) }
+}
+
+const OK: link::Message = link::Message::Reply { sequence: 1, result: Ok(()) };
+
+const VIDEO: SourceDescription<'static> = SourceDescription {
+    codec: Codec::H264Avc,
+    shape: Shape {
+        width: 1280,
+        height: 720,
+        frame_rate_numerator: 0,
+        frame_rate_denominator: 0,
+        sample_rate: 0,
+        channels: 0,
+    },
+    codec_data: &[1, 2, 3],
+};
+
+/// SM-07, SM-08, SM-39
+#[test]
+fn a_configured_server_listens_with_its_permissions_and_hands_its_listener_up() {
+    let mut stage = Stage::configured(TargetState::Inactive);
+    assert_eq!(stage.heard(), [OK, link::Message::Listener, state(ServerState::Inactive)]);
+    assert_eq!(stage.world.permissions(PATH), Some((0o660, "root".to_owned(), "root".to_owned())));
+    assert_eq!((stage.host.levels, stage.host.video_sink.as_str()), (Some(LogLevels::default()), "fake"));
+}
+
+/// SM-10
+#[test]
+fn a_socket_that_is_taken_or_cannot_be_placed_is_reported_with_its_reason() {
+    for (break_it, reason) in [
+        ((|world| world.write_file(PATH)) as fn(&World), Reason::SocketTaken),
+        (|world| world.fail_next(Call::Listen, ErrorKind::NotFound), Reason::SocketDirectoryMissing),
+        (|world| world.fail_next(Call::Listen, ErrorKind::Denied), Reason::SocketDenied),
+        (|world| world.fail_next(Call::Listen, ErrorKind::Owner), Reason::SocketOwner),
+    ] {
+        let mut stage = Stage::new();
+        break_it(&stage.world);
+        stage.ask(link::Command::SetConfiguration(configuration(TargetState::Inactive)));
+        assert_eq!(stage.heard(), [OK, last_word(ServerState::Error, reason)]);
+        assert_eq!(stage.driver.exit_status(), Some(1));
+    }
+}
+
+/// SM-17, SM-32
+#[test]
+fn half_of_the_memory_is_freed_when_the_rest_cannot_be_had() {
+    let mut stage = Stage::configured(TargetState::Inactive);
+    stage.heard();
+    stage.world.fail_next(Call::CreateBell, ErrorKind::Other);
+    stage.ask(link::Command::SetState(TargetState::Active));
+    assert_eq!(stage.heard(), [OK, state(ServerState::Active)]);
+    assert_eq!(stage.memory.regions_in_use(), 4);
+    stage.ask(link::Command::SetState(TargetState::Inactive));
+    assert_eq!(stage.memory.regions_in_use(), 0);
+    stage.heard();
+    stage.world.fail_next(Call::CreateMemory, ErrorKind::Exhausted);
+    stage.ask(link::Command::SetState(TargetState::Active));
+    assert_eq!(stage.heard(), [OK, last_word(ServerState::Error, Reason::SharedMemory)]);
+    assert_eq!((stage.memory.regions_in_use(), stage.driver.exit_status()), (0, None));
+    stage.ask(link::Command::SetState(TargetState::NotRunning));
+    assert_eq!(stage.driver.exit_status(), Some(0));
+}
+
+/// SM-18, SM-19, SM-20, SM-34
+#[test]
+fn not_running_from_active_leaves_nothing_behind() {
+    let mut stage = Stage::active();
+    let (mut app, session) = stage.with_session();
+    app.descriptors.clear();
+    stage.heard();
+    stage.ask(link::Command::SetState(TargetState::NotRunning));
+    assert_eq!(stage.heard(), [OK, last_word(ServerState::NotRunning, Reason::Asked)]);
+    assert_eq!(app.events().last(), Some(&Event::SessionEnded { session }));
+    assert!(app.is_closed());
+    assert_eq!((stage.memory.regions_in_use(), stage.decoders.open_sessions()), (0, 0));
+    assert_eq!(stage.world.permissions(PATH), None);
+    assert_eq!(stage.driver.exit_status(), Some(0));
+}
+
+/// The end of the manager is the end of the server.
+#[test]
+fn without_a_manager_the_server_frees_everything_and_ends() {
+    let mut stage = Stage::active();
+    let (mut app, _) = stage.with_session();
+    app.descriptors.clear();
+    let (unconnected, _) = SeqPacket::pair(&stage.world);
+    stage.manager = Connection::answering(unconnected);
+    stage.run();
+    assert_eq!(stage.driver.exit_status(), Some(0));
+    assert_eq!((stage.memory.regions_in_use(), stage.world.permissions(PATH)), (0, None));
+}
+
+#[test]
+fn a_manager_that_talks_nonsense_is_as_good_as_gone() {
+    let mut stage = Stage::active();
+    let (mut garbage, theirs) = SeqPacket::pair(&stage.world);
+    stage.host.platform.events = EventLoop::new(&stage.world);
+    stage.driver = SessionDriver::new(theirs, NoRecorder);
+    stage.driver.start(&mut stage.host, stage.world.now(), Ok(()));
+    garbage.send(&[0xFF; 40], &[]).unwrap();
+    stage.run();
+    assert_eq!(stage.driver.exit_status(), Some(0));
+}
+
+/// SM-23: memory, session, source; and a frame that the app puts into the ring comes out at the decoder.
+#[test]
+fn a_frame_goes_from_the_app_to_the_decoder() {
+    let mut stage = Stage::active();
+    let mut app = stage.greeted();
+    let shared = stage.call(&mut app, Command::GetSharedMemory);
+    let Ok(Answer::SharedMemory { client_bytes, .. }) = shared else { panic!("{shared:?}") };
+    let [client, server] = &app.descriptors[..] else { panic!("two regions come with the answer") };
+    let (client, server) = (SharedBytes::attach(client).unwrap(), SharedBytes::attach(server).unwrap());
+    assert_eq!(greenroom_core::hal::Region::bytes(&client), client_bytes);
+    let Ok(Answer::Session { session }) = stage.call(&mut app, Command::CreateSession) else { panic!() };
+    assert_eq!(stage.call(&mut app, Command::Load { session, live: false }), Ok(Answer::Done));
+    let attached = stage.call(&mut app, Command::AttachSource { session, source: VIDEO });
+    let Ok(Answer::Source { source, ring }) = attached else { panic!("{attached:?}") };
+    let [data, _space] = &app.descriptors[..] else { panic!("two bells come with the answer") };
+    assert!(!Bell::attach(data).unwrap().is_rung());
+    push(client, server, &ring);
+    let taken = stage.decoders.with_frames(session.index, source, |frames| {
+        let header = frames.next().unwrap().unwrap();
+        let mut payload = [0; 5];
+        frames.copy_payload(&mut payload).unwrap();
+        (header.bytes, payload)
+    });
+    assert_eq!(taken, Some((5, *b"hello")));
+}
+
+fn push(client: SharedBytes, server: SharedBytes, ring: &RingPlace) {
+    let mut producer = Producer::<_, _, RING_SLOTS>::new(client, server, ring).unwrap();
+    let frame = Record {
+        kind: RecordKind::Frame,
+        presentation_ns: Some(0),
+        decode_ns: None,
+        duration_ns: None,
+        is_key: true,
+        payload: b"hello",
+    };
+    let _ = producer.push(&frame).unwrap();
+}
+
+/// SM-24
+#[test]
+fn outside_active_there_is_no_memory() {
+    let mut stage = Stage::configured(TargetState::Inactive);
+    let mut app = stage.greeted();
+    assert_eq!(stage.call(&mut app, Command::GetSharedMemory), Err(Refusal::NotActive));
+}
+
+/// SM-29
+#[test]
+fn a_client_hears_active_and_inactive_without_asking() {
+    let mut stage = Stage::configured(TargetState::Inactive);
+    let mut app = stage.greeted();
+    app.events();
+    stage.ask(link::Command::SetState(TargetState::Active));
+    assert_eq!(app.events(), [Event::ApplicationState(AppState::Running)]);
+    stage.ask(link::Command::SetState(TargetState::Inactive));
+    assert_eq!(app.events(), [Event::ApplicationState(AppState::Inactive)]);
+}
+
+/// Two calls of one client: the second waits for the first; what needs no decoder between them does not.
+#[test]
+fn an_order_waits_for_the_one_before_it_and_a_question_does_not() {
+    let mut stage = Stage::active();
+    let (mut app, session) = stage.with_session();
+    stage.decoders.wait_for_me();
+    stage.decoders.set_position_ns(42);
+    app.send(Command::Load { session, live: false });
+    app.send(Command::GetPosition { session });
+    app.send(Command::AttachSource { session, source: VIDEO });
+    app.send(Command::GetPosition { session });
+    stage.run();
+    assert_eq!(app.answer(), Ok(Answer::Position { position_ns: 42 }));
+    assert_eq!(app.hear(), None);
+    assert_eq!(stage.decoders.pending(session.index), Some(Given::Load));
+    stage.decoders.complete(session.index, Ok(()));
+    stage.run();
+    assert_eq!(app.answer(), Ok(Answer::Done));
+    assert_eq!(app.answer(), Ok(Answer::Position { position_ns: 42 }));
+    assert_eq!(stage.decoders.pending(session.index), Some(Given::Attach(SourceId(0))));
+    stage.decoders.complete(session.index, Ok(()));
+    stage.run();
+    assert!(matches!(app.answer(), Ok(Answer::Source { .. })));
+}
+
+/// SM-30, SM-35
+#[test]
+fn a_decoder_that_hangs_costs_its_session_and_nobody_else() {
+    let mut stage = Stage::active();
+    let (mut app, session) = stage.with_session();
+    let (mut other, others) = stage.with_session();
+    stage.decoders.wait_for_me();
+    app.send(Command::Load { session, live: false });
+    stage.run();
+    stage.pass(DECODER_TIMEOUT);
+    assert_eq!(app.answer(), Err(Refusal::Failed(PlaybackError::DecoderStuck)));
+    let play = Command::Play { session };
+    assert_eq!(stage.call(&mut app, play), Err(Refusal::WrongState { state: PlaybackState::Failed }));
+    assert!(stage.call(&mut other, Command::GetPosition { session: others }).is_ok());
+}
+
+/// SM-21, SM-36
+#[test]
+fn a_decoder_that_never_lets_go_ends_the_server() {
+    let mut stage = Stage::active();
+    let (_app, _) = stage.with_session();
+    stage.decoders.wait_for_me();
+    stage.heard();
+    stage.ask(link::Command::SetState(TargetState::Inactive));
+    assert_eq!(stage.heard(), [OK]);
+    stage.pass(DECODER_TIMEOUT);
+    assert_eq!(stage.heard(), [last_word(ServerState::Error, Reason::DecoderStuck)]);
+    assert_eq!(stage.driver.exit_status(), Some(1));
+}
+
+/// SM-35
+#[test]
+fn a_client_that_dies_in_the_middle_costs_only_its_own_session() {
+    let mut stage = Stage::active();
+    let (mut app, session) = stage.with_session();
+    let (mut other, others) = stage.with_session();
+    app.send(Command::Load { session, live: false });
+    app.send(Command::Play { session });
+    drop(app);
+    stage.run();
+    assert_eq!(stage.decoders.open_sessions(), 1);
+    assert_eq!(stage.call(&mut other, Command::Load { session: others, live: false }), Ok(Answer::Done));
+    let next = stage.with_session();
+    assert_eq!(next.1.index, session.index);
+}
+
+/// SM-33
+#[test]
+fn an_app_gets_no_more_slots_than_its_resources_say() {
+    let mut stage = Stage::active();
+    let _apps = [stage.with_session(), stage.with_session()];
+    let mut third = stage.greeted();
+    let full = Refusal::Full { table: TableName::PlaybackSessions, capacity: 2, in_use: 2 };
+    assert_eq!(stage.call(&mut third, Command::GetSharedMemory), Err(full));
+}
+
+/// SM-35
+#[test]
+fn garbage_with_a_number_is_refused_and_other_garbage_ends_that_connection_only() {
+    let mut stage = Stage::active();
+    let mut other = stage.greeted();
+    let socket = stage.world.connect(PATH, PEER).unwrap();
+    let mut app = App { connection: Connection::asking(socket), descriptors: Descriptors::new() };
+    app.send(Command::Hello);
+    stage.run();
+    app.answer().unwrap();
+    app.connection.send(&(9_u32, 250_u8), Descriptors::new()).unwrap();
+    stage.run();
+    assert_eq!(app.answer(), Err(Refusal::Malformed));
+    app.connection.send(&u64::MAX, Descriptors::new()).unwrap();
+    stage.run();
+    assert!(app.is_closed());
+    assert!(stage.call(&mut other, Command::GetSharedMemory).is_ok());
+}
+
+#[test]
+fn a_client_of_another_version_is_told_which_ones_are_spoken() {
+    let mut stage = Stage::active();
+    let mut socket = stage.world.connect(PATH, PEER).unwrap();
+    let mut buffer = [0; 16];
+    let hello = postcard::encode_first(&Request { sequence: 9, command: Command::Hello }, &mut buffer).unwrap();
+    let mut hello = hello.to_vec();
+    (hello[3], hello[4]) = (200, 201);
+    socket.send(&hello, &[]).unwrap();
+    stage.run();
+    let mut app = App { connection: Connection::asking(socket), descriptors: Descriptors::new() };
+    assert_eq!(app.answer(), Err(Refusal::Version { min: 1, max: 1 }));
+    assert!(app.is_closed());
+}
+
+/// SM-35
+#[test]
+fn a_client_that_does_not_read_holds_up_nobody_and_is_told_later() {
+    let mut stage = Stage::active();
+    let socket = stage.world.connect(PATH, PEER).unwrap();
+    socket.set_capacity(0);
+    let mut deaf = App { connection: Connection::asking(socket), descriptors: Descriptors::new() };
+    deaf.send(Command::Hello);
+    deaf.send(Command::GetSharedMemory);
+    stage.run();
+    let (mut other, session) = stage.with_session();
+    for position_ns in 0..1000 {
+        stage.decoders.say(DecoderEvent::Position { session: session.index, position_ns });
+    }
+    stage.run();
+    assert!(other.events().len() < 1000, "its queue was full");
+    stage.run();
+    let later = other.events();
+    assert!(later.len() <= 2, "one had been sent already, and of the others only the latest is told: {later:?}");
+    assert_eq!(later.last(), Some(&Event::Position { session, position_ns: 999 }));
+    deaf.connection.socket().set_capacity(16);
+    stage.run();
+    assert!(matches!(deaf.answer(), Ok(Answer::Welcome { .. })));
+    assert!(matches!(deaf.answer(), Ok(Answer::SharedMemory { .. })));
+}
+
+#[test]
+fn a_client_that_does_not_read_and_dies_is_noticed() {
+    let mut stage = Stage::active();
+    let socket = stage.world.connect(PATH, PEER).unwrap();
+    socket.set_capacity(0);
+    let mut deaf = App { connection: Connection::asking(socket), descriptors: Descriptors::new() };
+    deaf.send(Command::Hello);
+    stage.run();
+    let watched = stage.host.platform.events.watched();
+    drop(deaf);
+    stage.run();
+    assert_eq!(stage.host.platform.events.watched(), watched - 1);
+}
+
+#[test]
+fn a_box_without_descriptors_takes_the_connection_a_little_later() {
+    let mut stage = Stage::active();
+    stage.world.fail_next(Call::Accept, ErrorKind::Exhausted);
+    let mut app = stage.connect();
+    app.send(Command::Hello);
+    stage.run();
+    assert_eq!(app.hear(), None);
+    let due = stage.driver.next_deadline().unwrap();
+    stage.pass(due.since(stage.world.now()));
+    stage.run();
+    assert!(app.answer().is_ok());
+}
+
+#[test]
+fn one_client_too_many_is_told_so() {
+    let mut stage = Stage::active();
+    let _apps: Vec<App> = (0..CLIENTS_MAX).map(|_| stage.greeted()).collect();
+    let mut surplus = stage.connect();
+    let told = stage.call(&mut surplus, Command::Hello);
+    assert!(matches!(told, Err(Refusal::Full { table: TableName::Clients, .. })), "{told:?}");
+    assert!(surplus.is_closed());
+}
+
+#[test]
+fn an_unkind_world_changes_nothing_that_anybody_sees() {
+    for seed in 0..20 {
+        let mut stage = Stage::active();
+        for _ in 0..seed {
+            stage.world.random(2);
+        }
+        stage.world.be_unkind();
+        let (mut app, session) = stage.with_session();
+        let (mut other, _) = stage.with_session();
+        assert_eq!(stage.call(&mut app, Command::Load { session, live: false }), Ok(Answer::Done));
+        assert_eq!(stage.call(&mut other, Command::Play { session }), Err(Refusal::UnknownSession));
+        stage.ask(link::Command::SetState(TargetState::Inactive));
+        assert!(app.events().contains(&Event::SessionEnded { session }));
+    }
+}
