@@ -10,6 +10,7 @@
 //! | [`event_loop`] | epoll: what is ready, in a fixed order | all |
 //! | [`socket`] | `SOCK_SEQPACKET` connections with descriptors | all |
 //! | [`memory`] | sealed memfds and eventfds: shared memory and bells | session, client |
+//! | `decoder` | playback with GStreamer | session |
 //! | `client` | the library by which an app reaches its session server | client |
 //! | `listener` | named sockets: made, adopted, removed | manager, session |
 //! | `owner` | users and groups by name | manager, session |
@@ -21,6 +22,8 @@
 pub mod client;
 pub mod clock;
 mod credentials;
+#[cfg(feature = "session")]
+pub mod decoder;
 pub mod error;
 pub mod event_loop;
 #[cfg(any(feature = "manager", feature = "session"))]

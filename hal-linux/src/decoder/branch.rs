@@ -1,0 +1,156 @@
+//! The elements between one source and its sink.
+//!
+//! ```text
+//! FrameSrc ! parser ! decoder ! queue ! videoconvert ! sink
+//! FrameSrc ! parser ! decoder ! queue ! audioconvert ! audioresample ! volume ! sink
+//! ```
+
+use std::sync::Arc;
+
+use greenroom_core::message::playback::{Codec, MediaKind, PlaybackError, SourceId};
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use super::caps::Family;
+use super::command::{Description, Frames};
+use super::counter::Counter;
+use super::events::Events;
+use super::sinks::{self, Sink};
+use super::source::{Beginning, FrameSrc};
+use super::status::Tally;
+
+/// Frames in a row that cannot be decoded before the stream is given up.
+const DECODE_ERRORS_MAX: i32 = 50;
+/// Decoded pictures that wait for their sink: few, because they are large and decoders own only some.
+const PICTURES_MAX: u32 = 4;
+
+/// A source that was attached and has no pipeline yet.
+pub(super) struct Attached {
+    pub(super) source: SourceId,
+    pub(super) description: Description,
+    pub(super) frames: Box<dyn Frames>,
+    pub(super) tally: Arc<Tally>,
+}
+
+/// How a branch is built.
+pub(super) struct Plan<'a> {
+    pub(super) session: u16,
+    pub(super) sink: &'a Sink,
+    pub(super) is_live: bool,
+    pub(super) beginning: Beginning,
+    pub(super) events: &'a Arc<Events>,
+}
+
+/// The elements of one source.
+pub(super) struct Branch {
+    pub(super) source: SourceId,
+    pub(super) frames: FrameSrc,
+    volume: Option<gst::Element>,
+}
+
+impl Branch {
+    pub(super) fn build(
+        pipeline: &gst::Pipeline,
+        attached: Attached,
+        plan: &Plan<'_>,
+    ) -> Result<(Self, Counter), PlaybackError> {
+        let Attached { source, description, frames, tally } = attached;
+        let chain = Chain::build(pipeline, &description, plan)?;
+        let frames = FrameSrc::new(&description, frames, plan.beginning.clone(), plan.is_live, Arc::clone(&tally))
+            .map_err(|_| PlaybackError::Memory)?;
+        pipeline.add(&frames).map_err(|_| PlaybackError::Decoder)?;
+        frames.link(&chain.first).map_err(|_| PlaybackError::Format)?;
+        tell_first_frame(&chain.decoder, Arc::clone(plan.events), plan.session, source);
+        let counter = Counter::new(chain.decoder, &chain.sink, tally);
+        Ok((Self { source, frames, volume: chain.volume }, counter))
+    }
+
+    pub(super) fn set_volume(&self, permille: u16) {
+        if let Some(volume) = &self.volume {
+            volume.set_property("volume", f64::from(permille) / 1000.0);
+        }
+    }
+
+    pub(super) fn set_mute(&self, muted: bool) {
+        if let Some(volume) = &self.volume {
+            volume.set_property("mute", muted);
+        }
+    }
+}
+
+/// What stands behind a source, linked, in its pipeline.
+struct Chain {
+    first: gst::Element,
+    decoder: gst::Element,
+    volume: Option<gst::Element>,
+    sink: gst::Element,
+}
+
+impl Chain {
+    /// What could be made is in the pipeline, so that it goes with it when something else could not.
+    fn build(pipeline: &gst::Pipeline, description: &Description, plan: &Plan<'_>) -> Result<Self, PlaybackError> {
+        let kind = description.codec.kind();
+        let put = |element: gst::Element| {
+            pipeline.add(&element).map_err(|_| PlaybackError::Decoder)?;
+            Ok(element)
+        };
+        let decoder = put(decoder_for(description.codec)?)?;
+        let sink = put(sinks::build(plan.sink, kind)?)?;
+        let parser =
+            Family::of(description.codec).parser.and_then(|parser| gst::ElementFactory::make(parser).build().ok());
+        let parser = parser.map(put).transpose()?;
+        let between = between(kind)?.into_iter().map(put).collect::<Result<Vec<_>, _>>()?;
+        let volume = between.last().filter(|_| kind == MediaKind::Audio).cloned();
+        let first = parser.as_ref().unwrap_or(&decoder).clone();
+        let chain = parser.iter().chain([&decoder]).chain(&between).chain([&sink]);
+        gst::Element::link_many(chain).map_err(|_| PlaybackError::Sink)?;
+        Ok(Self { first, decoder, volume, sink })
+    }
+}
+
+/// What stands between a decoder and its sink; for sound the last one sets the volume.
+fn between(kind: MediaKind) -> Result<Vec<gst::Element>, PlaybackError> {
+    let queue = sinks::make("queue")?;
+    if kind == MediaKind::Video {
+        queue.set_property("max-size-buffers", PICTURES_MAX);
+        queue.set_property("max-size-bytes", 0u32);
+        queue.set_property("max-size-time", 0u64);
+        return Ok(vec![queue, sinks::make("videoconvert")?]);
+    }
+    Ok(vec![queue, sinks::make("audioconvert")?, sinks::make("audioresample")?, sinks::make("volume")?])
+}
+
+/// The best decoder that can be used now: hardware may be taken by somebody else.
+fn decoder_for(codec: Codec) -> Result<gst::Element, PlaybackError> {
+    let decodable = Family::of(codec).decodable;
+    let mut factories: Vec<gst::ElementFactory> =
+        gst::ElementFactory::factories_with_type(gst::ElementFactoryType::DECODER, gst::Rank::MARGINAL)
+            .into_iter()
+            .filter(|factory| factory.can_sink_any_caps(&decodable))
+            .collect();
+    factories.sort_by_key(|factory| std::cmp::Reverse(factory.rank()));
+    let decoder = factories.iter().filter_map(|factory| factory.create().build().ok()).find(can_get_ready);
+    let decoder = decoder.ok_or(PlaybackError::NoDecoder(codec))?;
+    if decoder.has_property_with_type("max-errors", i32::static_type()) {
+        decoder.set_property("max-errors", DECODE_ERRORS_MAX);
+    }
+    Ok(decoder)
+}
+
+/// Whether an element gets the devices that it needs; one that does keeps them.
+pub(super) fn can_get_ready(element: &gst::Element) -> bool {
+    let is_ready = element.set_state(gst::State::Ready).is_ok();
+    if !is_ready {
+        let _ = element.set_state(gst::State::Null);
+        tracing::info!(element = %element.name(), "an element cannot be used");
+    }
+    is_ready
+}
+
+fn tell_first_frame(decoder: &gst::Element, events: Arc<Events>, session: u16, source: SourceId) {
+    let Some(pad) = decoder.static_pad("src") else { return };
+    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, _| {
+        events.first_frame(session, source);
+        gst::PadProbeReturn::Remove
+    });
+}

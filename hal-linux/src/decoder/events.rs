@@ -1,0 +1,259 @@
+//! What has happened and was not fetched yet.
+//!
+//! Bounded by construction: a session has one place for each kind of event. Positions are latest-wins; the others stay
+//! until they are fetched.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use greenroom_core::hal::DecoderEvent;
+use greenroom_core::limits::SOURCES_MAX;
+use greenroom_core::message::playback::{PlaybackError, PlaybackState, SourceId};
+
+use super::wake::Wake;
+use crate::error::LinuxError;
+
+/// States in the order in which a playback runs through them.
+const STATES: [PlaybackState; 6] = [
+    PlaybackState::Idle,
+    PlaybackState::Buffering,
+    PlaybackState::Paused,
+    PlaybackState::Playing,
+    PlaybackState::EndOfStream,
+    PlaybackState::Failed,
+];
+
+const _: () =
+    assert!(SOURCES_MAX <= u32::BITS as usize, "the first frames of a session's sources are bits of one word");
+
+#[derive(Debug, Default)]
+struct Pending {
+    completed: Option<(u32, Result<(), PlaybackError>)>,
+    /// A bit for each of [`STATES`].
+    states: u8,
+    /// A bit for each source.
+    first_frames: u32,
+    position_ns: Option<u64>,
+    failed: Option<PlaybackError>,
+    /// Nothing more is told of the session but its end.
+    closing: bool,
+    closed: bool,
+}
+
+impl Pending {
+    /// Adds a state. What waits of this and later states is over: playback went back.
+    fn add_state(&mut self, state: PlaybackState) {
+        let place = STATES.iter().position(|&known| known == state).unwrap_or(0);
+        let bit = 1u8 << place;
+        self.states = self.states & (bit - 1) | bit;
+    }
+
+    fn take_state(&mut self) -> Option<PlaybackState> {
+        let state = STATES.get(self.states.trailing_zeros() as usize)?;
+        self.states &= self.states - 1;
+        Some(*state)
+    }
+
+    fn take_first_frame(&mut self) -> Option<SourceId> {
+        let source = u8::try_from(self.first_frames.trailing_zeros()).ok().filter(|_| self.first_frames != 0)?;
+        self.first_frames &= self.first_frames - 1;
+        Some(SourceId(source))
+    }
+
+    fn take(&mut self, session: u16) -> Option<DecoderEvent> {
+        if self.closing {
+            return std::mem::take(&mut self.closed).then_some(DecoderEvent::Closed { session });
+        }
+        if let Some((token, result)) = self.completed.take() {
+            return Some(DecoderEvent::Completed { session, token, result });
+        }
+        if let Some(source) = self.take_first_frame() {
+            return Some(DecoderEvent::FirstFrame { session, source });
+        }
+        if let Some(position_ns) = self.position_ns.take() {
+            return Some(DecoderEvent::Position { session, position_ns });
+        }
+        if let Some(state) = self.take_state() {
+            return Some(DecoderEvent::State { session, state });
+        }
+        self.failed.take().map(|error| DecoderEvent::Failed { session, error })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Sessions {
+    pending: BTreeMap<u16, Pending>,
+    /// The session that was asked last: the next one has its turn.
+    last: u16,
+}
+
+impl Sessions {
+    fn next(&mut self) -> Option<DecoderEvent> {
+        let after = (Bound::Excluded(self.last), Bound::Unbounded);
+        let order = self.pending.range(after).chain(self.pending.range(..=self.last));
+        let order: Vec<u16> = order.map(|(&session, _)| session).collect();
+        order.into_iter().find_map(|session| {
+            let event = self.pending.get_mut(&session)?.take(session)?;
+            self.last = session;
+            Some(event)
+        })
+    }
+}
+
+/// The events of all sessions; readable while there are any.
+#[derive(Debug)]
+pub(super) struct Events {
+    sessions: Mutex<Sessions>,
+    ready: Wake,
+}
+
+impl Events {
+    pub(super) fn new() -> Result<Self, LinuxError> {
+        Ok(Self { sessions: Mutex::default(), ready: Wake::new()? })
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, session: u16, event: impl FnOnce(&mut Pending)) {
+        if let Some(pending) = self.sessions().pending.get_mut(&session) {
+            event(pending);
+            self.ready.set();
+        }
+    }
+
+    /// Starts to keep the events of a session. False: it is not closed yet.
+    pub(super) fn open(&self, session: u16) -> bool {
+        let mut sessions = self.sessions();
+        let is_new = !sessions.pending.contains_key(&session);
+        sessions.pending.entry(session).or_default();
+        is_new
+    }
+
+    /// Ends to keep the events of a session whose worker could not be started.
+    pub(super) fn forget(&self, session: u16) {
+        self.sessions().pending.remove(&session);
+    }
+
+    /// From here on nothing is told of the session but its end.
+    pub(super) fn closing(&self, session: u16) {
+        self.add(session, |pending| pending.closing = true);
+    }
+
+    pub(super) fn closed(&self, session: u16) {
+        self.add(session, |pending| pending.closed = true);
+    }
+
+    pub(super) fn completed(&self, session: u16, token: u32, result: Result<(), PlaybackError>) {
+        self.add(session, |pending| pending.completed = Some((token, result)));
+    }
+
+    pub(super) fn state(&self, session: u16, state: PlaybackState) {
+        self.add(session, |pending| pending.add_state(state));
+    }
+
+    pub(super) fn first_frame(&self, session: u16, source: SourceId) {
+        let bit = 1u32.checked_shl(u32::from(source.0)).unwrap_or(0);
+        self.add(session, |pending| pending.first_frames |= bit);
+    }
+
+    pub(super) fn position(&self, session: u16, position_ns: u64) {
+        self.add(session, |pending| pending.position_ns = Some(position_ns));
+    }
+
+    /// Forgets where playback was, because it goes elsewhere.
+    pub(super) fn forget_position(&self, session: u16) {
+        self.add(session, |pending| pending.position_ns = None);
+    }
+
+    pub(super) fn failed(&self, session: u16, error: PlaybackError) {
+        self.add(session, |pending| pending.failed = Some(error));
+    }
+
+    /// The next event. A session whose end was told is forgotten.
+    pub(super) fn next(&self) -> Option<DecoderEvent> {
+        let mut sessions = self.sessions();
+        let event = sessions.next();
+        match event {
+            Some(DecoderEvent::Closed { session }) => drop(sessions.pending.remove(&session)),
+            Some(_) => {}
+            None => self.ready.clear(),
+        }
+        event
+    }
+}
+
+impl AsFd for Events {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ready.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states(events: &Events) -> Vec<PlaybackState> {
+        let next = || match events.next() {
+            Some(DecoderEvent::State { state, .. }) => Some(state),
+            _ => None,
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    fn open() -> Events {
+        let events = Events::new().unwrap();
+        assert!(events.open(7));
+        events
+    }
+
+    #[test]
+    fn states_come_in_the_order_of_playback_and_those_that_are_over_do_not() {
+        use PlaybackState::{Buffering, EndOfStream, Paused, Playing};
+        let events = open();
+        [Buffering, Paused, Playing, EndOfStream].into_iter().for_each(|state| events.state(7, state));
+        assert_eq!(states(&events), [Buffering, Paused, Playing, EndOfStream]);
+        [Playing, EndOfStream, Buffering, Playing].into_iter().for_each(|state| events.state(7, state));
+        assert_eq!(states(&events), [Buffering, Playing]);
+    }
+
+    #[test]
+    fn of_positions_the_latest_is_told() {
+        let events = open();
+        events.position(7, 1);
+        events.position(7, 2);
+        assert_eq!(events.next(), Some(DecoderEvent::Position { session: 7, position_ns: 2 }));
+        assert_eq!(events.next(), None);
+    }
+
+    #[test]
+    fn after_close_only_the_end_is_told_and_the_session_can_be_opened_again() {
+        let events = open();
+        events.completed(7, 1, Ok(()));
+        events.closing(7);
+        events.failed(7, PlaybackError::Decode);
+        assert_eq!(events.next(), None);
+        assert!(!events.open(7), "it is not closed yet");
+        events.closed(7);
+        assert_eq!(events.next(), Some(DecoderEvent::Closed { session: 7 }));
+        assert_eq!(events.next(), None);
+        assert!(events.open(7));
+    }
+
+    #[test]
+    fn a_session_with_much_to_tell_does_not_silence_another() {
+        let events = open();
+        events.open(8);
+        events.completed(7, 1, Ok(()));
+        events.state(7, PlaybackState::Buffering);
+        events.completed(8, 2, Ok(()));
+        assert!(matches!(
+            events.next(),
+            Some(DecoderEvent::Completed { session: 7, .. } | DecoderEvent::Completed { session: 8, .. })
+        ));
+        assert!(matches!(events.next(), Some(DecoderEvent::Completed { .. })));
+    }
+}

@@ -1,0 +1,140 @@
+//! The pipeline of one session. Its methods may block: only the session's worker calls them.
+
+use std::sync::Arc;
+
+use greenroom_core::message::playback::{PlaybackError, SourceId};
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use super::branch::{Attached, Branch, Plan};
+use super::counter::Counter;
+use super::events::Events;
+use super::inbox::Inbox;
+use super::sinks::SinkConfig;
+use super::source::Beginning;
+
+/// What a pipeline does at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Condition {
+    /// Whether it plays.
+    pub(super) is_playing: bool,
+    /// Whether it is where it was told to go: every sink has something to show.
+    pub(super) is_settled: bool,
+}
+
+/// How the pipeline of a session is built.
+pub(super) struct Order<'a> {
+    pub(super) session: u16,
+    pub(super) sinks: &'a SinkConfig,
+    pub(super) is_live: bool,
+    pub(super) beginning: Beginning,
+    pub(super) events: &'a Arc<Events>,
+    pub(super) inbox: &'a Arc<Inbox>,
+}
+
+/// A pipeline and its branches. Dropping it frees all that it has.
+pub(super) struct Pipeline {
+    pipeline: gst::Pipeline,
+    branches: Vec<Branch>,
+}
+
+impl Pipeline {
+    /// Builds it, in state `NULL`; decoders and sinks are opened already.
+    pub(super) fn build(sources: Vec<Attached>, order: &Order<'_>) -> Result<Self, PlaybackError> {
+        let pipeline = gst::Pipeline::with_name(&format!("session-{}", order.session));
+        let mut built = Self { pipeline, branches: Vec::with_capacity(sources.len()) };
+        let mut counters = Vec::with_capacity(sources.len());
+        for attached in sources {
+            let plan = Plan {
+                session: order.session,
+                sink: order.sinks.of(attached.description.codec.kind()),
+                is_live: order.is_live,
+                beginning: order.beginning.clone(),
+                events: order.events,
+            };
+            let (branch, counter) = Branch::build(&built.pipeline, attached, &plan)?;
+            built.branches.push(branch);
+            counters.push(counter);
+        }
+        built.listen(Arc::clone(order.inbox), counters);
+        Ok(built)
+    }
+
+    /// Has the inbox told of every message, in the thread that posts it: the bus keeps none.
+    fn listen(&self, inbox: Arc<Inbox>, counters: Vec<Counter>) {
+        if let Some(bus) = self.pipeline.bus() {
+            bus.set_sync_handler(move |_, message| {
+                match message.type_() {
+                    gst::MessageType::Qos => counters.iter().for_each(|counter| counter.hear(message)),
+                    _ => inbox.hear(message),
+                }
+                gst::BusSyncReply::Drop
+            });
+        }
+    }
+
+    pub(super) fn play(&self) -> Result<(), PlaybackError> {
+        self.go_to(gst::State::Playing)
+    }
+
+    pub(super) fn pause(&self) -> Result<(), PlaybackError> {
+        self.go_to(gst::State::Paused)
+    }
+
+    fn go_to(&self, state: gst::State) -> Result<(), PlaybackError> {
+        self.pipeline.set_state(state).map(drop).map_err(|_| PlaybackError::Decoder)
+    }
+
+    pub(super) fn condition(&self) -> Condition {
+        let (change, current, _) = self.pipeline.state(gst::ClockTime::ZERO);
+        let is_settled = matches!(change, Ok(gst::StateChangeSuccess::Success | gst::StateChangeSuccess::NoPreroll));
+        Condition { is_playing: current == gst::State::Playing, is_settled }
+    }
+
+    pub(super) fn has(&self, source: SourceId) -> bool {
+        self.branches.iter().any(|branch| branch.source == source)
+    }
+
+    /// Empties the branches of one source, or of all, and lets them begin again. The pipeline is paused.
+    ///
+    /// All stop before the first begins: none can be at its new place, or at its new end, while another is at its old.
+    pub(super) fn flush(&self, only: Option<SourceId>, epoch: u32, beginning: &Beginning, resets_time: bool) {
+        let flushed = || self.branches.iter().filter(|branch| only.is_none_or(|source| source == branch.source));
+        for branch in flushed() {
+            branch.frames.flush_start();
+        }
+        for branch in flushed() {
+            branch.frames.flush_stop(epoch, beginning.clone(), resets_time);
+        }
+    }
+
+    pub(super) fn position_ns(&self) -> Option<u64> {
+        self.pipeline.query_position::<gst::ClockTime>().map(gst::ClockTime::nseconds)
+    }
+
+    pub(super) fn set_volume(&self, permille: u16) {
+        self.branches.iter().for_each(|branch| branch.set_volume(permille));
+    }
+
+    pub(super) fn set_mute(&self, muted: bool) {
+        self.branches.iter().for_each(|branch| branch.set_mute(muted));
+    }
+
+    pub(super) fn distribute_latency(&self) {
+        if let Err(error) = self.pipeline.recalculate_latency() {
+            tracing::warn!(%error, "the latency could not be set");
+        }
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        if self.pipeline.set_state(gst::State::Null).is_err() {
+            tracing::warn!(pipeline = %self.pipeline.name(), "a pipeline did not stop in order");
+        }
+        if let Some(bus) = self.pipeline.bus() {
+            bus.unset_sync_handler();
+        }
+        self.branches.iter().for_each(|branch| branch.frames.release_frames());
+    }
+}

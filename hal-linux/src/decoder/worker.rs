@@ -1,0 +1,329 @@
+//! The thread of one session: the only one that calls what may block.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use greenroom_core::message::playback::{PlaybackError, PlaybackState, SourceId};
+use gstreamer as gst;
+use gstreamer::glib;
+
+use super::branch::Attached;
+use super::command::{Command, Description, Frames};
+use super::events::Events;
+use super::inbox::{Inbox, Input, News};
+use super::pipeline::{Condition, Order, Pipeline};
+use super::sinks::SinkConfig;
+use super::source::{Anchor, Beginning};
+use super::status::Status;
+
+/// While it plays, the position is told this often: apps draw a progress bar.
+const POSITION_INTERVAL: Duration = Duration::from_millis(200);
+
+/// What the control thread and the worker of a session share.
+pub(super) struct Link {
+    pub(super) session: u16,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) status: Arc<Status>,
+    pub(super) events: Arc<Events>,
+}
+
+/// Serves a session until it is closed, and frees everything of it.
+pub(super) fn run(link: Link, sinks: SinkConfig) {
+    let events = Arc::clone(&link.events);
+    let session = link.session;
+    let mut worker = Worker::new(link, sinks);
+    if let Err(error) = gst::init() {
+        tracing::error!(%error, "GStreamer cannot be used");
+        worker.failed = Some(PlaybackError::Decoder);
+    }
+    worker.serve();
+    drop(worker);
+    // GStreamer's streaming threads have ended their work; GLib would keep them for the next one.
+    glib::ThreadPool::stop_unused_threads();
+    events.closed(session);
+}
+
+struct Worker {
+    link: Link,
+    sinks: SinkConfig,
+    is_live: bool,
+    attached: Vec<Attached>,
+    pipeline: Option<Pipeline>,
+    /// Where the media begins, when there is a pipeline.
+    beginning: Beginning,
+    volume_permille: u16,
+    is_muted: bool,
+    /// What it was told to do last.
+    wants_to_play: bool,
+    /// Whether every sink has had something to show since the last flush.
+    has_prerolled: bool,
+    has_ended: bool,
+    failed: Option<PlaybackError>,
+    shown: PlaybackState,
+    next_position: Instant,
+}
+
+/// What an app is told that its session does.
+fn visible(condition: Condition, has_prerolled: bool, has_ended: bool) -> PlaybackState {
+    match (has_ended, condition.is_settled && condition.is_playing, has_prerolled) {
+        (true, _, _) => PlaybackState::EndOfStream,
+        (false, true, _) => PlaybackState::Playing,
+        (false, false, true) => PlaybackState::Paused,
+        (false, false, false) => PlaybackState::Buffering,
+    }
+}
+
+impl Worker {
+    fn new(link: Link, sinks: SinkConfig) -> Self {
+        Self {
+            link,
+            sinks,
+            is_live: false,
+            attached: Vec::new(),
+            pipeline: None,
+            beginning: Beginning::Unchanged,
+            volume_permille: 1000,
+            is_muted: false,
+            wants_to_play: false,
+            has_prerolled: false,
+            has_ended: false,
+            failed: None,
+            shown: PlaybackState::Idle,
+            next_position: Instant::now(),
+        }
+    }
+
+    fn serve(&mut self) {
+        loop {
+            let deadline = (self.shown == PlaybackState::Playing).then_some(self.next_position);
+            match self.link.inbox.wait(deadline) {
+                Input::Close => return,
+                Input::News(news) => self.hear(news),
+                Input::Command(token, command) => {
+                    let result = self.carry_out(command);
+                    self.link.events.completed(self.link.session, token, result);
+                    self.show_state();
+                }
+                Input::Deadline => self.tell_position(),
+            }
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) -> Result<(), PlaybackError> {
+        match (self.failed, command) {
+            (_, Command::Stop) => self.stop(),
+            (Some(error), _) => Err(error),
+            (None, Command::Load { live }) => self.load(live),
+            (None, Command::Attach { source, description, frames }) => self.attach(source, description, frames),
+            (None, Command::AllAttached) => self.build(),
+            (None, Command::Play) => self.aim(true),
+            (None, Command::Pause) => self.aim(false),
+            (None, Command::SetPosition { position_ns, epoch }) => self.set_position(position_ns, epoch),
+            (None, Command::Flush { source, reset_time, epoch }) => self.flush(source, reset_time, epoch),
+            (None, Command::SetVolume { permille }) => self.set_volume(permille),
+            (None, Command::SetMute { muted }) => self.set_mute(muted),
+        }
+    }
+
+    fn load(&mut self, is_live: bool) -> Result<(), PlaybackError> {
+        self.stop()?;
+        self.is_live = is_live;
+        self.beginning = if is_live { Beginning::FirstFrame(Anchor::default()) } else { Beginning::Unchanged };
+        Ok(())
+    }
+
+    fn attach(
+        &mut self,
+        source: SourceId,
+        description: Description,
+        frames: Box<dyn Frames>,
+    ) -> Result<(), PlaybackError> {
+        let tally = self.link.status.start_tally(source).ok_or(PlaybackError::Decoder)?;
+        self.attached.push(Attached { source, description, frames, tally });
+        Ok(())
+    }
+
+    fn build(&mut self) -> Result<(), PlaybackError> {
+        let order = Order {
+            session: self.link.session,
+            sinks: &self.sinks,
+            is_live: self.is_live,
+            beginning: self.beginning.clone(),
+            events: &self.link.events,
+            inbox: &self.link.inbox,
+        };
+        let pipeline = Pipeline::build(std::mem::take(&mut self.attached), &order)?;
+        pipeline.set_volume(self.volume_permille);
+        pipeline.set_mute(self.is_muted);
+        self.pipeline = Some(pipeline);
+        self.move_on()
+    }
+
+    fn aim(&mut self, wants_to_play: bool) -> Result<(), PlaybackError> {
+        self.wants_to_play = wants_to_play;
+        self.move_on()
+    }
+
+    /// Brings the pipeline, if there is one, to what was asked for last.
+    fn move_on(&mut self) -> Result<(), PlaybackError> {
+        let Some(pipeline) = &self.pipeline else { return Ok(()) };
+        let moved = if self.wants_to_play { pipeline.play() } else { pipeline.pause() };
+        moved.map_err(|error| self.give_up(error))
+    }
+
+    /// Frees the pipeline of a session that failed. Its bus may know better why it did.
+    fn give_up(&mut self, error: PlaybackError) -> PlaybackError {
+        let error = self.link.inbox.take_failure().unwrap_or(error);
+        self.failed = Some(error);
+        self.drop_pipeline();
+        error
+    }
+
+    fn drop_pipeline(&mut self) {
+        self.pipeline = None;
+        self.attached.clear();
+        self.link.inbox.forget_news();
+    }
+
+    fn stop(&mut self) -> Result<(), PlaybackError> {
+        self.drop_pipeline();
+        self.link.status.set_position_ns(None);
+        self.link.events.forget_position(self.link.session);
+        self.beginning = Beginning::Unchanged;
+        self.wants_to_play = false;
+        self.has_prerolled = false;
+        self.has_ended = false;
+        self.failed = None;
+        self.shown = PlaybackState::Idle;
+        Ok(())
+    }
+
+    fn set_position(&mut self, position_ns: u64, epoch: u32) -> Result<(), PlaybackError> {
+        let beginning = Beginning::At(gst::ClockTime::from_nseconds(position_ns));
+        self.link.status.set_position_ns(Some(position_ns));
+        if self.pipeline.is_none() {
+            self.attached.iter_mut().for_each(|attached| attached.frames.set_epoch(epoch));
+            self.beginning = beginning;
+            return Ok(());
+        }
+        self.begin_again(None, epoch, &beginning, true)
+    }
+
+    fn flush(&mut self, source: SourceId, resets_time: bool, epoch: u32) -> Result<(), PlaybackError> {
+        let Some(pipeline) = &self.pipeline else {
+            let attached = self.attached.iter_mut().find(|attached| attached.source == source);
+            return attached.map(|attached| attached.frames.set_epoch(epoch)).ok_or(PlaybackError::Decoder);
+        };
+        if !pipeline.has(source) {
+            return Err(PlaybackError::Decoder);
+        }
+        let beginning = if resets_time { Beginning::FirstFrame(Anchor::default()) } else { Beginning::Unchanged };
+        self.begin_again(Some(source), epoch, &beginning, resets_time)
+    }
+
+    /// Flushes, and goes on as before. A paused sink posts no end, so that none of before is taken for one of after.
+    fn begin_again(
+        &mut self,
+        only: Option<SourceId>,
+        epoch: u32,
+        beginning: &Beginning,
+        resets_time: bool,
+    ) -> Result<(), PlaybackError> {
+        let Some(pipeline) = &self.pipeline else { return Ok(()) };
+        if let Err(error) = pipeline.pause() {
+            return Err(self.give_up(error));
+        }
+        self.link.inbox.forget_end();
+        pipeline.flush(only, epoch, beginning, resets_time);
+        self.has_ended = false;
+        self.has_prerolled = false;
+        self.link.events.forget_position(self.link.session);
+        self.move_on()
+    }
+
+    fn set_volume(&mut self, permille: u16) -> Result<(), PlaybackError> {
+        self.volume_permille = permille;
+        self.pipeline.iter().for_each(|pipeline| pipeline.set_volume(permille));
+        Ok(())
+    }
+
+    fn set_mute(&mut self, muted: bool) -> Result<(), PlaybackError> {
+        self.is_muted = muted;
+        self.pipeline.iter().for_each(|pipeline| pipeline.set_mute(muted));
+        Ok(())
+    }
+
+    fn hear(&mut self, news: News) {
+        let Some(pipeline) = &self.pipeline else { return };
+        if let Some(error) = news.failed {
+            self.give_up(error);
+            self.show(PlaybackState::Failed);
+            self.link.events.failed(self.link.session, error);
+            return;
+        }
+        if news.latency {
+            pipeline.distribute_latency();
+        }
+        if news.clock_lost && self.wants_to_play && pipeline.pause().is_ok() {
+            // The pipeline chooses another clock on its way back.
+            let _ = self.move_on();
+        }
+        self.show_state();
+        if news.ended {
+            self.has_ended = true;
+            self.tell_position();
+            self.show_state();
+        }
+    }
+
+    /// Tells what the session does, if that is something else than before.
+    fn show_state(&mut self) {
+        let Some(pipeline) = &self.pipeline else { return };
+        let condition = pipeline.condition();
+        self.has_prerolled |= condition.is_settled;
+        let state = visible(condition, self.has_prerolled, self.has_ended);
+        if state == self.shown {
+            return;
+        }
+        if matches!(state, PlaybackState::Paused | PlaybackState::Playing) {
+            self.tell_position();
+        }
+        self.show(state);
+    }
+
+    fn show(&mut self, state: PlaybackState) {
+        self.shown = state;
+        self.link.events.state(self.link.session, state);
+    }
+
+    fn tell_position(&mut self) {
+        self.next_position = Instant::now() + POSITION_INTERVAL;
+        let Some(pipeline) = &self.pipeline else { return };
+        if let Some(position_ns) = pipeline.position_ns() {
+            self.link.status.set_position_ns(Some(position_ns));
+            self.link.events.position(self.link.session, position_ns);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_app_sees_follows_from_what_the_pipeline_does() {
+        use PlaybackState::{Buffering, EndOfStream, Paused, Playing};
+        let condition = |is_playing, is_settled| Condition { is_playing, is_settled };
+        for (is_playing, is_settled, has_prerolled, expected) in [
+            (false, false, false, Buffering),
+            (true, false, false, Buffering),
+            (false, false, true, Paused),
+            (true, false, true, Paused),
+            (false, true, true, Paused),
+            (true, true, true, Playing),
+        ] {
+            assert_eq!(visible(condition(is_playing, is_settled), has_prerolled, false), expected);
+            assert_eq!(visible(condition(is_playing, is_settled), has_prerolled, true), EndOfStream);
+        }
+    }
+}

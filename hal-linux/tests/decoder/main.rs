@@ -1,0 +1,8 @@
+//! The GStreamer decoder, as an app sees it, fed from memory.
+
+mod clip;
+mod commands;
+mod failures;
+mod feed;
+mod playback;
+mod player;
