@@ -213,7 +213,7 @@ fn model(start: u32, app: fn(App), server: fn(Server)) {
     });
 }
 
-/// Switches that a schedule may force beside those where a side waits. Every fence of the ring is missed with two.
+/// Switches that a schedule may force beside those where a side waits. Two are enough to find any one fence missing.
 const PREEMPTIONS: usize = 3;
 
 /// Two frames of three bytes in a ring of four: the second one waits for space, and its payload goes over the end.

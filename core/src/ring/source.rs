@@ -57,7 +57,7 @@ pub trait FrameSource {
     /// record is given again until it is released.
     fn next(&mut self) -> Result<Option<FrameHeader>, RingError>;
 
-    /// Copies the payload of the record that [`Self::next`] gave; `into` is as long as its header says, or shorter.
+    /// Copies the payload of the record that [`Self::next`] gave, or as much of it as `into` has room for.
     fn copy_payload(&mut self, into: &mut [u8]) -> Result<(), RingError>;
 
     /// Is done with that record: its place is free, and a producer that waits for space is woken.
@@ -69,7 +69,8 @@ pub trait FrameSource {
     /// The bell to block on, and to clear after it rang.
     fn bell(&self) -> &Self::Bell;
 
-    /// Frames of this epoch are wanted from now on, older ones are not (a flush).
+    /// Frames of this epoch are wanted from now on, older ones are not (a flush). Nobody rings for that: who sleeps must be
+    /// woken to look again, since what was held back may be due.
     fn set_epoch(&mut self, epoch: u32);
 
     /// Records that were dropped because their epoch was over.

@@ -11,8 +11,8 @@ use crate::error::LinuxError;
 
 /// A bell. It can be polled: readable once it was rung, until it is cleared.
 ///
-/// Both processes hold the same open file, so a hostile peer can change its flags and its count. Neither call relies on
-/// the flag that makes it non-blocking; see [`Doorbell::ring`] for what is left.
+/// Both processes hold the same open file, so a hostile peer can change its flags and its count. From Linux 5.8 on neither
+/// call relies on the flag that makes it non-blocking; see [`Doorbell::ring`] for what is left.
 #[derive(Debug)]
 pub struct EventFd(OwnedFd);
 
@@ -60,6 +60,11 @@ impl Doorbell for EventFd {
         let mut count = [0; 8];
         // "No position" in the words of preadv2: an eventfd has none.
         let read = rustix::io::preadv2(&self.0, &mut [IoSliceMut::new(&mut count)], u64::MAX, ReadWriteFlags::NOWAIT);
+        let read = match read {
+            // Before Linux 5.8 only the flag of the open file can say that a read shall not wait.
+            Err(Errno::OPNOTSUPP) => rustix::io::read(&self.0, &mut count),
+            read => read,
+        };
         match read {
             Ok(_) | Err(Errno::AGAIN) => Ok(()),
             Err(errno) => Err(LinuxError::new("clear a bell", errno)),
