@@ -2,10 +2,16 @@
 //!
 //! | room | what is in it |
 //! |---|---|
+//! | [`config`] | the manager's configuration file |
 //! | [`control`] | asking the manager, and hearing its events |
 //! | [`log`] | what is written to stderr, at levels that change at run time |
+//! | [`manager`] | the manager's process |
+//! | [`names`] | what people call states, levels and components |
 //! | [`runtime`] | where sockets lie when nobody says otherwise |
 
+pub mod config;
 pub mod control;
 pub mod log;
+pub mod manager;
+pub mod names;
 pub mod runtime;

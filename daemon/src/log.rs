@@ -19,6 +19,7 @@ const COMPONENTS: &[(&str, Component)] = &[
     ("greenroom_core::session", Component::SessionServer),
     ("greenroom_daemon", Component::Common),
     ("greenroom_daemon::control", Component::Ipc),
+    ("greenroom_daemon::manager", Component::Manager),
     ("greenroom_hal_linux", Component::Common),
     ("greenroom_hal_linux::client", Component::Client),
     ("greenroom_hal_linux::gstreamer", Component::SessionServer),

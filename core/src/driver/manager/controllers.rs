@@ -5,7 +5,7 @@ use heapless::Deque;
 use super::kind;
 use crate::codec::postcard::{CodecError, OPENING_BYTES};
 use crate::driver::{Connection, ConnectionError, Incoming};
-use crate::fmt::{info, warning};
+use crate::fmt::{debug, warning};
 use crate::hal::{Descriptors, Error, Interest, Socket, Token, Watch};
 use crate::limits::{CONTROLLERS_MAX, OBSERVER_BACKLOG_MAX};
 use crate::manager::Ticket;
@@ -252,7 +252,7 @@ impl<S: Socket> Controllers<S> {
 
     pub(super) fn close<W: Watch<S>>(&mut self, watch: &mut W, id: Handle<Controller>) {
         if let Some(entry) = self.table.remove(entry(id)) {
-            info!("a control connection has ended");
+            debug!("a control connection has ended");
             watch.unwatch(entry.connection.socket());
         }
     }

@@ -199,7 +199,10 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
             Action::Signal { app, signal } => self.servers.signal(app, signal),
             Action::Reply { to, result } => self.controllers.reply(self.host.watch(), to, result),
             Action::Notify { app, state, reason } => {
-                info!("app {} is {:?}, because {:?}", app.as_str(), state, reason);
+                match reason {
+                    Some(reason) => info!("app {} is {:?}: {:?}", app.as_str(), state, reason),
+                    None => info!("app {} is {:?}", app.as_str(), state),
+                }
                 self.controllers.publish(self.host.watch(), &Event::StateChanged { app, state, reason });
             }
             Action::ApplyLogLevels(levels) => self.host.apply_log_levels(&levels),

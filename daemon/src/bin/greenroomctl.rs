@@ -1,0 +1,385 @@
+//! Drives the manager from a command line or a script.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::{Parser, Subcommand};
+use greenroom_core::message::control::{Answer, AppStatus, BoxStatus, Command, Event, Refusal};
+use greenroom_core::message::{Reason, ServerState, TargetState};
+use greenroom_daemon::control::{ControlClient, ControlError};
+use greenroom_daemon::names::{self, FirstState, Level, Part, Seen, Target};
+use greenroom_daemon::runtime;
+use serde_json::{Value, json};
+
+/// Drives the manager of the box's apps.
+#[derive(Parser)]
+#[command(version, after_help = EXIT_STATUS)]
+struct Arguments {
+    /// The manager's control socket [default: $GREENROOM_CONTROL, else /run/greenroom/control.sock for root, else
+    /// $XDG_RUNTIME_DIR/greenroom/control.sock, else /tmp/greenroom-UID/control.sock]
+    #[arg(long, global = true, value_name = "PATH")]
+    control: Option<PathBuf>,
+    /// Print JSON, one value a line
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Order,
+}
+
+const EXIT_STATUS: &str = "Exit status: 0 done; 1 the manager refused, or the app failed; 2 the command line is wrong; \
+                           3 there is no manager, or it ended; 4 it did not happen in time";
+
+#[derive(Subcommand)]
+enum Order {
+    /// Start the session server of an app
+    Initiate {
+        /// The app's name
+        app: String,
+        /// The state that it is to reach
+        #[arg(long, value_enum, default_value_t)]
+        state: FirstState,
+        /// Its socket: a name in the default directory, or a full path [default: one that the manager chooses]
+        #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+        socket: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Move an app's session server to another state
+    State {
+        /// The app's name
+        app: String,
+        /// The state that it is to reach
+        #[arg(value_enum)]
+        state: Target,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Print where an app's clients connect
+    ConnectionInfo {
+        /// The app's name
+        app: String,
+    },
+    /// Wait until an app is in a state
+    Wait {
+        /// The app's name
+        app: String,
+        /// The state
+        #[arg(value_enum)]
+        state: Seen,
+        /// Give up after this
+        #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
+        timeout: Duration,
+    },
+    /// Set how much a part of the system logs, everywhere
+    LogLevel {
+        /// Which part
+        #[arg(value_enum)]
+        component: Part,
+        /// How much
+        #[arg(value_enum)]
+        level: Level,
+    },
+    /// Print every app, and the box
+    List,
+    /// Print what happens, until the manager ends
+    Watch,
+    /// End every app in order, and then the manager
+    Stop,
+}
+
+#[derive(clap::Args)]
+struct Wait {
+    /// Wait until it has reached that state
+    #[arg(long)]
+    wait: bool,
+    /// Give up waiting after this
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10", requires = "wait")]
+    timeout: Duration,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().map_err(|error| error.to_string())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// Why it was not done.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Control(#[from] ControlError),
+    #[error("app {app}: {refusal}")]
+    Refused { app: String, refusal: Refusal },
+    #[error("app {app} is {} and will not be {}: {why}", names::state(*is), names::state(*wanted))]
+    Elsewhere { app: String, is: ServerState, wanted: ServerState, why: String },
+    #[error("app {app} was not {} within {seconds} s; it is {is}; see 'greenroomctl list' and the manager's log", names::state(*wanted))]
+    Late { app: String, wanted: ServerState, seconds: f64, is: String },
+}
+
+impl Failure {
+    fn status(&self) -> u8 {
+        match self {
+            Self::Refused { .. } | Self::Elsewhere { .. } | Self::Control(ControlError::Refused(_)) => 1,
+            Self::Control(ControlError::TooLong) => 2,
+            Self::Late { .. } | Self::Control(ControlError::Timeout) => 4,
+            Self::Control(_) => 3,
+        }
+    }
+
+    fn json(&self) -> Value {
+        let refusal = match self {
+            Self::Refused { refusal, .. } | Self::Control(ControlError::Refused(refusal)) => {
+                Some(format!("{refusal:?}"))
+            }
+            Self::Control(_) | Self::Elsewhere { .. } | Self::Late { .. } => None,
+        };
+        json!({"error": self.to_string(), "refusal": refusal, "status": self.status()})
+    }
+}
+
+/// Prints a line. Who reads may have heard enough, which is no failure.
+macro_rules! say {
+    ($($all:tt)*) => {
+        if writeln!(std::io::stdout(), $($all)*).is_err() {
+            std::process::exit(0);
+        }
+    };
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let json = arguments.json;
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if json {
+                say!("{}", failure.json());
+            }
+            eprintln!("greenroomctl: {failure}");
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    let path = arguments.control.unwrap_or_else(runtime::control_socket);
+    let mut session = Session { client: ControlClient::connect(&path)?, json: arguments.json };
+    match &arguments.command {
+        Order::Initiate { app, state, socket, wait } => session.initiate(app, (*state).into(), socket, wait),
+        Order::State { app, state, wait } => session.change_state(app, (*state).into(), wait),
+        Order::ConnectionInfo { app } => session.connection_info(app),
+        Order::Wait { app, state, timeout } => session.wait_now(app, (*state).into(), *timeout),
+        Order::LogLevel { component, level } => {
+            session.order(Command::SetLogLevel { component: (*component).into(), level: (*level).into() })
+        }
+        Order::List => session.list(),
+        Order::Watch => session.watch(),
+        Order::Stop => session.order(Command::Stop),
+    }
+}
+
+/// A connection to the manager, and how what it says is printed.
+struct Session {
+    client: ControlClient,
+    json: bool,
+}
+
+impl Session {
+    fn order(&mut self, command: Command<'_>) -> Result<(), Failure> {
+        self.client.request(command)?;
+        Ok(())
+    }
+
+    fn order_about(&mut self, app: &str, command: Command<'_>) -> Result<Answer, Failure> {
+        self.client.request(command).map_err(|error| match error {
+            ControlError::Refused(refusal) => Failure::Refused { app: app.to_owned(), refusal },
+            other => Failure::Control(other),
+        })
+    }
+
+    fn initiate(&mut self, app: &str, state: TargetState, socket: &str, wait: &Wait) -> Result<(), Failure> {
+        let command = Command::Initiate { app, state, socket };
+        self.move_to(app, state, command, wait)
+    }
+
+    fn change_state(&mut self, app: &str, state: TargetState, wait: &Wait) -> Result<(), Failure> {
+        self.move_to(app, state, Command::ChangeState { app, state }, wait)
+    }
+
+    /// Events are asked for first, so that none between the answer and the wait is missed.
+    fn move_to(&mut self, app: &str, to: TargetState, command: Command<'_>, wait: &Wait) -> Result<(), Failure> {
+        if !wait.wait {
+            self.order_about(app, command)?;
+            return Ok(());
+        }
+        self.client.request(Command::Watch)?;
+        self.order_about(app, command)?;
+        self.wait_for(app, to.into(), wait.timeout)
+    }
+
+    fn connection_info(&mut self, app: &str) -> Result<(), Failure> {
+        let Answer::ConnectionInfo { socket } = self.order_about(app, Command::ConnectionInfo { app })? else {
+            return Err(ControlError::Protocol.into());
+        };
+        match self.json {
+            true => say!("{}", json!({"app": app, "socket": socket.as_str()})),
+            false => say!("{socket}"),
+        }
+        Ok(())
+    }
+
+    fn wait_now(&mut self, app: &str, wanted: ServerState, timeout: Duration) -> Result<(), Failure> {
+        self.client.request(Command::Watch)?;
+        self.wait_for(app, wanted, timeout)
+    }
+
+    /// The list says whether it is there already; events say when it gets there, and whether it still can.
+    fn wait_for(&mut self, app: &str, wanted: ServerState, timeout: Duration) -> Result<(), Failure> {
+        let deadline = Instant::now() + timeout;
+        let mut is = self.state_of(app)?;
+        loop {
+            match is {
+                Some(state) if state == wanted => return Ok(()),
+                None if wanted == ServerState::NotRunning => return Ok(()),
+                _ => {}
+            }
+            match self.client.next_event(deadline)? {
+                None => return Err(late(app, wanted, timeout, is)),
+                Some(Event::Missed(_)) => is = self.state_of(app)?,
+                Some(Event::StateChanged { app: other, state, reason }) if other.as_str() == app => {
+                    is = Some(state);
+                    can_still_be(app, state, reason, wanted)?;
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn state_of(&mut self, app: &str) -> Result<Option<ServerState>, Failure> {
+        let (apps, _) = self.client.list()?;
+        Ok(apps.iter().find(|status| status.app.as_str() == app).and_then(|status| status.state))
+    }
+
+    fn list(&mut self) -> Result<(), Failure> {
+        let (apps, status) = self.client.list()?;
+        if self.json {
+            let apps: Vec<Value> = apps.iter().map(app_json).collect();
+            say!("{}", json!({"apps": apps, "box": box_json(&status)}));
+            return Ok(());
+        }
+        if !apps.is_empty() {
+            say!("{}", table(&apps));
+        }
+        say!(
+            "{} of {} decoder(s) free; {} of {} apps; {} request(s) refused, {} late message(s) since the start",
+            status.decoders_free,
+            status.decoders,
+            apps.len(),
+            status.apps_max,
+            status.refusals,
+            status.stale
+        );
+        Ok(())
+    }
+
+    fn watch(&mut self) -> Result<(), Failure> {
+        self.client.request(Command::Watch)?;
+        loop {
+            match self.client.next_event(Instant::now() + Duration::from_secs(3600)) {
+                Ok(Some(event)) => self.print(&event),
+                Ok(None) => {}
+                // The manager has ended, which is how a watch ends.
+                Err(ControlError::Closed) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn print(&self, event: &Event) {
+        match (self.json, event) {
+            (true, event) => say!("{}", event_json(event)),
+            (false, Event::StateChanged { app, state, reason }) => {
+                let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                say!("{app} {}{why}", names::state(*state));
+            }
+            (false, Event::Missed(events)) => {
+                say!("{events} event(s) missed; 'greenroomctl list' shows how things are")
+            }
+            (false, _) => say!("an event that this release does not know"),
+        }
+    }
+}
+
+fn late(app: &str, wanted: ServerState, timeout: Duration, is: Option<ServerState>) -> Failure {
+    let is = is.map_or("not up", names::state).to_owned();
+    Failure::Late { app: app.to_owned(), wanted, seconds: timeout.as_secs_f64(), is }
+}
+
+/// After an Error, or its end, an app does not get to another state by itself.
+fn can_still_be(app: &str, is: ServerState, reason: Option<Reason>, wanted: ServerState) -> Result<(), Failure> {
+    let ended = matches!(is, ServerState::NotRunning | ServerState::Error);
+    if is == wanted || !ended || wanted == ServerState::NotRunning {
+        return Ok(());
+    }
+    let why = reason.map_or_else(|| "it gave no reason".to_owned(), |reason| reason.to_string());
+    Err(Failure::Elsewhere { app: app.to_owned(), is, wanted, why })
+}
+
+fn target(state: TargetState) -> &'static str {
+    names::state(state.into())
+}
+
+fn table(apps: &[AppStatus]) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["APP", "STATE", "WANTED", "PID", "DECODERS", "SOCKET"]);
+    for status in apps {
+        table.add_row([
+            status.app.as_str(),
+            status.state.map_or("starting", names::state),
+            target(status.wanted),
+            &status.process_id.to_string(),
+            &format!("{} of {}", status.decoders, status.resources.max_playback_sessions),
+            status.socket.as_str(),
+        ]);
+    }
+    table
+}
+
+fn app_json(status: &AppStatus) -> Value {
+    json!({
+        "app": status.app.as_str(),
+        "state": status.state.map(names::state),
+        "wanted": target(status.wanted),
+        "process_id": status.process_id,
+        "decoders": status.decoders,
+        "max_playback_sessions": status.resources.max_playback_sessions,
+        "max_web_audio_players": status.resources.max_web_audio_players,
+        "socket": status.socket.as_str(),
+    })
+}
+
+fn box_json(status: &BoxStatus) -> Value {
+    json!({
+        "decoders": status.decoders,
+        "decoders_free": status.decoders_free,
+        "apps_max": status.apps_max,
+        "refusals": status.refusals,
+        "stale": status.stale,
+    })
+}
+
+fn event_json(event: &Event) -> Value {
+    match event {
+        Event::StateChanged { app, state, reason } => json!({
+            "event": "state-changed",
+            "app": app.as_str(),
+            "state": names::state(*state),
+            "reason": reason.map(|reason| format!("{reason:?}")),
+            "explanation": reason.map(|reason| reason.to_string()),
+        }),
+        Event::Missed(events) => json!({"event": "missed", "events": events}),
+        _ => json!({"event": "unknown"}),
+    }
+}

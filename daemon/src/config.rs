@@ -1,0 +1,428 @@
+//! The manager's configuration file. `greenroom.toml` beside this crate's manifest explains every key.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use greenroom_core::limits::{OWNER_BYTES_MAX, READY_TIMEOUT, SINK_BYTES_MAX, SOCKET_PATH_BYTES_MAX};
+use greenroom_core::manager::Settings;
+use greenroom_core::message::{AppId, LogLevel, LogLevels, Resources};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use crate::names::Level;
+use crate::runtime;
+
+/// The default configuration, with every key explained.
+pub const DOCUMENTED: &str = include_str!("../greenroom.toml");
+
+/// Where the configuration lies when nobody says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/greenroom/greenroom.toml";
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Caller: the file cannot be read.
+    #[error("cannot read the configuration {path}: {cause}; give another file with --config")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the platform said.
+        cause: std::io::Error,
+    },
+    /// Caller: what is in the file is no configuration. The cause names the line and the key.
+    #[error(
+        "the configuration {path} is wrong: {cause}\ncorrect or remove that key; 'greenroomd --print-config' explains all"
+    )]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        cause: Box<toml::de::Error>,
+    },
+}
+
+/// All of it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `[box]`
+    #[serde(rename = "box")]
+    pub box_: BoxSection,
+    /// `[control]`
+    pub control: ControlSection,
+    /// `[socket]`
+    pub socket: SocketSection,
+    /// `[session]`
+    pub session: SessionSection,
+    /// `[sinks]`
+    pub sinks: SinksSection,
+    /// `[log]`
+    pub log: LogSection,
+    /// `[app.NAME]`
+    pub app: BTreeMap<AppName, AppSection>,
+}
+
+/// The box.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BoxSection {
+    /// Decoders that it has.
+    pub decoders: u8,
+}
+
+impl Default for BoxSection {
+    fn default() -> Self {
+        Self { decoders: 1 }
+    }
+}
+
+/// The control socket.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ControlSection {
+    /// Its path; empty for the default.
+    pub socket: SocketText,
+    /// Its mode.
+    pub mode: Mode,
+    /// Its user; empty for the manager's own.
+    pub owner: OwnerText,
+    /// Its group; empty for the manager's own.
+    pub group: OwnerText,
+    /// Users that may drive the manager.
+    pub allow_users: Vec<OwnerText>,
+}
+
+/// The apps' sockets.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SocketSection {
+    /// Where they lie; empty for the default.
+    pub directory: SocketText,
+    /// Their mode.
+    pub mode: Mode,
+    /// Their user; empty for the session server's own.
+    pub owner: OwnerText,
+    /// Their group; empty for the session server's own.
+    pub group: OwnerText,
+}
+
+/// The session servers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionSection {
+    /// Their program; empty for the one beside greenroomd.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// How long one may take to be up; 0 for ever.
+    pub ready_timeout_ms: u32,
+    /// Variables that they get.
+    pub environment: BTreeMap<String, String>,
+    /// Variables that they get from the manager's environment.
+    pub inherit_environment: Vec<String>,
+}
+
+impl Default for SessionSection {
+    fn default() -> Self {
+        const INHERITED: &[&str] = &[
+            "PATH",
+            "HOME",
+            "LANG",
+            "TZ",
+            "XDG_RUNTIME_DIR",
+            "XDG_CACHE_HOME",
+            "WAYLAND_DISPLAY",
+            "DISPLAY",
+            "PULSE_SERVER",
+            "PIPEWIRE_REMOTE",
+            "DBUS_SESSION_BUS_ADDRESS",
+            "GST_DEBUG",
+            "GST_DEBUG_NO_COLOR",
+            "GST_PLUGIN_PATH",
+            "GST_PLUGIN_SYSTEM_PATH_1_0",
+            "GST_PLUGIN_SCANNER",
+            "GST_REGISTRY",
+            "LD_LIBRARY_PATH",
+            "RUST_BACKTRACE",
+        ];
+        Self {
+            program: PathBuf::new(),
+            arguments: Vec::new(),
+            ready_timeout_ms: READY_TIMEOUT.as_millis() as u32,
+            environment: BTreeMap::new(),
+            inherit_environment: INHERITED.iter().map(|&name| name.to_owned()).collect(),
+        }
+    }
+}
+
+/// Where pictures and sound go.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SinksSection {
+    /// Pictures.
+    pub video: Sink,
+    /// Sound.
+    pub audio: Sink,
+}
+
+/// How much is logged.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSection {
+    default: Option<Level>,
+    client: Option<Level>,
+    session_server: Option<Level>,
+    ipc: Option<Level>,
+    manager: Option<Level>,
+    common: Option<Level>,
+}
+
+/// One app.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AppSection {
+    max_playback_sessions: Option<u8>,
+    max_web_audio_players: Option<u8>,
+    video_sink: Option<Sink>,
+    audio_sink: Option<Sink>,
+}
+
+/// The mode of a socket's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mode(pub u16);
+
+impl Default for Mode {
+    fn default() -> Self {
+        Self(0o660)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u16::deserialize(deserializer)? {
+            mode @ 0..=0o777 => Ok(Self(mode)),
+            _ => Err(D::Error::custom("a mode is an octal number from 0o000 to 0o777, written with 0o")),
+        }
+    }
+}
+
+/// The name of an app.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AppName(String);
+
+impl<'de> Deserialize<'de> for AppName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        AppId::new(&name).map_err(D::Error::custom)?;
+        Ok(Self(name))
+    }
+}
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident = $default:literal, at most $bytes:expr, $what:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self($default.to_owned())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                if text.len() > $bytes || text.contains('\0') {
+                    return Err(format!("{} has at most {} bytes; shorten it", $what, $bytes));
+                }
+                Ok(Self(text.to_owned()))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+    )*};
+}
+
+texts! {
+    /// Where pictures or sound go.
+    Sink = "auto", at most SINK_BYTES_MAX, "the description of a sink";
+    /// The name or number of a user or group.
+    OwnerText = "", at most OWNER_BYTES_MAX, "a user or group";
+    /// The path of a socket or of a directory of sockets.
+    SocketText = "", at most SOCKET_PATH_BYTES_MAX, "a socket's path";
+}
+
+impl Config {
+    /// Reads a file; without one the default file, if it is there.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        match path {
+            Some(path) => Self::read(path),
+            None if Path::new(DEFAULT_PATH).exists() => Self::read(Path::new(DEFAULT_PATH)),
+            None => Ok(Self::default()),
+        }
+    }
+
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |cause| ConfigError::Unreadable { path: path.to_owned(), cause };
+        let text = fs::read_to_string(path).map_err(unreadable)?;
+        toml::from_str(&text).map_err(|cause| ConfigError::Wrong { path: path.to_owned(), cause: Box::new(cause) })
+    }
+
+    /// Where the manager is asked.
+    pub fn control_socket(&self) -> PathBuf {
+        match self.control.socket.as_str() {
+            "" => runtime::control_socket(),
+            path => PathBuf::from(path),
+        }
+    }
+
+    /// Where the apps' sockets lie.
+    pub fn socket_directory(&self) -> PathBuf {
+        match self.socket.directory.as_str() {
+            "" => runtime::directory(),
+            path => PathBuf::from(path),
+        }
+    }
+
+    /// The session server's program.
+    pub fn session_program(&self) -> PathBuf {
+        if !self.session.program.as_os_str().is_empty() {
+            return self.session.program.clone();
+        }
+        let beside = env::current_exe().ok().and_then(|own| Some(own.parent()?.join("greenroom-session")));
+        beside.unwrap_or_else(|| PathBuf::from("/usr/bin/greenroom-session"))
+    }
+
+    /// The environment of session servers. What is configured wins over what is inherited.
+    pub fn session_environment(&self) -> Vec<(String, String)> {
+        let inherited =
+            self.session.inherit_environment.iter().filter(|name| !self.session.environment.contains_key(*name));
+        let inherited = inherited.filter_map(|name| Some((name.clone(), env::var(name).ok()?)));
+        inherited.chain(self.session.environment.clone()).collect()
+    }
+
+    /// How much is logged at first.
+    pub fn log_levels(&self) -> LogLevels {
+        let level = |level: Option<Level>| level.map(LogLevel::from);
+        LogLevels {
+            default: level(self.log.default).unwrap_or_default(),
+            client: level(self.log.client),
+            session_server: level(self.log.session_server),
+            ipc: level(self.log.ipc),
+            manager: level(self.log.manager),
+            common: level(self.log.common),
+        }
+    }
+
+    /// What the machine is told.
+    pub fn settings(&self) -> Settings {
+        let ready = Duration::from_millis(self.session.ready_timeout_ms.into());
+        Settings {
+            decoders: self.box_.decoders,
+            ready_timeout: Some(ready).filter(|ready| !ready.is_zero()),
+            log_levels: self.log_levels(),
+            ..Settings::default()
+        }
+    }
+
+    /// What an app may hold.
+    pub fn resources(&self, app: &str) -> Resources {
+        let (all, own) = (Resources::default(), self.section(app));
+        Resources {
+            max_playback_sessions: own.and_then(|own| own.max_playback_sessions).unwrap_or(all.max_playback_sessions),
+            max_web_audio_players: own.and_then(|own| own.max_web_audio_players).unwrap_or(all.max_web_audio_players),
+        }
+    }
+
+    /// Where an app's pictures and sound go.
+    pub fn sinks(&self, app: &str) -> (&str, &str) {
+        let own = self.section(app);
+        let video = own.and_then(|own| own.video_sink.as_ref()).unwrap_or(&self.sinks.video);
+        let audio = own.and_then(|own| own.audio_sink.as_ref()).unwrap_or(&self.sinks.audio);
+        (video.as_str(), audio.as_str())
+    }
+
+    fn section(&self, app: &str) -> Option<&AppSection> {
+        self.app.get(&AppName(app.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    #[test]
+    fn the_documented_file_holds_the_defaults() {
+        let documented = parse(DOCUMENTED).unwrap();
+        assert_eq!(
+            format!("{documented:#?}").replace("Some(\n            Milestone,\n        )", "None"),
+            format!("{:#?}", Config::default())
+        );
+        assert_eq!(documented.log_levels(), Config::default().log_levels());
+    }
+
+    #[test]
+    fn an_app_gets_its_own_values_and_the_others_the_defaults() {
+        let config =
+            parse("[sinks]\nvideo = 'fake'\n[app.\"tv.one\"]\nmax_playback_sessions = 2\naudio_sink = 'x'").unwrap();
+        assert_eq!(config.resources("tv.one").max_playback_sessions, 2);
+        assert_eq!(config.resources("tv.two").max_playback_sessions, 1);
+        assert_eq!(config.sinks("tv.one"), ("fake", "x"));
+        assert_eq!(config.sinks("tv.two"), ("fake", "auto"));
+    }
+
+    #[test]
+    fn a_wrong_key_or_value_is_named_with_its_line() {
+        for (text, line, word) in [
+            ("[box]\ndecodres = 2", "line 2", "decodres"),
+            ("[box]\n\ndecoders = 300", "line 3", "300"),
+            ("[control]\nmode = 0o1777", "line 2", "octal"),
+            ("[app.\"a b\"]\n", "line 1", "a b"),
+            ("[log]\ndefault = 'loud'", "line 2", "loud"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(line) && error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_file_is_named_with_what_to_do() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("bad.toml");
+        fs::write(&path, "[box]\ndecodres = 2").unwrap();
+        let error = Config::load(Some(&path)).unwrap_err().to_string();
+        for word in [path.to_str().unwrap(), "line 2", "decodres", "--print-config"] {
+            assert!(error.contains(word), "{error}");
+        }
+        let missing = Config::load(Some(&place.path().join("none.toml"))).unwrap_err().to_string();
+        assert!(missing.contains("none.toml") && missing.contains("--config"), "{missing}");
+    }
+
+    #[test]
+    fn a_ready_time_of_zero_is_for_ever() {
+        assert_eq!(parse("[session]\nready_timeout_ms = 0").unwrap().settings().ready_timeout, None);
+        assert_eq!(Config::default().settings().ready_timeout, Some(READY_TIMEOUT));
+    }
+}

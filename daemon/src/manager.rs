@@ -1,0 +1,228 @@
+//! The manager's process: its host, and the loop.
+
+use std::path::{Path, PathBuf};
+
+use greenroom_core::driver::{FIRST_FREE_KIND, ManagerDriver, ManagerHost, Turn};
+use greenroom_core::hal::{
+    Authority, Error, ErrorKind, Interest, Launcher, Listen, Peer, Profile, Ready, SocketPlace, Token, Watch,
+};
+use greenroom_core::manager::Manager;
+use greenroom_core::message::{AppId, LogLevels};
+use greenroom_core::trace::NoRecorder;
+use greenroom_hal_linux::clock::Clock;
+use greenroom_hal_linux::error::LinuxError;
+use greenroom_hal_linux::event_loop::EventLoop;
+use greenroom_hal_linux::listener::{ListeningSocket, SocketFiles};
+use greenroom_hal_linux::owner;
+use greenroom_hal_linux::process::{Program, Spawner};
+use greenroom_hal_linux::signals::{Asked, Signals};
+use tracing::{error, info, warn};
+
+use crate::config::{Config, OwnerText};
+use crate::log::Logging;
+use crate::runtime;
+
+const SIGNALS: Token = Token { kind: FIRST_FREE_KIND, index: 0, generation: 0 };
+
+/// Why the manager did not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManagerError {
+    /// Caller: another manager is there.
+    #[error("a manager listens at {0} already; stop it with 'greenroomctl stop', or give another --control")]
+    Running(PathBuf),
+    /// Caller: a configured user does not exist.
+    #[error("[control] allow_users names {user}, who does not exist here; correct it: {cause}")]
+    NoUser {
+        /// The name.
+        user: String,
+        /// What the platform said.
+        cause: LinuxError,
+    },
+    /// Caller or platform: a directory of sockets cannot be had.
+    #[error("cannot make the directory {path}: {cause}; make it, or configure another one")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the platform said.
+        cause: std::io::Error,
+    },
+    /// Caller: a path is no text.
+    #[error("the path {0} is not UTF-8; choose another one")]
+    NotText(PathBuf),
+    /// Caller or platform: the control socket cannot be had.
+    #[error("{0}; see [control] in the configuration, or give another --control")]
+    Control(LinuxError),
+    /// Platform: something that the manager needs cannot be had.
+    #[error("{0}")]
+    Platform(#[from] LinuxError),
+    /// Platform: the control socket cannot be watched.
+    #[error("the control socket cannot be watched: {0:?}")]
+    Watch(ErrorKind),
+}
+
+/// Linux, and the integrator's policy from the configuration.
+struct Host {
+    config: Config,
+    directory: String,
+    users: Vec<u32>,
+    logging: Logging,
+    events: EventLoop,
+    spawner: Spawner,
+    files: SocketFiles,
+}
+
+impl Launcher for Host {
+    fn profile(&self, app: &AppId) -> Profile<'_> {
+        let socket = &self.config.socket;
+        let (video_sink, audio_sink) = self.config.sinks(app.as_str());
+        Profile {
+            resources: self.config.resources(app.as_str()),
+            socket_directory: &self.directory,
+            socket_mode: socket.mode.0,
+            socket_owner: socket.owner.as_str(),
+            socket_group: socket.group.as_str(),
+            video_sink,
+            audio_sink,
+        }
+    }
+}
+
+impl Authority for Host {
+    fn may_control(&self, peer: &Peer) -> bool {
+        let may = self.users.contains(&peer.user_id);
+        if !may {
+            warn!("user {} (process {}) may not drive the manager", peer.user_id, peer.process_id);
+        }
+        may
+    }
+}
+
+impl ManagerHost for Host {
+    type Control = ListeningSocket;
+    type Spawn = Spawner;
+    type Listen = SocketFiles;
+    type Watch = EventLoop;
+
+    fn watch(&mut self) -> &mut EventLoop {
+        &mut self.events
+    }
+
+    fn spawn(&mut self) -> &mut Spawner {
+        &mut self.spawner
+    }
+
+    fn listen(&mut self) -> &mut SocketFiles {
+        &mut self.files
+    }
+
+    fn apply_log_levels(&mut self, levels: &LogLevels) {
+        if let Err(error) = self.logging.apply(levels) {
+            error!("{error}");
+        }
+    }
+}
+
+/// Runs the manager until it has ended.
+pub fn run(config: Config, logging: Logging) -> Result<(), ManagerError> {
+    // Before any other thread is there, or it would be ended by the signals.
+    let mut signals = Signals::new()?;
+    let path = config.control_socket();
+    let (mut host, control) = open(config, logging, &path)?;
+    host.events.watch(&signals, SIGNALS, Interest::Read)?;
+    let settings = host.config.settings();
+    let mut driver: Box<ManagerDriver<Host>> =
+        Box::new(ManagerDriver::new(Manager::new(settings), host, control, NoRecorder));
+    driver.start().map_err(ManagerError::Watch)?;
+    info!("the manager listens at {}, {} decoder(s)", path.display(), settings.decoders);
+    let ended = pump(&mut driver, &mut signals);
+    driver.host().files.remove(text(&path)?);
+    info!("the manager has ended");
+    ended
+}
+
+fn pump(driver: &mut ManagerDriver<Host>, signals: &mut Signals) -> Result<(), ManagerError> {
+    loop {
+        let deadline = driver.next_deadline();
+        let ready = driver.host().events.wait(deadline)?;
+        if is_told_to_end(signals, &ready)? && driver.terminate(Clock.now()) == Turn::Exit {
+            return Ok(());
+        }
+        if driver.turn(Clock.now(), &ready) == Turn::Exit {
+            return Ok(());
+        }
+    }
+}
+
+fn is_told_to_end(signals: &mut Signals, ready: &[Ready]) -> Result<bool, LinuxError> {
+    if !ready.iter().any(|ready| ready.token == SIGNALS) {
+        return Ok(false);
+    }
+    let mut ends = false;
+    while let Some(asked) = signals.receive()? {
+        match asked {
+            Asked::End => ends = true,
+            Asked::Reload => warn!("the configuration is read at the start only; restart the manager"),
+        }
+    }
+    if ends {
+        info!("the manager was told to end: it ends every app in order");
+    }
+    Ok(ends)
+}
+
+fn open(config: Config, logging: Logging, path: &Path) -> Result<(Host, ListeningSocket), ManagerError> {
+    let directory = config.socket_directory();
+    for needed in [path.parent().unwrap_or(Path::new("/")), &directory] {
+        // One that was configured is the integrator's choice; the default one may have been made by somebody else.
+        if needed.is_dir() && needed != runtime::directory() {
+            continue;
+        }
+        let made = runtime::make_directory(needed, directory_mode());
+        made.map_err(|cause| ManagerError::Directory { path: needed.to_owned(), cause })?;
+    }
+    let users = users(&config.control.allow_users)?;
+    let mut files = SocketFiles::new();
+    let control = listen(&mut files, &config, path)?;
+    let spawner = Spawner::new(Program {
+        path: config.session_program(),
+        arguments: config.session.arguments.clone(),
+        environment: config.session_environment(),
+    });
+    let directory = text(&directory)?.to_owned();
+    let host = Host { config, directory, users, logging, events: EventLoop::new()?, spawner, files };
+    Ok((host, control))
+}
+
+/// Other users may pass through the directory of a system's manager: the sockets in it have modes of their own.
+fn directory_mode() -> u32 {
+    if rustix::process::geteuid().is_root() { 0o755 } else { 0o700 }
+}
+
+fn listen(files: &mut SocketFiles, config: &Config, path: &Path) -> Result<ListeningSocket, ManagerError> {
+    let control = &config.control;
+    let place = SocketPlace {
+        path: text(path)?,
+        mode: control.mode.0,
+        owner: control.owner.as_str(),
+        group: control.group.as_str(),
+    };
+    files.listen(&place).map_err(|error| match error.kind() {
+        ErrorKind::Busy => ManagerError::Running(path.to_owned()),
+        _ => ManagerError::Control(error),
+    })
+}
+
+/// Root, the manager's own user, and those that are configured (see `[control] allow_users`).
+fn users(allowed: &[OwnerText]) -> Result<Vec<u32>, ManagerError> {
+    let mut users = vec![0, rustix::process::geteuid().as_raw()];
+    for name in allowed.iter().map(OwnerText::as_str) {
+        let found = owner::user(name).map_err(|cause| ManagerError::NoUser { user: name.to_owned(), cause })?;
+        users.extend(found.map(|user| user.as_raw()));
+    }
+    Ok(users)
+}
+
+fn text(path: &Path) -> Result<&str, ManagerError> {
+    path.to_str().ok_or_else(|| ManagerError::NotText(path.to_owned()))
+}
