@@ -8,9 +8,11 @@
 mod client;
 mod codec;
 mod machines;
+mod manager;
 mod platform;
 mod ring;
 mod rooms;
+mod session;
 
 use core::hint::black_box;
 use core::panic::PanicInfo;
@@ -30,6 +32,8 @@ pub extern "C" fn greenroom_no_alloc(bytes: &mut [u8; 64]) {
     codec::exercise(incoming, bytes);
     machines::exercise(now, incoming, bytes);
     ring::exercise(bytes);
+    manager::exercise(now, token);
+    session::exercise(now, token);
     client::exercise(now, token);
 }
 

@@ -6,9 +6,11 @@ use core::hint::black_box;
 use core::sync::atomic::{AtomicU32, Ordering, fence};
 
 use greenroom_core::hal::{
-    Connect, Descriptors, Doorbell, Error, ErrorKind, ErrorType, Interest, OutOfRegion, Received, Region, RegionMut,
-    Sent, Socket, Token, Watch,
+    Child, Connect, Descriptors, Doorbell, Error, ErrorKind, ErrorType, ExitStatus, Interest, Listen, Listener,
+    OutOfRegion, Peer, Received, Region, RegionMut, Sent, SharedMemory, Signal, Socket, SocketPlace, Spawn, Token,
+    Watch,
 };
+use greenroom_core::message::AppId;
 
 /// A failure of a kind that nobody can know.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ impl Error for Failure {
 }
 
 /// The value, or a failure.
-fn perhaps<T>(value: T) -> Result<T, Failure> {
+pub(crate) fn perhaps<T>(value: T) -> Result<T, Failure> {
     if black_box(true) { Ok(value) } else { Err(Failure) }
 }
 
@@ -71,6 +73,92 @@ impl Connect for Platform {
     }
 }
 
+impl Listener for Platform {
+    type Socket = AnySocket;
+
+    fn accept(&mut self) -> Result<Option<(AnySocket, Peer)>, Failure> {
+        let peer = Peer { process_id: 1, user_id: 0, group_id: 0 };
+        perhaps(black_box(true).then_some((AnySocket, black_box(peer))))
+    }
+}
+
+impl Listen for Platform {
+    type Listener = Self;
+    type Descriptor = u8;
+
+    fn listen(&mut self, place: &SocketPlace<'_>) -> Result<Self, Failure> {
+        black_box(place);
+        perhaps(Self)
+    }
+
+    fn adopt(&mut self, descriptor: u8) -> Result<Self, Failure> {
+        black_box(descriptor);
+        perhaps(Self)
+    }
+
+    fn duplicate(&mut self, _: &Self) -> Result<u8, Failure> {
+        perhaps(0)
+    }
+
+    fn remove(&mut self, path: &str) {
+        black_box(path);
+    }
+}
+
+impl Child for Platform {
+    fn process_id(&self) -> u32 {
+        black_box(1)
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<(), Failure> {
+        black_box(signal);
+        perhaps(())
+    }
+
+    fn try_wait(&mut self) -> Result<Option<ExitStatus>, Failure> {
+        perhaps(black_box(true).then_some(black_box(ExitStatus::Exited(0))))
+    }
+}
+
+impl Spawn for Platform {
+    type Child = Self;
+    type Socket = AnySocket;
+
+    fn spawn(&mut self, app: &AppId) -> Result<(Self, AnySocket), Failure> {
+        black_box(app);
+        perhaps((Self, AnySocket))
+    }
+}
+
+impl SharedMemory for Platform {
+    type Descriptor = u8;
+    type PeerRegion = Words;
+    type OwnRegion = Words;
+    type Doorbell = Bell;
+
+    fn create(&mut self, client_bytes: u32, server_bytes: u32) -> Result<((Words, u8), (Words, u8)), Failure> {
+        black_box((client_bytes, server_bytes));
+        perhaps(((CLIENT, 0), (SERVER, 1)))
+    }
+
+    fn doorbell(&mut self) -> Result<(Bell, u8), Failure> {
+        perhaps((Bell, 0))
+    }
+
+    fn duplicate(&mut self, region: &u8) -> Result<u8, Failure> {
+        perhaps(*region)
+    }
+
+    fn populate(&mut self, region: &u8, offset: u32, bytes: u32) -> Result<(), Failure> {
+        black_box((region, offset, bytes));
+        perhaps(())
+    }
+
+    fn give_back(&mut self, region: &u8, bytes: u32) {
+        black_box((region, bytes));
+    }
+}
+
 impl<S> Watch<S> for Platform {
     fn watch(&mut self, _: &S, token: Token, interest: Interest) -> Result<(), Failure> {
         black_box((token, interest));
@@ -84,9 +172,16 @@ impl<S> Watch<S> for Platform {
     fn unwatch(&mut self, _: &S) {}
 }
 
+static CLIENT_WORDS: [AtomicU32; 64] = [const { AtomicU32::new(0) }; 64];
+static SERVER_WORDS: [AtomicU32; 64] = [const { AtomicU32::new(0) }; 64];
+/// What the client writes.
+pub(crate) const CLIENT: Words = Words(&CLIENT_WORDS);
+/// What the server writes.
+pub(crate) const SERVER: Words = Words(&SERVER_WORDS);
+
 /// Shared memory that is a static array.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Words(pub(crate) &'static [AtomicU32]);
+pub(crate) struct Words(&'static [AtomicU32]);
 
 impl Words {
     fn word(&self, offset: u32) -> Result<&AtomicU32, OutOfRegion> {

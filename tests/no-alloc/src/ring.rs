@@ -1,15 +1,11 @@
 //! Both ends of the frame ring, over memory that is a static array.
 
 use core::hint::black_box;
-use core::sync::atomic::AtomicU32;
 
 use greenroom_core::message::playback::MediaKind;
 use greenroom_core::ring::{Consumer, FrameSource, Producer, Record, RingError, RingSource, SlotLayout};
 
-use crate::platform::{Bell, Words};
-
-static CLIENT: [AtomicU32; 64] = [const { AtomicU32::new(0) }; 64];
-static SERVER: [AtomicU32; 64] = [const { AtomicU32::new(0) }; 64];
+use crate::platform::{Bell, CLIENT, SERVER};
 
 pub(crate) fn exercise(bytes: &mut [u8]) {
     let _ = black_box(consume(bytes));
@@ -18,7 +14,7 @@ pub(crate) fn exercise(bytes: &mut [u8]) {
 
 fn consume(bytes: &mut [u8]) -> Result<(), RingError> {
     let place = black_box(SlotLayout::STANDARD).ring(MediaKind::Video);
-    let consumer: Consumer<_, _> = Consumer::new(Words(&CLIENT), Words(&SERVER), &place)?;
+    let consumer: Consumer<_, _> = Consumer::new(CLIENT, SERVER, &place)?;
     let mut frames = RingSource::new(consumer, Bell, Bell);
     frames.set_epoch(black_box(1));
     if let Some(header) = frames.next()? {
@@ -32,7 +28,7 @@ fn consume(bytes: &mut [u8]) -> Result<(), RingError> {
 
 fn produce(bytes: &[u8]) -> Result<(), RingError> {
     let place = black_box(SlotLayout::STANDARD).ring(MediaKind::Audio);
-    let mut producer: Producer<_, _> = Producer::new(Words(&CLIENT), Words(&SERVER), &place)?;
+    let mut producer: Producer<_, _> = Producer::new(CLIENT, SERVER, &place)?;
     producer.set_epoch(black_box(1));
     let _ = black_box(producer.push(&Record::end_of_stream()));
     black_box((producer.prepare_to_wait(bytes.len() as u32)?, producer.is_drained()?));

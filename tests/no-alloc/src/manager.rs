@@ -1,0 +1,66 @@
+//! The manager's driver.
+
+use core::hint::black_box;
+
+use greenroom_core::driver::{ManagerDriver, ManagerHost};
+use greenroom_core::hal::{Authority, Launcher, Peer, Profile, Ready, Token};
+use greenroom_core::manager::{Manager, Settings};
+use greenroom_core::message::{AppId, LogLevels, Resources};
+use greenroom_core::time::Instant;
+use greenroom_core::trace::NoRecorder;
+
+use crate::platform::Platform;
+
+impl Launcher for Platform {
+    fn profile(&self, app: &AppId) -> Profile<'_> {
+        black_box(app);
+
+        black_box(Profile {
+            resources: Resources::default(),
+            socket_directory: "/run",
+            socket_mode: 0o660,
+            socket_owner: "",
+            socket_group: "",
+            video_sink: "fake",
+            audio_sink: "fake",
+        })
+    }
+}
+
+impl Authority for Platform {
+    fn may_control(&self, peer: &Peer) -> bool {
+        black_box(peer).user_id == 0
+    }
+}
+
+impl ManagerHost for Platform {
+    type Control = Self;
+    type Spawn = Self;
+    type Listen = Self;
+    type Watch = Self;
+
+    fn watch(&mut self) -> &mut Self {
+        self
+    }
+
+    fn spawn(&mut self) -> &mut Self {
+        self
+    }
+
+    fn listen(&mut self) -> &mut Self {
+        self
+    }
+
+    fn apply_log_levels(&mut self, levels: &LogLevels) {
+        black_box(levels);
+    }
+}
+
+pub(crate) fn exercise(now: Instant, token: Token) {
+    let machine = Manager::<4>::new(black_box(Settings::default()));
+    let mut driver = ManagerDriver::new(machine, Platform, Platform, NoRecorder);
+    let _ = black_box(driver.start());
+    black_box(driver.turn(now, &[Ready { token, readable: true, writable: true }]));
+    black_box((driver.next_deadline(), driver.controllers(), driver.machine().box_status()));
+    black_box(driver.terminate(now));
+}

@@ -1,0 +1,85 @@
+//! The session server's driver, with decoders that say anything.
+
+use core::hint::black_box;
+
+use greenroom_core::driver::{Frames, Platform as Parts, SessionDriver, SessionHost};
+use greenroom_core::hal::{Decoder, DecoderCommand, DecoderEvent, Ready, Token};
+use greenroom_core::message::LogLevels;
+use greenroom_core::message::link::Configuration;
+use greenroom_core::message::playback::{SourceId, Statistics};
+use greenroom_core::ring::FrameSource;
+use greenroom_core::time::Instant;
+use greenroom_core::trace::NoRecorder;
+
+use crate::platform::{AnySocket, Failure, Platform, perhaps};
+
+impl Decoder for Platform {
+    type Frames = Frames<Self>;
+
+    fn open(&mut self, session: u16) -> Result<(), Failure> {
+        black_box(session);
+        perhaps(())
+    }
+
+    fn command(&mut self, session: u16, token: u32, command: DecoderCommand<'_, Self::Frames>) -> Result<(), Failure> {
+        if let DecoderCommand::Attach { mut frames, .. } = command {
+            let _ = black_box(frames.next());
+        }
+        black_box((session, token));
+        perhaps(())
+    }
+
+    fn position_ns(&mut self, session: u16) -> Option<u64> {
+        perhaps(black_box(session).into()).ok()
+    }
+
+    fn duration_ns(&mut self, session: u16) -> Option<u64> {
+        self.position_ns(session)
+    }
+
+    fn statistics(&mut self, session: u16, source: SourceId) -> Statistics {
+        black_box((session, source));
+        Statistics::default()
+    }
+
+    fn close(&mut self, session: u16) {
+        black_box(session);
+    }
+
+    fn next_event(&mut self) -> Option<DecoderEvent> {
+        perhaps(black_box(DecoderEvent::Closed { session: 0 })).ok()
+    }
+}
+
+struct Host(Parts<Platform, Platform, Platform, Platform>);
+
+impl SessionHost for Host {
+    type Descriptor = u8;
+    type Socket = AnySocket;
+    type Listener = Platform;
+    type Files = Platform;
+    type Memory = Platform;
+    type Decoder = Platform;
+    type Events = Platform;
+
+    fn platform(&mut self) -> &mut Parts<Platform, Platform, Platform, Platform> {
+        &mut self.0
+    }
+
+    fn configured(&mut self, configuration: &Configuration<'_>) {
+        black_box(configuration);
+    }
+
+    fn set_log_levels(&mut self, levels: &LogLevels) {
+        black_box(levels);
+    }
+}
+
+pub(crate) fn exercise(now: Instant, token: Token) {
+    let mut host = Host(Parts { files: Platform, memory: Platform, decoder: Platform, events: Platform });
+    let mut driver = SessionDriver::new(AnySocket, NoRecorder);
+    driver.start(&mut host, now, black_box(Ok(())));
+    driver.turn(&mut host, now, &[Ready { token, readable: true, writable: true }]);
+    driver.terminate(&mut host, now);
+    black_box((driver.next_deadline(), driver.exit_status(), driver.machine().sessions()));
+}
