@@ -1,0 +1,606 @@
+//! The manager's driver in the simulated world: the test plays the controllers and the session servers.
+
+use std::time::Duration;
+
+use greenroom_core::codec::postcard;
+use greenroom_core::driver::{Machine, ManagerDriver, ManagerHost, Turn};
+use greenroom_core::hal::{
+    Authority, Descriptors, ErrorKind, ExitStatus, Launcher, Listen, Peer, Profile, Received, Signal, Socket,
+    SocketPlace,
+};
+use greenroom_core::limits::{CONTROLLERS_MAX, MESSAGE_BYTES_MAX, OBSERVER_BACKLOG_MAX};
+use greenroom_core::manager::{Manager, Settings};
+use greenroom_core::message::control::{Answer, Command, Event, Message, Refusal, Request};
+use greenroom_core::message::{
+    AppId, Component, LogLevel, LogLevels, Reason, Resources, ServerState, TargetState, link,
+};
+use greenroom_core::trace::{Record, Recorder};
+use greenroom_hal_mock::process::Process;
+use greenroom_hal_mock::{Call, EventLoop, ListeningSocket, SeqPacket, SocketFiles, Spawner, World};
+
+const CONTROL: &str = "/run/greenroom/control.sock";
+const ME: Peer = Peer { process_id: 2, user_id: 1000, group_id: 1000 };
+const STRANGER: Peer = Peer { process_id: 3, user_id: 1001, group_id: 1001 };
+
+struct Host {
+    events: EventLoop,
+    spawner: Spawner,
+    files: SocketFiles,
+    levels: LogLevels,
+}
+
+impl Launcher for Host {
+    fn profile(&self, _app: &AppId) -> Profile<'_> {
+        Profile {
+            resources: Resources { max_playback_sessions: 1, max_web_audio_players: 2 },
+            socket_directory: "/run/greenroom",
+            socket_mode: 0o640,
+            socket_owner: "root",
+            socket_group: "root",
+            video_sink: "fake",
+            audio_sink: "fake",
+        }
+    }
+}
+
+impl Authority for Host {
+    fn may_control(&self, peer: &Peer) -> bool {
+        *peer == ME
+    }
+}
+
+impl ManagerHost for Host {
+    type Control = ListeningSocket;
+    type Spawn = Spawner;
+    type Listen = SocketFiles;
+    type Watch = EventLoop;
+
+    fn watch(&mut self) -> &mut EventLoop {
+        &mut self.events
+    }
+
+    fn spawn(&mut self) -> &mut Spawner {
+        &mut self.spawner
+    }
+
+    fn listen(&mut self) -> &mut SocketFiles {
+        &mut self.files
+    }
+
+    fn apply_log_levels(&mut self, levels: &LogLevels) {
+        self.levels = *levels;
+    }
+}
+
+/// How many inputs were recorded.
+#[derive(Default)]
+struct Count(usize);
+
+impl Recorder for Count {
+    fn record<Input: serde::Serialize>(&mut self, _: Record<&Input>) {
+        self.0 += 1;
+    }
+}
+
+/// A box with a manager.
+struct Stage {
+    world: World,
+    driver: Box<ManagerDriver<Host, Count>>,
+    last: Turn,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let world = World::new(7);
+        let mut files = SocketFiles::new(&world);
+        let place = SocketPlace { path: CONTROL, mode: 0o600, owner: "", group: "" };
+        let control = files.listen(&place).unwrap();
+        let host =
+            Host { events: EventLoop::new(&world), spawner: Spawner::new(&world), files, levels: LogLevels::default() };
+        let machine = Manager::new(Settings::default());
+        let mut driver = Box::new(ManagerDriver::new(machine, host, control, Count::default()));
+        driver.start().unwrap();
+        Self { world, driver, last: Turn::Next }
+    }
+
+    /// Takes turns until nothing is ready.
+    fn settle(&mut self) {
+        for _ in 0..1_000 {
+            let ready = self.driver.host().events.ready();
+            let due = self.driver.next_deadline().is_some_and(|at| at <= self.world.now());
+            if ready.is_empty() && !due {
+                return;
+            }
+            self.last = self.driver.turn(self.world.now(), &ready);
+        }
+        panic!("it does not come to rest");
+    }
+
+    /// Lets time pass up to the next deadline.
+    fn time_out(&mut self) {
+        self.world.advance_to(self.driver.next_deadline().expect("something has a time limit"));
+        self.settle();
+    }
+
+    fn connect(&mut self) -> Controller {
+        let socket = self.world.connect(CONTROL, ME).unwrap();
+        let mut controller = Controller { socket, sequence: 0, events: Vec::new() };
+        controller.greet();
+        self.settle();
+        assert_eq!(controller.answer(), Ok(Answer::Welcome { version: 1 }));
+        controller
+    }
+
+    fn observe(&mut self) -> Controller {
+        let mut observer = self.connect();
+        assert_eq!(self.ask(&mut observer, Command::Watch), Ok(Answer::Done));
+        observer
+    }
+
+    fn ask(&mut self, controller: &mut Controller, command: Command<'_>) -> Result<Answer, Refusal> {
+        controller.ask(command);
+        self.settle();
+        controller.answer()
+    }
+
+    fn initiate(&mut self, controller: &mut Controller, app: &str) -> Server {
+        let command = Command::Initiate { app, state: TargetState::Inactive, socket: "" };
+        assert_eq!(self.ask(controller, command), Ok(Answer::Done));
+        Server { process: self.world.next_started().unwrap(), greeted: false, sequence: 0 }
+    }
+
+    /// A session server that is Inactive.
+    fn run(&mut self, controller: &mut Controller, app: &str) -> Server {
+        let mut server = self.initiate(controller, app);
+        server.says(ServerState::Uninitialized, None);
+        self.settle();
+        server.hears(|command| assert!(matches!(command, link::Command::SetConfiguration(_))));
+        server.replies(Ok(()));
+        server.says(ServerState::Inactive, None);
+        self.settle();
+        server
+    }
+
+    fn watched(&mut self) -> usize {
+        self.driver.host().events.watched()
+    }
+}
+
+struct Controller {
+    socket: SeqPacket,
+    sequence: u32,
+    events: Vec<Event>,
+}
+
+impl Controller {
+    fn greet(&mut self) {
+        self.sequence += 1;
+        let mut buffer = [0; 256];
+        let hello = Request { sequence: self.sequence, command: Command::Hello };
+        let bytes = postcard::encode_first(&hello, &mut buffer).unwrap();
+        self.socket.send(bytes, &[]).unwrap();
+    }
+
+    fn ask(&mut self, command: Command<'_>) {
+        self.sequence += 1;
+        let mut buffer = [0; 256];
+        let request = Request { sequence: self.sequence, command };
+        self.socket.send(postcard::encode(&request, &mut buffer).unwrap(), &[]).unwrap();
+    }
+
+    fn receive(&mut self) -> Option<Message> {
+        let mut buffer = [0; MESSAGE_BYTES_MAX];
+        match self.socket.receive(&mut buffer, &mut Descriptors::new()).unwrap() {
+            Received::Message { bytes } => Some(postcard::decode(&buffer[..bytes]).unwrap()),
+            _ => None,
+        }
+    }
+
+    fn is_closed(&mut self) -> bool {
+        let mut buffer = [0; MESSAGE_BYTES_MAX];
+        self.socket.receive(&mut buffer, &mut Descriptors::new()).unwrap() == Received::Closed
+    }
+
+    /// The answer to the last request, and nothing else.
+    fn answer(&mut self) -> Result<Answer, Refusal> {
+        self.answer_if_any().expect("an answer")
+    }
+
+    fn answer_if_any(&mut self) -> Option<Result<Answer, Refusal>> {
+        while let Some(message) = self.receive() {
+            match message {
+                Message::Event(event) => self.events.push(event),
+                Message::Reply { sequence, result } => {
+                    assert_eq!(sequence, self.sequence);
+                    return Some(result);
+                }
+            }
+        }
+        None
+    }
+
+    fn heard(&mut self) -> Vec<(String, ServerState, Option<Reason>)> {
+        assert!(self.answer_if_any().is_none());
+        let events = self.events.drain(..).map(|event| match event {
+            Event::StateChanged { app, state, reason } => (app.to_string(), state, reason),
+            other => panic!("{other:?}"),
+        });
+        events.collect()
+    }
+}
+
+struct Server {
+    process: Process,
+    greeted: bool,
+    sequence: u32,
+}
+
+impl Server {
+    fn send(&mut self, message: &link::Message) {
+        let mut buffer = [0; 256];
+        let bytes = if self.greeted {
+            postcard::encode(message, &mut buffer).unwrap()
+        } else {
+            postcard::encode_first(message, &mut buffer).unwrap()
+        };
+        self.greeted = true;
+        self.process.link().send(bytes, &[]).unwrap();
+    }
+
+    fn says(&mut self, state: ServerState, reason: Option<Reason>) {
+        self.send(&link::Message::StateChanged { state, reason });
+    }
+
+    fn replies(&mut self, result: Result<(), link::Refusal>) {
+        self.send(&link::Message::Reply { sequence: self.sequence, result });
+    }
+
+    fn hears(&mut self, check: impl FnOnce(link::Command<'_>)) {
+        let mut buffer = [0; MESSAGE_BYTES_MAX];
+        let received = self.process.link().receive(&mut buffer, &mut Descriptors::new()).unwrap();
+        let Received::Message { bytes } = received else { panic!("{received:?}") };
+        let request: link::Request<'_> = postcard::decode(&buffer[..bytes]).unwrap();
+        self.sequence = request.sequence;
+        check(request.command);
+    }
+}
+
+fn change(app: &str, state: TargetState) -> Command<'_> {
+    Command::ChangeState { app, state }
+}
+
+/// SM-02, SM-07, SM-08, SM-19, SM-34
+#[test]
+fn an_app_lives_and_ends_and_leaves_nothing() {
+    let mut stage = Stage::new();
+    let mut controller = stage.observe();
+    let watched = stage.watched();
+    let mut server = stage.initiate(&mut controller, "app1");
+    server.says(ServerState::Uninitialized, None);
+    stage.settle();
+    server.hears(|command| {
+        let link::Command::SetConfiguration(configuration) = command else { panic!("{command:?}") };
+        assert_eq!((configuration.app, configuration.socket), ("app1", "/run/greenroom/app1.sock"));
+        assert_eq!((configuration.socket_mode, configuration.socket_group), (0o640, "root"));
+        assert_eq!(configuration.resources.max_web_audio_players, 2);
+    });
+    server.replies(Ok(()));
+    server.says(ServerState::Inactive, None);
+    stage.settle();
+    controller.ask(change("app1", TargetState::NotRunning));
+    stage.settle();
+    server.hears(|command| assert_eq!(command, link::Command::SetState(TargetState::NotRunning)));
+    server.replies(Ok(()));
+    server.says(ServerState::NotRunning, Some(Reason::Asked));
+    stage.settle();
+    assert_eq!(controller.answer(), Ok(Answer::Done));
+    server.process.exit(ExitStatus::Exited(0));
+    stage.settle();
+    let states: Vec<_> = controller.heard().into_iter().map(|(_, state, _)| state).collect();
+    assert_eq!(states, [ServerState::Uninitialized, ServerState::Inactive, ServerState::NotRunning]);
+    assert_eq!((stage.watched(), stage.driver.next_deadline()), (watched, None));
+    assert_eq!(stage.driver.machine().apps().count(), 0);
+}
+
+/// SM-10: its end can be seen before its last words were read.
+#[test]
+fn the_reason_that_a_server_gave_before_it_ended_is_not_lost() {
+    let mut stage = Stage::new();
+    let mut controller = stage.observe();
+    let mut server = stage.initiate(&mut controller, "app1");
+    server.says(ServerState::Uninitialized, None);
+    stage.settle();
+    server.hears(|_| {});
+    server.replies(Ok(()));
+    server.says(ServerState::Error, Some(Reason::SocketTaken));
+    server.process.exit(ExitStatus::Exited(1));
+    stage.settle();
+    let last = controller.heard().pop().unwrap();
+    assert_eq!(last, ("app1".to_owned(), ServerState::Error, Some(Reason::SocketTaken)));
+}
+
+/// SM-12
+#[test]
+fn a_server_that_is_not_up_in_time_is_killed_and_reaped() {
+    let mut stage = Stage::new();
+    let mut controller = stage.observe();
+    let server = stage.initiate(&mut controller, "app1");
+    stage.time_out();
+    assert_eq!(server.process.signals(), [Signal::Kill]);
+    let error = ("app1".to_owned(), ServerState::Error, Some(Reason::ReadyTimeout));
+    assert_eq!(controller.heard(), [error]);
+}
+
+/// SM-34: a killed server cannot remove its socket's file.
+#[test]
+fn the_socket_of_a_server_that_was_killed_is_removed() {
+    let mut stage = Stage::new();
+    let mut controller = stage.connect();
+    let mut server = stage.run(&mut controller, "app1");
+    let path = "/run/greenroom/app1.sock";
+    let mut theirs = SocketFiles::new(&stage.world);
+    let listener = theirs.listen(&SocketPlace { path, mode: 0o640, owner: "", group: "" }).unwrap();
+    let descriptor = theirs.duplicate(&listener).unwrap();
+    let mut buffer = [0; 16];
+    let bytes = postcard::encode(&link::Message::Listener, &mut buffer).unwrap();
+    server.process.link().send(bytes, &[&descriptor]).unwrap();
+    stage.settle();
+    server.process.exit(ExitStatus::Killed(9));
+    stage.settle();
+    assert_eq!(stage.world.permissions(path), None);
+}
+
+/// SM-36
+#[test]
+fn a_server_that_sends_garbage_or_unwanted_descriptors_is_killed_alone() {
+    for with_descriptor in [false, true] {
+        let mut stage = Stage::new();
+        let mut controller = stage.observe();
+        let mut server = stage.run(&mut controller, "app1");
+        let other = stage.run(&mut controller, "app2");
+        let descriptor = greenroom_hal_mock::Descriptor::new(std::rc::Rc::new(1_u8));
+        match with_descriptor {
+            true => server.process.link().send(&[2], &[]).unwrap(),
+            false => server.process.link().send(&[1, 1, 0], &[&descriptor]).unwrap(),
+        };
+        stage.settle();
+        assert_eq!((server.process.is_alive(), other.process.is_alive()), (false, true));
+        let last = controller.heard().pop().unwrap();
+        assert_eq!(last, ("app1".to_owned(), ServerState::Error, Some(Reason::LinkBroken)));
+    }
+}
+
+/// SM-04
+#[test]
+fn what_the_platform_refuses_is_a_typed_refusal_and_leaves_nothing() {
+    for (call, kind, refusal) in [
+        (Call::Spawn, ErrorKind::NotFound, Refusal::ProgramMissing),
+        (Call::Spawn, ErrorKind::Denied, Refusal::ProgramDenied),
+        (Call::Spawn, ErrorKind::Exhausted, Refusal::Spawn),
+        (Call::Watch, ErrorKind::Exhausted, Refusal::Spawn),
+    ] {
+        let mut stage = Stage::new();
+        let mut controller = stage.connect();
+        let watched = stage.watched();
+        stage.world.fail_next(call, kind);
+        let command = Command::Initiate { app: "app1", state: TargetState::Active, socket: "" };
+        assert_eq!(stage.ask(&mut controller, command), Err(refusal));
+        assert_eq!((stage.watched(), stage.driver.machine().apps().count()), (watched, 0));
+        assert_eq!(stage.driver.machine().box_status().decoders_free, 1);
+        if let Some(process) = stage.world.next_started() {
+            assert!(!process.is_alive());
+        }
+    }
+}
+
+/// SM-30
+#[test]
+fn a_controller_that_leaves_while_it_waits_costs_nobody_anything() {
+    let mut stage = Stage::new();
+    let mut controller = stage.connect();
+    let mut server = stage.run(&mut controller, "app1");
+    controller.ask(change("app1", TargetState::Active));
+    controller.ask(change("app1", TargetState::NotRunning));
+    stage.settle();
+    drop(controller);
+    stage.settle();
+    assert_eq!(stage.driver.controllers(), 0);
+    server.hears(|command| assert_eq!(command, link::Command::SetState(TargetState::Active)));
+    server.replies(Ok(()));
+    server.says(ServerState::Active, None);
+    stage.settle();
+    let mut observer = stage.connect();
+    let Ok(Answer::App { status, .. }) = stage.ask(&mut observer, Command::List { from: 0 }) else { panic!() };
+    assert_eq!(status.state, Some(ServerState::Active));
+}
+
+/// SM-37: one place for an answer, so one request at a time on a connection; another connection is not held up.
+#[test]
+fn what_a_controller_asks_while_it_waits_is_taken_after_its_answer() {
+    let mut stage = Stage::new();
+    let mut controller = stage.connect();
+    let mut server = stage.run(&mut controller, "app1");
+    controller.ask(change("app1", TargetState::Active));
+    stage.settle();
+    controller.ask(Command::ConnectionInfo { app: "app1" });
+    stage.settle();
+    assert!(controller.answer_if_any().is_none());
+    let mut other = stage.connect();
+    assert_eq!(stage.ask(&mut other, change("app1", TargetState::Inactive)), Err(Refusal::Busy));
+    server.hears(|_| {});
+    server.replies(Ok(()));
+    stage.settle();
+    controller.sequence -= 1;
+    assert_eq!(controller.answer(), Ok(Answer::Done));
+    controller.sequence += 1;
+    assert!(matches!(controller.answer(), Ok(Answer::ConnectionInfo { .. })));
+}
+
+#[test]
+fn an_observer_that_is_too_slow_is_told_how_much_it_missed() {
+    let mut stage = Stage::new();
+    let mut controller = stage.connect();
+    let mut slow = stage.observe();
+    slow.socket.set_capacity(0);
+    // One event waits in the connection itself.
+    for _ in 0..OBSERVER_BACKLOG_MAX + 1 + 4 {
+        let server = stage.initiate(&mut controller, "app1");
+        server.process.exit(ExitStatus::Exited(1));
+        stage.settle();
+    }
+    slow.socket.set_capacity(1);
+    while slow.socket.waiting() > 0 || slow.events.is_empty() {
+        stage.settle();
+        assert!(slow.answer_if_any().is_none());
+        stage.settle();
+    }
+    assert_eq!(slow.events.len(), OBSERVER_BACKLOG_MAX + 2);
+    assert_eq!(slow.events.last(), Some(&Event::Missed(4)));
+}
+
+#[test]
+fn a_user_who_may_not_is_denied_and_let_go() {
+    let mut stage = Stage::new();
+    let socket = stage.world.connect(CONTROL, STRANGER).unwrap();
+    let mut stranger = Controller { socket, sequence: 0, events: Vec::new() };
+    stranger.greet();
+    stage.settle();
+    assert_eq!(stranger.answer(), Err(Refusal::Denied));
+    assert!(stranger.is_closed());
+    assert_eq!(stage.driver.controllers(), 0);
+}
+
+#[test]
+fn a_connection_that_does_not_begin_as_it_must_is_ended_alone() {
+    let mut stage = Stage::new();
+    let mut bystander = stage.connect();
+    // No opening; an opening cut short; garbage behind an opening; another command than Hello.
+    let list = [0xC7, b'G', b'R', 1, 1, 9, 5, 0];
+    for bytes in [&[1, 0][..], &[0xC7, b'G'], &[0xC7, b'G', b'R', 1, 1, 0xFF], &list] {
+        let mut socket = stage.world.connect(CONTROL, ME).unwrap();
+        socket.send(bytes, &[]).unwrap();
+        stage.settle();
+        assert_eq!(stage.driver.controllers(), 1, "{bytes:?}");
+    }
+    assert_eq!(stage.ask(&mut bystander, Command::Watch), Ok(Answer::Done));
+}
+
+#[test]
+fn a_version_that_is_not_spoken_and_a_request_that_is_not_known_are_refused_by_name() {
+    let mut stage = Stage::new();
+    let mut socket = stage.world.connect(CONTROL, ME).unwrap();
+    socket.send(&[0xC7, b'G', b'R', 9, 9, 1, 0], &[]).unwrap();
+    stage.settle();
+    let mut old = Controller { socket, sequence: 1, events: Vec::new() };
+    assert_eq!(old.answer(), Err(Refusal::Version { min: 1, max: 1 }));
+    assert!(old.is_closed());
+    let mut controller = stage.connect();
+    controller.sequence = 77;
+    controller.socket.send(&[77, 99], &[]).unwrap();
+    stage.settle();
+    assert_eq!(controller.answer(), Err(Refusal::Malformed));
+    assert_eq!(stage.ask(&mut controller, Command::Watch), Ok(Answer::Done));
+}
+
+#[test]
+fn one_controller_too_many_is_closed_and_the_others_stay() {
+    let mut stage = Stage::new();
+    let mut controllers: Vec<Controller> = (0..CONTROLLERS_MAX).map(|_| stage.connect()).collect();
+    let mut late = stage.world.connect(CONTROL, ME).unwrap();
+    stage.settle();
+    assert_eq!(late.receive(&mut [0; 8], &mut Descriptors::new()).unwrap(), Received::Closed);
+    assert_eq!(stage.ask(&mut controllers[0], Command::Watch), Ok(Answer::Done));
+    controllers.pop();
+    stage.settle();
+    stage.connect();
+}
+
+#[test]
+fn when_nothing_can_be_accepted_it_is_tried_again_later_and_not_all_the_time() {
+    let mut stage = Stage::new();
+    stage.world.fail_next(Call::Accept, ErrorKind::Exhausted);
+    let socket = stage.world.connect(CONTROL, ME).unwrap();
+    stage.settle();
+    let mut controller = Controller { socket, sequence: 0, events: Vec::new() };
+    controller.greet();
+    stage.settle();
+    assert!(controller.answer_if_any().is_none());
+    stage.time_out();
+    assert_eq!(controller.answer(), Ok(Answer::Welcome { version: 1 }));
+}
+
+/// SM-39
+#[test]
+fn a_log_level_reaches_the_manager_itself_and_the_servers() {
+    let mut stage = Stage::new();
+    let mut controller = stage.connect();
+    let mut server = stage.run(&mut controller, "app1");
+    let command = Command::SetLogLevel { component: Component::Manager, level: LogLevel::Debug };
+    assert_eq!(stage.ask(&mut controller, command), Ok(Answer::Done));
+    assert_eq!(stage.driver.host().levels.of(Component::Manager), LogLevel::Debug);
+    server.hears(|command| assert!(matches!(command, link::Command::SetLogLevels(_))));
+}
+
+/// SM-38
+#[test]
+fn told_to_end_the_manager_ends_every_app_and_then_says_so() {
+    let mut stage = Stage::new();
+    let mut controller = stage.observe();
+    let mut server = stage.run(&mut controller, "app1");
+    assert_eq!(stage.driver.terminate(stage.world.now()), Turn::Next);
+    server.hears(|command| assert_eq!(command, link::Command::SetState(TargetState::NotRunning)));
+    server.replies(Ok(()));
+    server.process.exit(ExitStatus::Exited(0));
+    stage.settle();
+    assert_eq!(stage.last, Turn::Exit);
+    let last = controller.heard().pop().unwrap();
+    assert_eq!(last, ("app1".to_owned(), ServerState::NotRunning, Some(Reason::Asked)));
+}
+
+/// SM-38: whatever the servers do.
+#[test]
+fn told_to_end_the_manager_ends_in_a_bounded_time() {
+    let mut stage = Stage::new();
+    let mut controller = stage.connect();
+    let server = stage.run(&mut controller, "app1");
+    server.process.ignore_terminate();
+    stage.driver.terminate(stage.world.now());
+    while stage.last == Turn::Next {
+        stage.time_out();
+    }
+    assert!(!server.process.is_alive());
+    assert!(stage.world.now().as_millis() <= Duration::from_secs(9).as_millis() as u64);
+}
+
+/// SM-30, SM-31: whatever the order in which readiness is reported.
+#[test]
+fn in_an_unkind_world_every_request_has_one_answer_and_every_life_one_end() {
+    let mut stage = Stage::new();
+    stage.world.be_unkind();
+    let mut observer = stage.observe();
+    for round in 0..20 {
+        let app = format!("app{round}");
+        let mut server = stage.run(&mut observer, &app);
+        observer.ask(change(&app, TargetState::Active));
+        stage.settle();
+        match round % 3 {
+            0 => {
+                server.hears(|_| {});
+                server.replies(Err(link::Refusal::Busy));
+            }
+            1 => server.process.exit(ExitStatus::Killed(11)),
+            _ => stage.time_out(),
+        }
+        stage.settle();
+        let expected = [Refusal::ServerRefused, Refusal::ServerGone, Refusal::ServerTimeout];
+        assert_eq!(observer.answer(), Err(expected[round % 3].clone()));
+        server.process.exit(ExitStatus::Exited(0));
+        stage.settle();
+        assert!(observer.answer_if_any().is_none());
+        let ends = observer.events.drain(..).filter(|event| {
+            matches!(event, Event::StateChanged { state: ServerState::Error | ServerState::NotRunning, .. })
+        });
+        assert_eq!(ends.count(), 1, "round {round}");
+    }
+    assert_eq!(stage.driver.machine().next_deadline(), None);
+}
