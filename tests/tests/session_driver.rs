@@ -62,7 +62,10 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let world = World::new(1);
+        Self::in_world(World::new(1))
+    }
+
+    fn in_world(world: World) -> Self {
         let (ours, theirs) = SeqPacket::pair(&world);
         let (memory, decoders) = (Memory::new(&world), MockDecoder::new(&world));
         let mut events = EventLoop::new(&world);
@@ -125,7 +128,7 @@ impl Stage {
 
     fn connect(&mut self) -> App {
         let socket = self.world.connect(PATH, PEER).unwrap();
-        let app = App { connection: Connection::asking(socket), descriptors: Descriptors::new() };
+        let app = App::new(socket);
         self.run();
         app
     }
@@ -161,6 +164,10 @@ struct App {
 }
 
 impl App {
+    fn new(socket: SeqPacket) -> Self {
+        Self { connection: Connection::asking(socket), descriptors: Descriptors::new() }
+    }
+
     fn send(&mut self, command: Command<'_>) {
         self.connection.send(&Request { sequence: 9, command }, Descriptors::new()).unwrap();
     }
@@ -267,6 +274,24 @@ fn a_socket_that_is_taken_or_cannot_be_placed_is_reported_with_its_reason() {
         assert_eq!(stage.heard(), [OK, last_word(ServerState::Error, reason)]);
         assert_eq!(stage.driver.exit_status(), Some(1));
     }
+}
+
+/// SM-36: who connected while the old server was gone is served by the new one.
+#[test]
+fn a_replacement_serves_the_socket_that_it_is_handed() {
+    let mut old = Stage::configured(TargetState::Inactive);
+    let mut buffer = [0; MESSAGE_BYTES_MAX];
+    let mut kept = Descriptors::new();
+    while old.manager.receive::<link::Message>(&mut buffer, &mut kept).is_ok() && kept.is_empty() {}
+    let mut waiting = App::new(old.world.connect(PATH, PEER).unwrap());
+    waiting.send(Command::Hello);
+    let mut new = Stage::in_world(old.world.clone());
+    drop(old);
+    let command = link::Command::SetConfiguration(configuration(TargetState::Inactive));
+    new.manager.send(&link::Request { sequence: 1, command }, kept).unwrap();
+    new.run();
+    assert_eq!(new.heard()[..3], [OK, link::Message::Listener, state(ServerState::Inactive)]);
+    assert!(waiting.answer().is_ok());
 }
 
 /// SM-17, SM-32
@@ -475,7 +500,7 @@ fn garbage_with_a_number_is_refused_and_other_garbage_ends_that_connection_only(
     let mut stage = Stage::active();
     let mut other = stage.greeted();
     let socket = stage.world.connect(PATH, PEER).unwrap();
-    let mut app = App { connection: Connection::asking(socket), descriptors: Descriptors::new() };
+    let mut app = App::new(socket);
     app.send(Command::Hello);
     stage.run();
     app.answer().unwrap();
@@ -498,7 +523,7 @@ fn a_client_of_another_version_is_told_which_ones_are_spoken() {
     (hello[3], hello[4]) = (200, 201);
     socket.send(&hello, &[]).unwrap();
     stage.run();
-    let mut app = App { connection: Connection::asking(socket), descriptors: Descriptors::new() };
+    let mut app = App::new(socket);
     assert_eq!(app.answer(), Err(Refusal::Version { min: 1, max: 1 }));
     assert!(app.is_closed());
 }
@@ -509,7 +534,7 @@ fn a_client_that_does_not_read_holds_up_nobody_and_is_told_later() {
     let mut stage = Stage::active();
     let socket = stage.world.connect(PATH, PEER).unwrap();
     socket.set_capacity(0);
-    let mut deaf = App { connection: Connection::asking(socket), descriptors: Descriptors::new() };
+    let mut deaf = App::new(socket);
     deaf.send(Command::Hello);
     deaf.send(Command::GetSharedMemory);
     stage.run();
@@ -534,7 +559,7 @@ fn a_client_that_does_not_read_and_dies_is_noticed() {
     let mut stage = Stage::active();
     let socket = stage.world.connect(PATH, PEER).unwrap();
     socket.set_capacity(0);
-    let mut deaf = App { connection: Connection::asking(socket), descriptors: Descriptors::new() };
+    let mut deaf = App::new(socket);
     deaf.send(Command::Hello);
     stage.run();
     let watched = stage.host.platform.events.watched();

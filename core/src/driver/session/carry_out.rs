@@ -96,7 +96,11 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
     fn bind(&mut self, host: &mut H) -> Result<(), ErrorKind> {
         let platform = host.platform();
         let place = self.machine.place();
-        let listener = platform.files.listen(&place).map_err(|error| {
+        let made = match self.inherited.take() {
+            Some(inherited) => platform.files.adopt(inherited),
+            None => platform.files.listen(&place),
+        };
+        let listener = made.map_err(|error| {
             warning!("{}", Said(&error));
             error.kind()
         })?;

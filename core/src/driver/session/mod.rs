@@ -96,6 +96,9 @@ struct Link<S: Socket> {
 
 /// A session server with its connections, its memory and its decoders.
 ///
+/// A listening socket that comes with the configuration is used instead of a new one, so that a replacement serves those
+/// who connected to the server before it.
+///
 /// The host watches its decoders as [`SessionDriver::DECODER`], calls [`Self::start`] once and [`Self::turn`] whenever
 /// something is ready or [`Self::next_deadline`] has come, until [`Self::exit_status`] says that all is over.
 pub struct SessionDriver<H: SessionHost, R: Recorder = NoRecorder> {
@@ -104,6 +107,8 @@ pub struct SessionDriver<H: SessionHost, R: Recorder = NoRecorder> {
     listener: Option<H::Listener>,
     accept_again: Option<Instant>,
     arriving: Option<H::Socket>,
+    /// The socket of the server that this one replaces; it came with the configuration.
+    inherited: Option<H::Descriptor>,
     ports: [Option<Port<H::Socket>>; PORTS],
     slots: Slots<H::Memory>,
     /// What came of an action; handled as soon as the actions are drained. No drain has two actions with an outcome.
@@ -129,6 +134,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
             listener: None,
             accept_again: None,
             arriving: None,
+            inherited: None,
             ports: [const { None }; PORTS],
             slots: Slots::new(),
             outcome: None,
@@ -224,7 +230,10 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
                     Command::SetConfiguration(configuration) => Given::Configuration(configuration),
                     Command::SetState(_) | Command::SetLogLevels(_) => Given::Nothing,
                 };
+                self.inherited = descriptors.pop();
                 let _ = self.take_with(host, now, Input::Link(message), given);
+                // What came with anything but the first configuration is closed.
+                self.inherited = None;
                 return self.exit_status.is_none();
             }
             Ok(Incoming::Nothing) => {}
