@@ -348,6 +348,7 @@ fn a_client_gets_memory_only_while_active_and_hears_when_that_is() {
     let mut app = server.connect();
     assert_eq!(app.call(Call::GetSharedMemory), Err(Refusal::NotActive));
     server.set(TargetState::Active);
+    assert_eq!(server.hear(), state(ServerState::Active));
     app.wait_for(Event::ApplicationState(AppState::Running));
     assert!(matches!(app.call(Call::GetSharedMemory), Ok(Answer::SharedMemory { .. })));
     server.set(TargetState::Inactive);

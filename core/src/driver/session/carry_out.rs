@@ -87,7 +87,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
                 }
                 Err(error) => return warning!("the manager does not get the socket to keep: {}", Said(&error)),
             },
-            (link::Message::StateChanged { state, .. }, _) => info!("state {}", state_name(*state)),
+            (link::Message::StateChanged { state, .. }, _) => info!("state {:?}", state),
             _ => {}
         }
         self.send_to_manager(now, message, descriptors);
@@ -212,16 +212,5 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
                 Ok(Answer::Statistics(platform.decoder.statistics(session, source)))
             }
         }
-    }
-}
-
-const fn state_name(state: crate::message::ServerState) -> &'static str {
-    use crate::message::ServerState;
-    match state {
-        ServerState::Uninitialized => "Uninitialized",
-        ServerState::Inactive => "Inactive",
-        ServerState::Active => "Active",
-        ServerState::NotRunning => "NotRunning",
-        ServerState::Error => "Error",
     }
 }

@@ -1,0 +1,168 @@
+//! The session server of one app: its socket, its shared memory, its decoders.
+//!
+//! The manager starts it with its end of a private socket pair. It takes nothing from its arguments but the number of
+//! that descriptor: everything else comes over the link.
+
+use std::os::fd::{OwnedFd, RawFd};
+use std::process::ExitCode;
+
+use clap::Parser;
+use greenroom_core::driver::{Connection, FIRST_FREE_KIND, Frames, Platform, SessionDriver, SessionHost};
+use greenroom_core::hal::{Descriptors, Interest, Token, Watch};
+use greenroom_core::message::link::{Configuration, Message};
+use greenroom_core::message::{LogLevels, Reason, ServerState};
+use greenroom_core::trace::NoRecorder;
+use greenroom_daemon::log::Logging;
+use greenroom_hal_linux::clock::Clock;
+use greenroom_hal_linux::decoder::{GstDecoder, SinkConfig};
+use greenroom_hal_linux::error::LinuxError;
+use greenroom_hal_linux::event_loop::EventLoop;
+use greenroom_hal_linux::harden::{Hardening, Step, harden};
+use greenroom_hal_linux::listener::{ListeningSocket, SocketFiles};
+use greenroom_hal_linux::memory::LinuxMemory;
+use greenroom_hal_linux::signals::{Asked, Signals};
+use greenroom_hal_linux::socket::SeqPacket;
+use tracing::span::EnteredSpan;
+
+/// Exit status when it was started by hand, or wrongly.
+const USAGE: u8 = 2;
+const SIGNALS: Token = Token { kind: FIRST_FREE_KIND, index: 0, generation: 0 };
+
+type Decoder = GstDecoder<Frames<LinuxMemory>>;
+type Driver = SessionDriver<Host>;
+
+/// The session server of one app. The manager, greenroomd, starts it; it is not meant to be started by hand.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The descriptor of its link to the manager.
+    #[arg(long, value_name = "N")]
+    link_fd: Option<RawFd>,
+}
+
+/// What the driver finds on Linux.
+struct Host {
+    platform: Platform<SocketFiles, LinuxMemory, Decoder, EventLoop>,
+    logging: Logging,
+    /// Puts the app's name on every line: the servers of all apps log to one place.
+    name: Option<EnteredSpan>,
+}
+
+impl SessionHost for Host {
+    type Descriptor = OwnedFd;
+    type Socket = SeqPacket;
+    type Listener = ListeningSocket;
+    type Files = SocketFiles;
+    type Memory = LinuxMemory;
+    type Decoder = Decoder;
+    type Events = EventLoop;
+
+    fn platform(&mut self) -> &mut Platform<SocketFiles, LinuxMemory, Decoder, EventLoop> {
+        &mut self.platform
+    }
+
+    fn configured(&mut self, configuration: &Configuration<'_>) {
+        self.name = Some(tracing::error_span!("server", app = configuration.app).entered());
+        tracing::info!(
+            sessions = configuration.resources.max_playback_sessions,
+            video_sink = configuration.video_sink,
+            audio_sink = configuration.audio_sink,
+            "configured"
+        );
+        let (video, audio) = (configuration.video_sink.into(), configuration.audio_sink.into());
+        self.platform.decoder.configure(SinkConfig { video, audio });
+    }
+
+    fn set_log_levels(&mut self, levels: &LogLevels) {
+        if let Err(error) = self.logging.apply(levels) {
+            tracing::error!(%error, "the log levels stay as they are");
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let Some(link) = arguments.link_fd else {
+        eprintln!("greenroom-session: no --link-fd: greenroomd starts this program; see 'greenroomctl --help'");
+        return USAGE.into();
+    };
+    let hardening = harden(&[link]);
+    let link = match SeqPacket::from_inherited(link) {
+        Ok(link) => link,
+        Err(error) => {
+            eprintln!("greenroom-session: {error}; greenroomd starts this program with its link to it");
+            return USAGE.into();
+        }
+    };
+    match serve(link, hardening) {
+        Ok(status) => status.into(),
+        Err(error) => {
+            eprintln!("greenroom-session: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(link: SeqPacket, hardening: Hardening) -> Result<u8, Box<dyn std::error::Error>> {
+    let logging = Logging::start(&LogLevels::default())?;
+    report(hardening);
+    // Before any thread is started: each must block the signals.
+    let (mut host, mut signals) = match prepare(logging) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            say_failed(link);
+            return Err(error.into());
+        }
+    };
+    let mut driver = Driver::new(link, NoRecorder);
+    driver.start(&mut host, Clock.now(), Ok(()));
+    let status = run(&mut driver, &mut host, &mut signals)?;
+    tracing::info!(status, "ends");
+    Ok(status)
+}
+
+fn prepare(logging: Logging) -> Result<(Host, Signals), LinuxError> {
+    let signals = Signals::new()?;
+    let decoder = Decoder::new()?;
+    let mut events = EventLoop::new()?;
+    events.watch(&signals, SIGNALS, Interest::Read)?;
+    events.watch(&decoder, Driver::DECODER, Interest::Read)?;
+    let platform = Platform { files: SocketFiles::new(), memory: LinuxMemory, decoder, events };
+    Ok((Host { platform, logging, name: None }, signals))
+}
+
+/// SM-11: the one thing that can be done without a platform. If it cannot, the manager sees the end of the link.
+fn say_failed(link: SeqPacket) {
+    let failed = Message::StateChanged { state: ServerState::Error, reason: Some(Reason::Initialization) };
+    let _ = Connection::asking(link).send(&failed, Descriptors::new());
+}
+
+fn run(driver: &mut Driver, host: &mut Host, signals: &mut Signals) -> Result<u8, LinuxError> {
+    loop {
+        if let Some(status) = driver.exit_status() {
+            return Ok(status);
+        }
+        let ready = host.platform.events.wait(driver.next_deadline())?;
+        while let Some(asked) = signals.receive()? {
+            match asked {
+                Asked::End => driver.terminate(host, Clock.now()),
+                // Its configuration comes from the manager, which reads it again itself.
+                Asked::Reload => {}
+            }
+        }
+        driver.turn(host, Clock.now(), &ready);
+    }
+}
+
+fn report(hardening: Hardening) {
+    let Hardening { no_new_privileges, descriptors_closed, no_core_files } = hardening;
+    for (step, name) in [
+        (no_new_privileges, "no new privileges"),
+        (descriptors_closed, "inherited descriptors closed"),
+        (no_core_files, "no core files"),
+    ] {
+        if step == Step::Absent {
+            tracing::warn!("this kernel does not offer: {name}");
+        }
+    }
+}
