@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use greenroom_core::hal::DecoderCommand;
+use greenroom_core::hal::{DecoderCommand, Doorbell};
 use greenroom_core::message::playback::{Codec, Shape, SourceDescription, SourceId};
 use greenroom_core::ring::{FrameHeader, FrameSource, RingError};
 
@@ -13,13 +13,15 @@ pub(super) trait Frames: Send {
     fn release(&mut self);
     fn prepare_to_sleep(&mut self) -> Result<bool, RingError>;
     fn bell(&self) -> BorrowedFd<'_>;
+    /// False: it cannot be cleared, and would wake us forever.
+    fn clear_bell(&self) -> bool;
     fn set_epoch(&mut self, epoch: u32);
     fn stale_records(&self) -> u32;
 }
 
 impl<F> Frames for F
 where
-    F: FrameSource<Bell: AsFd> + Send,
+    F: FrameSource<Bell: AsFd + Doorbell> + Send,
 {
     fn next(&mut self) -> Result<Option<FrameHeader>, RingError> {
         FrameSource::next(self)
@@ -39,6 +41,10 @@ where
 
     fn bell(&self) -> BorrowedFd<'_> {
         FrameSource::bell(self).as_fd()
+    }
+
+    fn clear_bell(&self) -> bool {
+        FrameSource::bell(self).clear().is_ok()
     }
 
     fn set_epoch(&mut self, epoch: u32) {
@@ -80,7 +86,7 @@ pub(super) enum Command {
 
 impl<F> From<DecoderCommand<'_, F>> for Command
 where
-    F: FrameSource<Bell: AsFd> + Send + 'static,
+    F: FrameSource<Bell: AsFd + Doorbell> + Send + 'static,
 {
     fn from(command: DecoderCommand<'_, F>) -> Self {
         match command {

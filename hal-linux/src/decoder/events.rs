@@ -15,15 +15,10 @@ use greenroom_core::message::playback::{PlaybackError, PlaybackState, SourceId};
 use super::wake::Wake;
 use crate::error::LinuxError;
 
-/// States in the order in which a playback runs through them.
-const STATES: [PlaybackState; 6] = [
-    PlaybackState::Idle,
-    PlaybackState::Buffering,
-    PlaybackState::Paused,
-    PlaybackState::Playing,
-    PlaybackState::EndOfStream,
-    PlaybackState::Failed,
-];
+/// States in the order in which a playback runs through them. Idle comes with the completion of a stop, a failure with
+/// its reason.
+const STATES: [PlaybackState; 4] =
+    [PlaybackState::Buffering, PlaybackState::Paused, PlaybackState::Playing, PlaybackState::EndOfStream];
 
 const _: () =
     assert!(SOURCES_MAX <= u32::BITS as usize, "the first frames of a session's sources are bits of one word");
@@ -45,7 +40,7 @@ struct Pending {
 impl Pending {
     /// Adds a state. What waits of this and later states is over: playback went back.
     fn add_state(&mut self, state: PlaybackState) {
-        let place = STATES.iter().position(|&known| known == state).unwrap_or(0);
+        let Some(place) = STATES.iter().position(|&known| known == state) else { return };
         let bit = 1u8 << place;
         self.states = self.states & (bit - 1) | bit;
     }
@@ -164,9 +159,12 @@ impl Events {
         self.add(session, |pending| pending.position_ns = Some(position_ns));
     }
 
-    /// Forgets where playback was, because it goes elsewhere.
-    pub(super) fn forget_position(&self, session: u16) {
-        self.add(session, |pending| pending.position_ns = None);
+    /// Forgets where playback was and what it did, because it goes elsewhere.
+    pub(super) fn forget_playback(&self, session: u16) {
+        self.add(session, |pending| {
+            pending.position_ns = None;
+            pending.states = 0;
+        });
     }
 
     pub(super) fn failed(&self, session: u16, error: PlaybackError) {

@@ -31,7 +31,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use greenroom_core::hal::{Decoder, DecoderCommand, DecoderEvent, ErrorKind, ErrorType};
+use greenroom_core::hal::{Decoder, DecoderCommand, DecoderEvent, Doorbell, ErrorKind, ErrorType};
 use greenroom_core::message::playback::{SourceId, Statistics};
 use greenroom_core::ring::FrameSource;
 
@@ -114,7 +114,7 @@ impl<F> ErrorType for GstDecoder<F> {
 
 impl<F> Decoder for GstDecoder<F>
 where
-    F: FrameSource<Bell: AsFd> + Send + 'static,
+    F: FrameSource<Bell: AsFd + Doorbell> + Send + 'static,
 {
     type Frames = F;
 

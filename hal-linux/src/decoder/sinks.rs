@@ -1,5 +1,6 @@
 //! Where pictures and sound go.
 
+use std::path::Path;
 use std::str::FromStr;
 
 use greenroom_core::message::playback::{MediaKind, PlaybackError};
@@ -81,14 +82,34 @@ fn fake() -> Result<gst::Element, PlaybackError> {
     Ok(sink)
 }
 
+/// Sinks that do harm where their device is missing: one has every driver of the kernel tried, for seconds; the other
+/// ends the process.
+const HARMFUL_WITHOUT: [(&str, &str); 2] = [("kmssink", "/dev/dri"), ("dfbvideosink", "/dev/fb0")];
+
+/// Has nothing try a sink that would do harm.
+fn rule_out_harmful() {
+    let harmful = HARMFUL_WITHOUT.iter().filter(|(_, device)| !Path::new(device).exists());
+    for factory in harmful.filter_map(|(element, _)| gst::ElementFactory::find(element)) {
+        factory.set_rank(gst::Rank::NONE);
+    }
+}
+
 fn automatic(kind: MediaKind) -> Result<gst::Element, PlaybackError> {
+    rule_out_harmful();
     let element = if kind == MediaKind::Video { "autovideosink" } else { "autoaudiosink" };
-    let sink = gst::ElementFactory::make(element).build().ok().filter(can_get_ready);
-    if let Some(sink) = sink {
-        return Ok(sink);
+    if let Some(sink) = gst::ElementFactory::make(element).build().ok().filter(can_get_ready) {
+        if !is_fake(&sink) {
+            return Ok(sink);
+        }
+        let _ = sink.set_state(gst::State::Null);
     }
     tracing::warn!(element, "no display or sound card was found: the stream is played to nobody");
     fake()
+}
+
+/// Whether an automatic sink has found nothing and helped itself.
+fn is_fake(sink: &gst::Element) -> bool {
+    counting_sink(sink).and_then(|sink| sink.factory()).is_some_and(|factory| factory.name() == "fakesink")
 }
 
 fn described(description: &str) -> Result<gst::Element, PlaybackError> {

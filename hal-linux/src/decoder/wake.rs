@@ -21,14 +21,10 @@ impl Wake {
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 
+    /// Fails only when it is not readable.
     pub(super) fn clear(&self) {
-        clear(self.0.as_fd());
+        let _ = rustix::io::read(&self.0, &mut [0u8; 8]);
     }
-}
-
-/// Makes an eventfd unreadable. Fails only when it is so already.
-pub(super) fn clear(eventfd: BorrowedFd<'_>) {
-    let _ = rustix::io::read(eventfd, &mut [0u8; 8]);
 }
 
 impl AsFd for Wake {

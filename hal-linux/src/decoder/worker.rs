@@ -187,15 +187,20 @@ impl Worker {
 
     fn stop(&mut self) -> Result<(), PlaybackError> {
         self.drop_pipeline();
+        self.forget_playback();
         self.link.status.set_position_ns(None);
-        self.link.events.forget_position(self.link.session);
         self.beginning = Beginning::Unchanged;
         self.wants_to_play = false;
+        self.failed = None;
+        Ok(())
+    }
+
+    /// What was said of playback so far is about what is over.
+    fn forget_playback(&mut self) {
+        self.link.events.forget_playback(self.link.session);
         self.has_prerolled = false;
         self.has_ended = false;
-        self.failed = None;
         self.shown = PlaybackState::Idle;
-        Ok(())
     }
 
     fn set_position(&mut self, position_ns: u64, epoch: u32) -> Result<(), PlaybackError> {
@@ -235,9 +240,7 @@ impl Worker {
         }
         self.link.inbox.forget_end();
         pipeline.flush(only, epoch, beginning, resets_time);
-        self.has_ended = false;
-        self.has_prerolled = false;
-        self.link.events.forget_position(self.link.session);
+        self.forget_playback();
         self.move_on()
     }
 
@@ -256,8 +259,8 @@ impl Worker {
     fn hear(&mut self, news: News) {
         let Some(pipeline) = &self.pipeline else { return };
         if let Some(error) = news.failed {
-            self.give_up(error);
-            self.show(PlaybackState::Failed);
+            let error = self.give_up(error);
+            self.shown = PlaybackState::Failed;
             self.link.events.failed(self.link.session, error);
             return;
         }
@@ -288,10 +291,6 @@ impl Worker {
         if matches!(state, PlaybackState::Paused | PlaybackState::Playing) {
             self.tell_position();
         }
-        self.show(state);
-    }
-
-    fn show(&mut self, state: PlaybackState) {
         self.shown = state;
         self.link.events.state(self.link.session, state);
     }

@@ -1,11 +1,11 @@
 //! A frame source in memory, and the end of it that a test puts frames into.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use greenroom_core::hal::Doorbell;
 use greenroom_core::ring::{FrameHeader, FrameSource, RecordKind, RingError};
-use rustix::event::{EventfdFlags, eventfd};
+use greenroom_hal_linux::memory::EventFd;
 
 /// One frame of a clip.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ struct Queue {
 
 struct Shared {
     queue: Mutex<Queue>,
-    bell: OwnedFd,
+    bell: EventFd,
 }
 
 impl Shared {
@@ -45,14 +45,13 @@ pub(crate) struct Feed(Arc<Shared>);
 
 impl Feed {
     pub(crate) fn new() -> (Self, MemorySource) {
-        let bell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).unwrap();
-        let shared = Arc::new(Shared { queue: Mutex::default(), bell });
+        let shared = Arc::new(Shared { queue: Mutex::default(), bell: EventFd::new().unwrap() });
         (Self(Arc::clone(&shared)), MemorySource { shared, epoch: 0, stale: 0 })
     }
 
     fn put(&self, entry: Entry) {
         self.0.queue().entries.push_back(entry);
-        rustix::io::write(&self.0.bell, &1u64.to_ne_bytes()).unwrap();
+        self.0.bell.ring().unwrap();
     }
 
     pub(crate) fn frame(&self, epoch: u32, frame: &Frame) {
@@ -121,7 +120,7 @@ impl Drop for MemorySource {
 }
 
 impl FrameSource for MemorySource {
-    type Bell = OwnedFd;
+    type Bell = EventFd;
 
     fn next(&mut self) -> Result<Option<FrameHeader>, RingError> {
         let mut queue = self.shared.queue();
@@ -154,7 +153,7 @@ impl FrameSource for MemorySource {
         Ok(self.next()?.is_none())
     }
 
-    fn bell(&self) -> &OwnedFd {
+    fn bell(&self) -> &EventFd {
         &self.shared.bell
     }
 

@@ -6,3 +6,4 @@ mod failures;
 mod feed;
 mod playback;
 mod player;
+mod ring;

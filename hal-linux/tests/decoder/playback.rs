@@ -158,10 +158,12 @@ fn pictures_and_sound_play_together_and_end_when_both_have_ended() {
     feeds[1].frames(0, &audio.frames);
     feeds[0].end(0);
     player.does(Command::Play);
-    player.until(|event| matches!(event, DecoderEvent::FirstFrame { source: SourceId(0), .. }));
     player.until_state(PlaybackState::Playing);
     feeds[1].end(0);
     player.until_state(PlaybackState::EndOfStream);
+    for source in [SourceId(0), SourceId(1)] {
+        assert!(player.seen.contains(&DecoderEvent::FirstFrame { session: 3, source }));
+    }
     assert_eq!(player.statistics(0).frames_taken as usize, video.frames.len());
     assert_eq!(player.statistics(1).frames_taken as usize, audio.frames.len());
     let statistics = player.statistics(0);

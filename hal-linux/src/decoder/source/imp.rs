@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use super::super::status::Tally;
-use super::super::wake::{self, Wake};
+use super::super::wake::Wake;
 use super::{Beginning, Feed};
 
 /// A live stream is played this much after it came in: longer than frames of broadcast streams jitter on their way.
@@ -229,10 +229,7 @@ impl FrameSrc {
         if wake_ready.contains(PollFlags::IN) {
             fixtures.wake.clear();
         }
-        if bell_ready.contains(PollFlags::IN) {
-            wake::clear(bell);
-        }
-        if bell_ready.intersects(PollFlags::NVAL | PollFlags::ERR) { Err(Errno::BADF) } else { Ok(()) }
+        if bell_ready.is_empty() || feed.frames.clear_bell() { Ok(()) } else { Err(Errno::BADF) }
     }
 
     fn count_stale(&self, feed: &Feed) {
