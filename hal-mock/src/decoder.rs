@@ -1,6 +1,6 @@
 //! Decoders that do what a test says.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::rc::Rc;
@@ -38,8 +38,9 @@ pub enum Given {
 struct Shared<F> {
     sessions: RefCell<BTreeMap<u16, Session<F>>>,
     events: RefCell<VecDeque<DecoderEvent>>,
-    is_obliging: RefCell<bool>,
-    position_ns: RefCell<Option<u64>>,
+    completes: Cell<bool>,
+    lets_go: Cell<bool>,
+    position_ns: Cell<Option<u64>>,
 }
 
 impl<F> Readiness for Shared<F> {
@@ -68,15 +69,22 @@ impl<F> MockDecoder<F> {
         let shared = Shared {
             sessions: RefCell::default(),
             events: RefCell::default(),
-            is_obliging: RefCell::new(true),
-            position_ns: RefCell::default(),
+            completes: Cell::new(true),
+            lets_go: Cell::new(true),
+            position_ns: Cell::default(),
         };
         Self { world: world.clone(), shared: Rc::new(shared) }
     }
 
     /// From now on nothing ends by itself.
     pub fn wait_for_me(&self) {
-        *self.shared.is_obliging.borrow_mut() = false;
+        self.shared.completes.set(false);
+        self.shared.lets_go.set(false);
+    }
+
+    /// From now on a command ends when the test ends it, but who is closed lets go at once.
+    pub fn wait_for_me_but_let_go(&self) {
+        self.shared.completes.set(false);
     }
 
     /// Sessions that are open, those included that were closed and have not let go.
@@ -111,7 +119,7 @@ impl<F> MockDecoder<F> {
 
     /// Where playback is, from now on.
     pub fn set_position_ns(&self, position_ns: u64) {
-        *self.shared.position_ns.borrow_mut() = Some(position_ns);
+        self.shared.position_ns.set(Some(position_ns));
     }
 
     /// Does something with the frames of a source, as its streaming thread would.
@@ -183,14 +191,14 @@ impl<F> Decoder for MockDecoder<F> {
         };
         found.pending = Some((token, given));
         drop(sessions);
-        if *self.shared.is_obliging.borrow() {
+        if self.shared.completes.get() {
             self.complete(session, Ok(()));
         }
         Ok(())
     }
 
     fn position_ns(&mut self, _: u16) -> Option<u64> {
-        *self.shared.position_ns.borrow()
+        self.shared.position_ns.get()
     }
 
     fn duration_ns(&mut self, _: u16) -> Option<u64> {
@@ -202,7 +210,7 @@ impl<F> Decoder for MockDecoder<F> {
     }
 
     fn close(&mut self, session: u16) {
-        if *self.shared.is_obliging.borrow() {
+        if self.shared.lets_go.get() {
             self.let_go(session);
         }
     }

@@ -1,3 +1,4 @@
 //! Greenroom from the outside.
 
 pub mod conformance;
+pub mod session_stage;

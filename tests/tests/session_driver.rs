@@ -1,241 +1,21 @@
 //! The session server's driver in the simulated world: real messages, real descriptors, no hardware.
 
 use greenroom_core::codec::postcard;
-use greenroom_core::driver::{Connection, Frames, Incoming, Platform, SessionDriver, SessionHost};
-use greenroom_core::hal::{DecoderEvent, Descriptors, ErrorKind, Interest, Peer, Socket, Watch};
+use greenroom_core::driver::Connection;
+use greenroom_core::driver::SessionDriver;
+use greenroom_core::hal::{DecoderEvent, Descriptors, ErrorKind, Socket};
 use greenroom_core::limits::{CLIENTS_MAX, DECODER_TIMEOUT, MESSAGE_BYTES_MAX, RING_SLOTS};
 use greenroom_core::message::playback::{
-    Answer, Codec, Command, Event, Message, PlaybackError, PlaybackState, Refusal, Request, RingPlace, SessionId,
-    Shape, SourceDescription, SourceId, TableName,
+    Answer, Codec, Command, Event, PlaybackError, PlaybackState, Refusal, Request, RingPlace, Shape, SourceDescription,
+    SourceId, TableName,
 };
-use greenroom_core::message::{AppState, LogLevels, Reason, Resources, ServerState, TargetState, link};
+use greenroom_core::message::{AppState, LogLevels, Reason, ServerState, TargetState, link};
 use greenroom_core::ring::{FrameSource, Producer, Record, RecordKind};
 use greenroom_core::trace::NoRecorder;
 use greenroom_hal_mock::decoder::Given;
 use greenroom_hal_mock::memory::{OwnRegion, PeerRegion};
-use greenroom_hal_mock::{
-    Call, Descriptor, EventLoop, ListeningSocket, Memory, MockDecoder, SeqPacket, SocketFiles, World,
-};
-
-const PATH: &str = "/run/greenroom/app1";
-const PEER: Peer = Peer { process_id: 7, user_id: 1000, group_id: 1000 };
-
-type Decoders = MockDecoder<Frames<Memory>>;
-
-struct Host {
-    platform: Platform<SocketFiles, Memory, Decoders, EventLoop>,
-    levels: Option<LogLevels>,
-    video_sink: String,
-}
-
-impl SessionHost for Host {
-    type Descriptor = Descriptor;
-    type Socket = SeqPacket;
-    type Listener = ListeningSocket;
-    type Files = SocketFiles;
-    type Memory = Memory;
-    type Decoder = Decoders;
-    type Events = EventLoop;
-
-    fn platform(&mut self) -> &mut Platform<SocketFiles, Memory, Decoders, EventLoop> {
-        &mut self.platform
-    }
-
-    fn configured(&mut self, configuration: &link::Configuration<'_>) {
-        self.video_sink = configuration.video_sink.to_owned();
-    }
-
-    fn set_log_levels(&mut self, levels: &LogLevels) {
-        self.levels = Some(*levels);
-    }
-}
-
-/// A session server in its world; the test is the manager and the app.
-struct Stage {
-    world: World,
-    host: Host,
-    driver: SessionDriver<Host>,
-    manager: Connection<SeqPacket>,
-    memory: Memory,
-    decoders: Decoders,
-}
-
-impl Stage {
-    fn new() -> Self {
-        Self::in_world(World::new(1))
-    }
-
-    fn in_world(world: World) -> Self {
-        let (ours, theirs) = SeqPacket::pair(&world);
-        let (memory, decoders) = (Memory::new(&world), MockDecoder::new(&world));
-        let mut events = EventLoop::new(&world);
-        events.watch(&decoders, SessionDriver::<Host>::DECODER, Interest::Read).unwrap();
-        let files = SocketFiles::new(&world);
-        let platform = Platform { files, memory: memory.clone(), decoder: decoders.clone(), events };
-        let host = Host { platform, levels: None, video_sink: String::new() };
-        let driver = SessionDriver::new(theirs, NoRecorder);
-        let mut stage = Self { world, host, driver, manager: Connection::answering(ours), memory, decoders };
-        stage.driver.start(&mut stage.host, stage.world.now(), Ok(()));
-        assert_eq!(stage.heard(), [state(ServerState::Uninitialized)]);
-        stage
-    }
-
-    fn configured(target: TargetState) -> Self {
-        let mut stage = Self::new();
-        stage.ask(link::Command::SetConfiguration(configuration(target)));
-        stage
-    }
-
-    fn active() -> Self {
-        let mut stage = Self::configured(TargetState::Active);
-        assert_eq!(stage.heard().last(), Some(&state(ServerState::Active)));
-        stage
-    }
-
-    /// Lets the server work until nothing is ready.
-    fn run(&mut self) {
-        for _ in 0..100 {
-            let ready = self.host.platform.events.ready();
-            if ready.is_empty() || self.driver.exit_status().is_some() {
-                return;
-            }
-            self.driver.turn(&mut self.host, self.world.now(), &ready);
-        }
-        panic!("the server does not come to rest");
-    }
-
-    fn pass(&mut self, duration: std::time::Duration) {
-        self.world.advance(duration);
-        self.driver.turn(&mut self.host, self.world.now(), &[]);
-    }
-
-    fn ask(&mut self, command: link::Command<'_>) {
-        self.manager.send(&link::Request { sequence: 1, command }, Descriptors::new()).unwrap();
-        self.run();
-    }
-
-    /// What the manager has heard since.
-    fn heard(&mut self) -> Vec<link::Message> {
-        let mut heard = Vec::new();
-        let mut buffer = [0; MESSAGE_BYTES_MAX];
-        let mut descriptors = Descriptors::new();
-        while let Ok(Incoming::Message { message, .. }) = self.manager.receive(&mut buffer, &mut descriptors) {
-            assert_eq!(descriptors.len(), usize::from(message == link::Message::Listener));
-            heard.push(message);
-        }
-        heard
-    }
-
-    fn connect(&mut self) -> App {
-        let socket = self.world.connect(PATH, PEER).unwrap();
-        let app = App::new(socket);
-        self.run();
-        app
-    }
-
-    fn greeted(&mut self) -> App {
-        let mut app = self.connect();
-        app.send(Command::Hello);
-        self.run();
-        let welcome = app.answer().unwrap();
-        assert!(matches!(welcome, Answer::Welcome { version: 1, .. }), "{welcome:?}");
-        app
-    }
-
-    fn call(&mut self, app: &mut App, command: Command<'_>) -> Result<Answer, Refusal> {
-        app.send(command);
-        self.run();
-        app.answer()
-    }
-
-    fn with_session(&mut self) -> (App, SessionId) {
-        let mut app = self.greeted();
-        self.call(&mut app, Command::GetSharedMemory).unwrap();
-        let made = self.call(&mut app, Command::CreateSession);
-        let Ok(Answer::Session { session }) = made else { panic!("{made:?}") };
-        (app, session)
-    }
-}
-
-/// The app's end of a connection.
-struct App {
-    connection: Connection<SeqPacket>,
-    descriptors: Descriptors<Descriptor>,
-}
-
-impl App {
-    fn new(socket: SeqPacket) -> Self {
-        Self { connection: Connection::asking(socket), descriptors: Descriptors::new() }
-    }
-
-    fn send(&mut self, command: Command<'_>) {
-        self.connection.send(&Request { sequence: 9, command }, Descriptors::new()).unwrap();
-    }
-
-    fn hear(&mut self) -> Option<Message> {
-        let mut buffer = [0; MESSAGE_BYTES_MAX];
-        match self.connection.receive(&mut buffer, &mut self.descriptors) {
-            Ok(Incoming::Message { message, .. }) => Some(message),
-            Ok(Incoming::Nothing | Incoming::Closed) => None,
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    /// The next answer; events before it are dropped.
-    fn answer(&mut self) -> Result<Answer, Refusal> {
-        loop {
-            match self.hear().expect("an answer is there") {
-                Message::Reply { sequence, result } => {
-                    assert_eq!(sequence, 9);
-                    return result;
-                }
-                Message::Event(_) => {}
-            }
-        }
-    }
-
-    fn events(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.hear())
-            .filter_map(|message| if let Message::Event(event) = message { Some(event) } else { None })
-            .collect()
-    }
-
-    fn is_closed(&mut self) -> bool {
-        let mut buffer = [0; MESSAGE_BYTES_MAX];
-        loop {
-            match self.connection.receive::<Message>(&mut buffer, &mut self.descriptors) {
-                Ok(Incoming::Message { .. }) => {}
-                Ok(Incoming::Nothing) => return false,
-                Ok(Incoming::Closed) | Err(_) => return true,
-            }
-        }
-    }
-}
-
-fn configuration(state: TargetState) -> link::Configuration<'static> {
-    link::Configuration {
-        app: "app1",
-        socket: PATH,
-        socket_mode: 0o660,
-        socket_owner: "",
-        socket_group: "root",
-        state,
-        resources: Resources { max_playback_sessions: 2, max_web_audio_players: 0 },
-        log_levels: LogLevels::default(),
-        video_sink: "fake",
-        audio_sink: "fake",
-    }
-}
-
-fn state(state: ServerState) -> link::Message {
-    link::Message::StateChanged { state, reason: None }
-}
-
-fn last_word(state: ServerState, reason: Reason) -> link::Message {
-    link::Message::StateChanged { state, reason: Some(reason) }
-}
-
-const OK: link::Message = link::Message::Reply { sequence: 1, result: Ok(()) };
+use greenroom_hal_mock::{Call, EventLoop, SeqPacket, World};
+use greenroom_tests::session_stage::{App, OK, PATH, PEER, Stage, configuration, last_word, state};
 
 const VIDEO: SourceDescription<'static> = SourceDescription {
     codec: Codec::H264Avc,
@@ -268,7 +48,7 @@ fn a_socket_that_is_taken_or_cannot_be_placed_is_reported_with_its_reason() {
         (|world| world.fail_next(Call::Listen, ErrorKind::Denied), Reason::SocketDenied),
         (|world| world.fail_next(Call::Listen, ErrorKind::Owner), Reason::SocketOwner),
     ] {
-        let mut stage = Stage::new();
+        let mut stage = Stage::started();
         break_it(&stage.world);
         stage.ask(link::Command::SetConfiguration(configuration(TargetState::Inactive)));
         assert_eq!(stage.heard(), [OK, last_word(ServerState::Error, reason)]);
