@@ -56,7 +56,7 @@ impl Branch {
     ) -> Result<(Self, Counter), PlaybackError> {
         let Attached { source, description, frames, tally } = attached;
         let chain = Chain::build(pipeline, &description, plan)?;
-        let frames = FrameSrc::new(&description, frames, plan.beginning.clone(), plan.is_live, Arc::clone(&tally))
+        let frames = FrameSrc::new(description, frames, plan.beginning.clone(), plan.is_live, Arc::clone(&tally))
             .map_err(|_| PlaybackError::Memory)?;
         pipeline.add(&frames).map_err(|_| PlaybackError::Decoder)?;
         frames.link(&chain.first).map_err(|_| PlaybackError::Format)?;
@@ -153,4 +153,19 @@ fn tell_first_frame(decoder: &gst::Element, events: Arc<Events>, session: u16, s
         events.first_frame(session, source);
         gst::PadProbeReturn::Remove
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_codec_that_nothing_installed_decodes_is_named() {
+        gst::init().unwrap();
+        assert!(decoder_for(Codec::Flac).map(|decoder| decoder.set_state(gst::State::Null)).is_ok());
+        for factory in ["flacdec", "avdec_flac"].into_iter().filter_map(gst::ElementFactory::find) {
+            factory.set_rank(gst::Rank::NONE);
+        }
+        assert_eq!(decoder_for(Codec::Flac).err(), Some(PlaybackError::NoDecoder(Codec::Flac)));
+    }
 }

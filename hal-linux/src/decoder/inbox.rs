@@ -132,3 +132,40 @@ impl Inbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_comes_before_news_and_news_before_commands() {
+        let inbox = Inbox::default();
+        inbox.command(7, Command::Play);
+        inbox.tell(|news| news.ended = true);
+        assert!(matches!(inbox.wait(None), Input::News(News { ended: true, changed: false, .. })));
+        assert!(matches!(inbox.wait(None), Input::Command(7, Command::Play)));
+        inbox.command(8, Command::Pause);
+        inbox.tell(|news| news.changed = true);
+        inbox.close();
+        assert!(matches!(inbox.wait(None), Input::Close));
+        assert!(matches!(inbox.wait(None), Input::Close), "it stays closed");
+    }
+
+    #[test]
+    fn of_many_errors_the_first_is_kept() {
+        let inbox = Inbox::default();
+        gst::init().unwrap();
+        for kind in [gst::StreamError::Decode, gst::StreamError::Format] {
+            inbox.hear(&gst::message::Error::new(kind, "made up"));
+        }
+        assert_eq!(inbox.take_failure(), Some(PlaybackError::Decode));
+    }
+
+    #[test]
+    fn a_deadline_that_is_past_does_not_hide_what_has_come() {
+        let inbox = Inbox::default();
+        assert!(matches!(inbox.wait(Some(Instant::now())), Input::Deadline));
+        inbox.command(1, Command::Play);
+        assert!(matches!(inbox.wait(Some(Instant::now())), Input::Command(1, _)));
+    }
+}

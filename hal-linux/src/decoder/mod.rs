@@ -148,6 +148,7 @@ where
         Ok(())
     }
 
+    /// While it plays this is as old as the last [`DecoderEvent::Position`], a fifth of a second at most.
     fn position_ns(&mut self, session: u16) -> Option<u64> {
         self.session(session).ok()?.status.position_ns()
     }

@@ -18,7 +18,7 @@ use gstreamer::prelude::*;
 
 use super::command::{Description, Frames};
 use super::status::Tally;
-use super::{caps, wake};
+use super::wake;
 use crate::error::LinuxError;
 
 mod imp;
@@ -54,7 +54,7 @@ pub(super) enum Beginning {
 /// What the streaming thread works with. Nobody else touches it while the thread runs.
 struct Feed {
     frames: Box<dyn Frames>,
-    kind: MediaKind,
+    description: Description,
     beginning: Beginning,
     /// Media time at which the last frame ended, once one was sent.
     end: Option<gst::ClockTime>,
@@ -62,8 +62,8 @@ struct Feed {
 }
 
 impl Feed {
-    fn new(frames: Box<dyn Frames>, kind: MediaKind, beginning: Beginning) -> Self {
-        Self { frames, kind, beginning, end: None, is_discontinuous: true }
+    fn new(frames: Box<dyn Frames>, description: Description, beginning: Beginning) -> Self {
+        Self { frames, description, beginning, end: None, is_discontinuous: true }
     }
 
     fn stamp(&mut self, buffer: &mut gst::BufferRef, header: &FrameHeader) {
@@ -72,7 +72,7 @@ impl Feed {
         buffer.set_pts(presentation);
         buffer.set_dts(header.decode_ns.map(gst::ClockTime::from_nseconds));
         buffer.set_duration(duration);
-        if self.kind == MediaKind::Video && !header.is_key {
+        if self.description.codec.kind() == MediaKind::Video && !header.is_key {
             buffer.set_flags(gst::BufferFlags::DELTA_UNIT);
         }
         if std::mem::take(&mut self.is_discontinuous) {
@@ -92,7 +92,7 @@ glib::wrapper! {
 impl FrameSrc {
     /// Makes the element. A live one has no frames before it plays, and its first frame decides where its time starts.
     pub(super) fn new(
-        description: &Description,
+        description: Description,
         frames: Box<dyn Frames>,
         beginning: Beginning,
         is_live: bool,
@@ -100,8 +100,8 @@ impl FrameSrc {
     ) -> Result<Self, LinuxError> {
         let wake = wake::Wake::new()?;
         let source: Self = glib::Object::new();
-        let feed = Feed::new(frames, description.codec.kind(), beginning);
-        imp::FrameSrc::from_obj_ref(&source).set_up(feed, caps::of_source(description), wake, tally);
+        let feed = Feed::new(frames, description, beginning);
+        imp::FrameSrc::from_obj_ref(&source).set_up(feed, wake, tally);
         gstreamer_base::prelude::BaseSrcExt::set_live(&source, is_live);
         Ok(source)
     }

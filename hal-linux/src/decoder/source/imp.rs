@@ -14,6 +14,7 @@ use gstreamer_base::subclass::prelude::*;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
+use super::super::caps;
 use super::super::status::Tally;
 use super::super::wake::Wake;
 use super::{Beginning, Feed};
@@ -98,7 +99,7 @@ impl BaseSrcImpl for FrameSrc {
     }
 
     fn caps(&self, filter: Option<&gst::Caps>) -> Option<gst::Caps> {
-        let caps = self.caps.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let caps = self.present_caps().clone()?;
         Some(match filter {
             Some(filter) => filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
             None => caps,
@@ -157,9 +158,9 @@ impl FrameSrc {
         Self::from_obj(obj)
     }
 
-    pub(super) fn set_up(&self, feed: Feed, caps: gst::Caps, wake: Wake, tally: Arc<Tally>) {
+    pub(super) fn set_up(&self, feed: Feed, wake: Wake, tally: Arc<Tally>) {
+        *self.present_caps() = Some(caps::of_source(&feed.description));
         *self.feed() = Some(feed);
-        *self.caps.lock().unwrap_or_else(PoisonError::into_inner) = Some(caps);
         let _ = self.fixtures.set(Fixtures { wake, tally });
     }
 
@@ -187,6 +188,10 @@ impl FrameSrc {
 
     fn feed(&self) -> MutexGuard<'_, Option<Feed>> {
         self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn present_caps(&self) -> MutexGuard<'_, Option<gst::Caps>> {
+        self.caps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wake(&self) {
@@ -304,13 +309,11 @@ impl FrameSrc {
     }
 
     fn change_codec_data(&self, feed: &mut Feed, header: &FrameHeader) -> Result<(), gst::FlowError> {
-        let codec_data = self.copy(feed, header)?;
-        let changed = {
-            let mut caps = self.caps.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(caps) = caps.as_mut() else { return Ok(()) };
-            caps.make_mut().set("codec_data", codec_data);
-            caps.clone()
-        };
+        let payload = self.copy(feed, header)?;
+        let codec_data = payload.map_readable().map_err(|_| gst::FlowError::Error)?;
+        feed.description.codec_data = codec_data.to_vec();
+        let changed = caps::of_source(&feed.description);
+        *self.present_caps() = Some(changed.clone());
         self.obj().set_caps(&changed).map_err(|_| gst::FlowError::NotNegotiated)
     }
 
