@@ -56,7 +56,7 @@ struct Feed {
     frames: Box<dyn Frames>,
     description: Description,
     beginning: Beginning,
-    /// Media time at which the last frame ended, once one was sent.
+    /// Media time at which the last frame ended, if one was sent since the last flush.
     end: Option<gst::ClockTime>,
     is_discontinuous: bool,
 }

@@ -19,6 +19,9 @@ use super::status::Status;
 /// While it plays, the position is told this often: apps draw a progress bar.
 const POSITION_INTERVAL: Duration = Duration::from_millis(200);
 
+/// Where media begins unless something else is asked for.
+const START: Beginning = Beginning::At(gst::ClockTime::ZERO);
+
 /// What the control thread and the worker of a session share.
 pub(super) struct Link {
     pub(super) session: u16,
@@ -81,7 +84,7 @@ impl Worker {
             is_live: false,
             attached: Vec::new(),
             pipeline: None,
-            beginning: Beginning::Unchanged,
+            beginning: START,
             volume_permille: 1000,
             is_muted: false,
             wants_to_play: false,
@@ -128,7 +131,7 @@ impl Worker {
     fn load(&mut self, is_live: bool) -> Result<(), PlaybackError> {
         self.stop()?;
         self.is_live = is_live;
-        self.beginning = if is_live { Beginning::FirstFrame(Anchor::default()) } else { Beginning::Unchanged };
+        self.beginning = if is_live { Beginning::FirstFrame(Anchor::default()) } else { START };
         Ok(())
     }
 
@@ -189,7 +192,7 @@ impl Worker {
         self.drop_pipeline();
         self.forget_playback();
         self.link.status.set_position_ns(None);
-        self.beginning = Beginning::Unchanged;
+        self.beginning = START;
         self.wants_to_play = false;
         self.failed = None;
         Ok(())

@@ -158,6 +158,22 @@ fn a_flush_of_one_source_leaves_the_other_alone() {
 }
 
 #[test]
+fn a_stretch_that_begins_after_a_flush_is_due_at_its_own_time() {
+    let clip = clip::video(Codec::H264, 30);
+    let (mut player, feeds) = Player::built(sinks("fake", "fake"), &[&clip]);
+    player.does(Command::Play);
+    feeds[0].frames(0, &clip.frames[..5]);
+    player.until_state(PlaybackState::Playing);
+    player.does(flush(0, false, 1));
+    feeds[0].segment(1, 10 * PICTURE_NS);
+    feeds[0].frames(1, &clip.frames[10..]);
+    feeds[0].end(1);
+    player.until_state(PlaybackState::EndOfStream);
+    assert!(player.position_ns().unwrap() >= 29 * PICTURE_NS);
+    assert_eq!(player.statistics(0).frames_dropped, 0);
+}
+
+#[test]
 fn a_flush_of_a_source_that_is_not_there_is_refused() {
     let clip = clip::video(Codec::H264, 5);
     let (mut player, _feeds) = Player::attached(sinks(FAST, FAST), &[&clip]);

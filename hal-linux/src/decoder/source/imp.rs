@@ -174,9 +174,9 @@ impl FrameSrc {
         if let Some(feed) = self.feed().as_mut() {
             feed.frames.set_epoch(epoch);
             feed.is_discontinuous = true;
+            feed.end = None;
             if !matches!(beginning, Beginning::Unchanged) {
                 feed.beginning = beginning;
-                feed.end = None;
             }
         }
         self.interrupted.store(false, Ordering::SeqCst);
@@ -245,7 +245,7 @@ impl FrameSrc {
 
     fn take_frame(&self, feed: &mut Feed, header: &FrameHeader) -> Result<gst::Buffer, gst::FlowError> {
         let mut buffer = self.copy(feed, header)?;
-        self.begin_segment(feed, header);
+        self.begin_segment(feed, header.presentation_ns.map(gst::ClockTime::from_nseconds).unwrap_or_default());
         feed.stamp(buffer.make_mut(), header);
         if let Some(fixtures) = self.fixtures.get() {
             fixtures.tally.taken.fetch_add(1, Ordering::Relaxed);
@@ -264,31 +264,37 @@ impl FrameSrc {
         Ok(buffer)
     }
 
-    fn begin_segment(&self, feed: &mut Feed, header: &FrameHeader) {
+    /// Begins the segment that the worker wants, if it wants one, with what comes at this media time.
+    fn begin_segment(&self, feed: &mut Feed, first: gst::ClockTime) {
         let (media, running) = match std::mem::replace(&mut feed.beginning, Beginning::Unchanged) {
             Beginning::Unchanged => return,
             Beginning::At(media) => (media, gst::ClockTime::ZERO),
             Beginning::FirstFrame(anchor) => {
-                let media = header.presentation_ns.map(gst::ClockTime::from_nseconds).unwrap_or_default();
-                let meeting = anchor.meet(media, self.running_time());
+                let meeting = anchor.meet(first, self.running_time());
                 (meeting.media, meeting.running)
             }
         };
         self.push_segment(media, running);
     }
 
-    /// Another stretch of the media follows without a gap on what was sent, or begins what is sent first.
+    /// Another stretch of the media begins: the first of all, or one behind what was sent, without a gap, or, after a
+    /// flush that left the time alone, one that is due when its time says so.
     fn begin_stretch(&self, feed: &mut Feed, header: &FrameHeader) {
         feed.frames.release();
         let media = header.presentation_ns.map(gst::ClockTime::from_nseconds).unwrap_or_default();
-        match feed.end.take() {
-            None => feed.beginning = Beginning::At(media),
-            Some(end) => {
-                let before = self.obj().segment();
-                let running = before.downcast::<gst::ClockTime>().ok().and_then(|segment| segment.to_running_time(end));
-                self.push_segment(media, running.unwrap_or_default());
-            }
+        match (feed.end.take(), &feed.beginning) {
+            (Some(end), _) => self.push_segment(media, self.running_time_at(end)),
+            (None, Beginning::Unchanged) => self.push_segment(media, self.running_time_at(media)),
+            (None, Beginning::At(_)) => feed.beginning = Beginning::At(media),
+            (None, Beginning::FirstFrame(_)) => self.begin_segment(feed, media),
         }
+    }
+
+    /// When this media time is due in the present segment; now, if it lies outside.
+    fn running_time_at(&self, media: gst::ClockTime) -> gst::ClockTime {
+        let segment = self.obj().segment().downcast::<gst::ClockTime>().ok();
+        let due = segment.and_then(|segment| segment.to_running_time(media));
+        due.or_else(|| self.obj().current_running_time()).unwrap_or_default()
     }
 
     fn push_segment(&self, media: gst::ClockTime, running: gst::ClockTime) {
