@@ -83,7 +83,7 @@ enum Order {
     },
     /// Print every app, and the box
     List,
-    /// Print what happens, until the manager ends
+    /// Print how each app is, and then what happens, until the manager ends
     Watch,
     /// End every app in order, and then the manager
     Stop,
@@ -285,6 +285,7 @@ impl Session {
 
     fn watch(&mut self) -> Result<(), Failure> {
         self.client.request(Command::Watch)?;
+        self.print_present()?;
         loop {
             match self.client.next_event(Instant::now() + Duration::from_secs(3600)) {
                 Ok(Some(event)) => self.print(&event),
@@ -294,6 +295,19 @@ impl Session {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    fn print_present(&mut self) -> Result<(), Failure> {
+        let (apps, status) = self.client.list()?;
+        if self.json {
+            let apps: Vec<Value> = apps.iter().map(app_json).collect();
+            say!("{}", json!({"event": "present", "apps": apps, "box": box_json(&status)}));
+            return Ok(());
+        }
+        for status in &apps {
+            say!("{} {}", status.app, status.state.map_or("starting", names::state));
+        }
+        Ok(())
     }
 
     fn print(&self, event: &Event) {

@@ -251,8 +251,9 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
         let Some(status) = self.servers.try_wait(&mut self.host, app) else { return };
         let mut messages = 0..LAST_WORDS_MAX;
         while messages.next().is_some() && self.hear(now, app) {}
-        self.feed(now, Input::ChildExited { app, status });
+        // Who hears of its end finds nothing of it any more (SM-34).
         self.servers.forget(&mut self.host, app);
+        self.feed(now, Input::ChildExited { app, status });
     }
 
     fn link_ready(&mut self, now: Instant, ready: &Ready) {
