@@ -1,6 +1,7 @@
 //! The client machine under its driver.
 
 use core::hint::black_box;
+use core::mem::MaybeUninit;
 
 use greenroom_core::client::{CallId, LostReason, Notification, Outcome};
 use greenroom_core::driver::{AnswerDescriptors, ClientDriver, ClientHost};
@@ -10,7 +11,7 @@ use greenroom_core::message::playback::Command;
 use greenroom_core::time::Instant;
 use greenroom_core::trace::NoRecorder;
 
-use crate::platform::Platform;
+use crate::platform::{AnySocket, Platform};
 
 impl ClientHost for Platform {
     fn completed(&mut self, call: CallId, outcome: Outcome, descriptors: AnswerDescriptors<Self>) {
@@ -25,6 +26,11 @@ impl ClientHost for Platform {
         black_box(reason);
     }
 }
+
+/// Its size is what a client takes of static memory.
+// SAFETY: no other symbol of the archive has this name.
+#[unsafe(no_mangle)]
+static GREENROOM_CLIENT: MaybeUninit<ClientDriver<AnySocket>> = MaybeUninit::uninit();
 
 pub(crate) fn exercise(now: Instant, token: Token) {
     let mut driver = ClientDriver::new(SocketPath::new(), 1, NoRecorder);

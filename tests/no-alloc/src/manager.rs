@@ -1,6 +1,7 @@
 //! The manager's driver.
 
 use core::hint::black_box;
+use core::mem::MaybeUninit;
 
 use greenroom_core::driver::{ManagerDriver, ManagerHost};
 use greenroom_core::hal::{Authority, Launcher, Peer, Profile, Ready, Token};
@@ -55,6 +56,11 @@ impl ManagerHost for Platform {
         black_box(levels);
     }
 }
+
+/// Its size is what a manager takes of static memory.
+// SAFETY: no other symbol of the archive has this name.
+#[unsafe(no_mangle)]
+static GREENROOM_MANAGER: MaybeUninit<ManagerDriver<Platform>> = MaybeUninit::uninit();
 
 pub(crate) fn exercise(now: Instant, token: Token) {
     let machine = Manager::<4>::new(black_box(Settings::default()));
