@@ -2,16 +2,20 @@
 //!
 //! | room | what is in it |
 //! |---|---|
+//! | [`app_protocol`] | what an application manager and an app say to each other |
 //! | [`config`] | the manager's configuration file |
 //! | [`control`] | asking the manager, and hearing its events |
 //! | [`log`] | what is written to stderr, at levels that change at run time |
 //! | [`manager`] | the manager's process |
 //! | [`names`] | what people call states, levels and components |
+//! | [`play`] | playing a media file through the client library |
 //! | [`runtime`] | where sockets lie when nobody says otherwise |
 
+pub mod app_protocol;
 pub mod config;
 pub mod control;
 pub mod log;
 pub mod manager;
 pub mod names;
+pub mod play;
 pub mod runtime;

@@ -1,0 +1,126 @@
+//! The terminal: keys without waiting for a line, and back to how it was on every way out.
+
+use std::io::{IsTerminal, Read};
+use std::sync::Mutex;
+use std::sync::mpsc::Sender;
+
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+
+use super::Happening;
+
+/// What a key asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    PauseOrPlay,
+    Back,
+    Forward,
+    Mute,
+    Louder,
+    Softer,
+    Quit,
+}
+
+/// How the terminal was, for whoever is the last to leave: the owner, or the panic hook.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// The terminal gives single keys, without showing them, while this lives.
+#[derive(Debug)]
+pub(super) struct KeyMode;
+
+impl KeyMode {
+    /// Takes the terminal on standard input, if there is one.
+    pub(super) fn enter() -> Option<Self> {
+        let stdin = std::io::stdin();
+        if !stdin.is_terminal() {
+            return None;
+        }
+        let before = tcgetattr(&stdin).ok()?;
+        let mut keys = before.clone();
+        keys.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+        keys.special_codes[SpecialCodeIndex::VMIN] = 1;
+        keys.special_codes[SpecialCodeIndex::VTIME] = 0;
+        *BEFORE.lock().ok()? = Some(before);
+        restore_on_panic();
+        tcsetattr(&stdin, OptionalActions::Now, &keys).ok()?;
+        Some(Self)
+    }
+}
+
+impl Drop for KeyMode {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// A panic may end the process without unwinding.
+fn restore_on_panic() {
+    let next = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        restore();
+        next(panic);
+    }));
+}
+
+fn restore() {
+    let before = BEFORE.lock().ok().and_then(|mut before| before.take());
+    if let Some(before) = before {
+        // A terminal that has gone needs nothing.
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &before);
+    }
+}
+
+/// Tells every key that is pressed, on a thread that ends with the process or its input.
+pub(super) fn tell_keys(happenings: Sender<Happening>) {
+    std::thread::spawn(move || {
+        let mut bytes = [0; 32];
+        while let Ok(count @ 1..) = std::io::stdin().read(&mut bytes) {
+            for key in keys_of(bytes.get(..count).unwrap_or_default()) {
+                if happenings.send(Happening::Key(key)).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+}
+
+fn keys_of(mut bytes: &[u8]) -> Vec<Key> {
+    let mut keys = Vec::new();
+    while let Some((key, rest)) = first_key(bytes) {
+        keys.extend(key);
+        bytes = rest;
+    }
+    keys
+}
+
+fn first_key(bytes: &[u8]) -> Option<(Option<Key>, &[u8])> {
+    Some(match bytes {
+        [] => return None,
+        [0x1B, b'[' | b'O', b'C', rest @ ..] => (Some(Key::Forward), rest),
+        [0x1B, b'[' | b'O', b'D', rest @ ..] => (Some(Key::Back), rest),
+        [0x1B, b'[' | b'O', _, rest @ ..] => (None, rest),
+        [b' ', rest @ ..] => (Some(Key::PauseOrPlay), rest),
+        [b'q' | b'Q', rest @ ..] => (Some(Key::Quit), rest),
+        [b'm' | b'M', rest @ ..] => (Some(Key::Mute), rest),
+        [b'+' | b'=', rest @ ..] => (Some(Key::Louder), rest),
+        [b'-', rest @ ..] => (Some(Key::Softer), rest),
+        [_, rest @ ..] => (None, rest),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_typed_fast_are_all_heard() {
+        let keys = keys_of(b" \x1b[C\x1b[D\x1bOCm+=-\x1b[Axq");
+        use Key::{Back, Forward, Louder, Mute, PauseOrPlay, Quit, Softer};
+        assert_eq!(keys, [PauseOrPlay, Forward, Back, Forward, Mute, Louder, Louder, Softer, Quit]);
+    }
+
+    #[test]
+    fn a_key_cut_short_is_no_key() {
+        assert_eq!(keys_of(b"\x1b["), []);
+        assert_eq!(keys_of(b""), []);
+    }
+}
