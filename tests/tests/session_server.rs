@@ -1,212 +1,20 @@
 //! The real session server: its process, its sockets, its memory. The test is the manager and the app.
 
 use std::fs;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use greenroom_core::driver::{Connection, Incoming};
-use greenroom_core::hal::{Child, Descriptors, ExitStatus, Interest, Signal, Socket, Spawn, Token, Watch};
-use greenroom_core::limits::MESSAGE_BYTES_MAX;
+use greenroom_core::driver::Connection;
+use greenroom_core::hal::{Child, Descriptors, ExitStatus, Signal, Socket};
 use greenroom_core::message::playback::{
-    Answer, Codec, Command as Call, Event, Message, Refusal, Request, SessionId, Shape, SourceDescription, SourceId,
+    Answer, Codec, Command as Call, Event, Refusal, Request, Shape, SourceDescription, SourceId,
 };
-use greenroom_core::message::{AppId, AppState, LogLevels, Reason, Resources, ServerState, TargetState, link};
-use greenroom_hal_linux::clock::Clock;
-use greenroom_hal_linux::event_loop::EventLoop;
+use greenroom_core::message::{AppState, Reason, ServerState, TargetState, link};
 use greenroom_hal_linux::memory;
-use greenroom_hal_linux::process::{PidChild, Program, Spawner};
 use greenroom_hal_linux::socket::SeqPacket;
-use serde::de::DeserializeOwned;
-
-/// Far more than anything here needs; a test fails when it passes, and never depends on it otherwise.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The program under test, which `make e2e` builds before these tests.
-fn program() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let program = tests.ancestors().nth(2).unwrap().join("greenroom-session");
-    assert!(program.exists(), "{} is not built; run 'make e2e'", program.display());
-    program
-}
-
-/// Waits until the socket has something, and receives it. `None`: the peer has closed.
-fn receive<M: DeserializeOwned>(
-    connection: &mut Connection<SeqPacket>,
-    descriptors: &mut Descriptors<OwnedFd>,
-) -> Option<M> {
-    let deadline = Clock.now().after(PATIENCE);
-    let mut events = EventLoop::new().unwrap();
-    let token = Token { kind: 0, index: 0, generation: 0 };
-    events.watch(connection.socket(), token, Interest::Read).unwrap();
-    let mut buffer = [0; MESSAGE_BYTES_MAX];
-    loop {
-        match connection.receive(&mut buffer, descriptors).unwrap() {
-            Incoming::Message { message, .. } => return Some(message),
-            Incoming::Closed => return None,
-            Incoming::Nothing => {}
-        }
-        assert!(!events.wait(Some(deadline)).unwrap().is_empty(), "nothing was said in time");
-    }
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        std::thread::yield_now();
-    }
-}
-
-/// A session server, and the manager's end of its link.
-struct Server {
-    child: PidChild,
-    link: Connection<SeqPacket>,
-    directory: tempfile::TempDir,
-}
-
-impl Server {
-    fn started() -> Self {
-        let mut environment = Vec::new();
-        for name in ["PATH", "HOME"] {
-            environment.extend(std::env::var(name).ok().map(|value| (name.to_owned(), value)));
-        }
-        let program = Program { path: program(), arguments: Vec::new(), environment };
-        let (child, link) = Spawner::new(program).spawn(&AppId::new("app1").unwrap()).unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let mut server = Self { child, link: Connection::answering(link), directory };
-        assert_eq!(server.hear(), state(ServerState::Uninitialized));
-        server
-    }
-
-    fn configured(target: TargetState) -> Self {
-        let mut server = Self::started();
-        let socket = server.socket();
-        server.ask(link::Command::SetConfiguration(configuration(socket.to_str().unwrap(), target)));
-        assert_eq!(server.hear(), OK);
-        assert_eq!(server.hear(), link::Message::Listener);
-        assert_eq!(server.hear(), state(target.into()));
-        server
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.directory.path().join("app1")
-    }
-
-    fn ask(&mut self, command: link::Command<'_>) {
-        self.link.send(&link::Request { sequence: 1, command }, Descriptors::new()).unwrap();
-    }
-
-    fn set(&mut self, target: TargetState) {
-        self.ask(link::Command::SetState(target));
-        assert_eq!(self.hear(), OK);
-    }
-
-    /// What the server says next, apart from how many clients it has.
-    fn hear(&mut self) -> link::Message {
-        loop {
-            let mut descriptors = Descriptors::new();
-            match receive(&mut self.link, &mut descriptors).expect("the server is there") {
-                link::Message::Clients { .. } => {}
-                message => {
-                    assert_eq!(descriptors.len(), usize::from(message == link::Message::Listener));
-                    return message;
-                }
-            }
-        }
-    }
-
-    fn exit_status(&mut self) -> ExitStatus {
-        let mut status = None;
-        until("the server ends", || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap()
-    }
-
-    /// Regions of shared memory that the process holds a descriptor of, and that it has mapped.
-    fn memory(&self) -> (usize, usize) {
-        let proc = Path::new("/proc").join(self.child.process_id().to_string());
-        let links = fs::read_dir(proc.join("fd")).unwrap().filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
-        let open = links.filter(|link| link.to_string_lossy().contains("memfd:greenroom")).count();
-        let maps = fs::read_to_string(proc.join("maps")).unwrap();
-        (open, maps.lines().filter(|line| line.contains("memfd:greenroom")).count())
-    }
-
-    fn connect(&self) -> App {
-        let socket = SeqPacket::connect(&self.socket(), PATIENCE).unwrap();
-        let mut app = App { connection: Connection::asking(socket), descriptors: Descriptors::new() };
-        assert!(matches!(app.call(Call::Hello), Ok(Answer::Welcome { .. })));
-        app
-    }
-}
-
-/// The app's end of a connection.
-struct App {
-    connection: Connection<SeqPacket>,
-    descriptors: Descriptors<OwnedFd>,
-}
-
-impl App {
-    fn call(&mut self, command: Call<'_>) -> Result<Answer, Refusal> {
-        self.connection.send(&Request { sequence: 9, command }, Descriptors::new()).unwrap();
-        loop {
-            if let Message::Reply { sequence: 9, result } = self.hear() {
-                return result;
-            }
-        }
-    }
-
-    fn hear(&mut self) -> Message {
-        receive(&mut self.connection, &mut self.descriptors).expect("the server is there")
-    }
-
-    fn wait_for(&mut self, event: Event) {
-        while self.hear() != Message::Event(event) {}
-    }
-
-    fn session(&mut self) -> SessionId {
-        let shared = self.call(Call::GetSharedMemory);
-        assert!(matches!(shared, Ok(Answer::SharedMemory { .. })), "{shared:?}");
-        match self.call(Call::CreateSession) {
-            Ok(Answer::Session { session }) => session,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn is_closed(&mut self) -> bool {
-        while receive::<Message>(&mut self.connection, &mut self.descriptors).is_some() {}
-        true
-    }
-}
-
-fn configuration(socket: &str, state: TargetState) -> link::Configuration<'_> {
-    link::Configuration {
-        app: "app1",
-        socket,
-        socket_mode: 0o620,
-        socket_owner: "",
-        socket_group: "",
-        state,
-        resources: Resources { max_playback_sessions: 2, max_web_audio_players: 0 },
-        log_levels: LogLevels::default(),
-        video_sink: "fake",
-        audio_sink: "fake",
-    }
-}
-
-fn state(state: ServerState) -> link::Message {
-    link::Message::StateChanged { state, reason: None }
-}
-
-fn last_word(state: ServerState, reason: Reason) -> link::Message {
-    link::Message::StateChanged { state, reason: Some(reason) }
-}
-
-const OK: link::Message = link::Message::Reply { sequence: 1, result: Ok(()) };
+use greenroom_tests::session_process::{App, PATIENCE, Server, configured_at, program, until};
+use greenroom_tests::session_stage::{OK, last_word, state};
 
 #[test]
 fn started_by_hand_it_says_who_starts_it() {
@@ -235,7 +43,7 @@ fn a_socket_that_cannot_be_made_is_reported_with_its_reason_and_ends_it() {
     fs::write(&taken, "").unwrap();
     for (path, reason) in [(&missing, Reason::SocketDirectoryMissing), (&taken, Reason::SocketTaken)] {
         let mut server = Server::started();
-        let configuration = configuration(path.to_str().unwrap(), TargetState::Inactive);
+        let configuration = configured_at(path, TargetState::Inactive);
         server.ask(link::Command::SetConfiguration(configuration));
         assert_eq!(server.hear(), OK);
         assert_eq!(server.hear(), last_word(ServerState::Error, reason));
@@ -244,7 +52,7 @@ fn a_socket_that_cannot_be_made_is_reported_with_its_reason_and_ends_it() {
     assert!(taken.exists(), "what is not its own is left alone");
     let mut server = Server::started();
     let socket = place.path().join("app1");
-    let owned = configuration(socket.to_str().unwrap(), TargetState::Inactive);
+    let owned = configured_at(&socket, TargetState::Inactive);
     let owned = link::Configuration { socket_owner: "no-such-user", ..owned };
     server.ask(link::Command::SetConfiguration(owned));
     assert_eq!(server.hear(), OK);
@@ -256,7 +64,7 @@ fn a_socket_that_cannot_be_made_is_reported_with_its_reason_and_ends_it() {
 #[test]
 fn a_second_configuration_is_refused() {
     let mut server = Server::configured(TargetState::Inactive);
-    server.ask(link::Command::SetConfiguration(configuration("/tmp/other", TargetState::Inactive)));
+    server.ask(link::Command::SetConfiguration(configured_at(Path::new("/tmp/other"), TargetState::Inactive)));
     let refusal = link::Refusal::WrongState { state: ServerState::Inactive };
     assert_eq!(server.hear(), link::Message::Reply { sequence: 1, result: Err(refusal) });
 }

@@ -173,7 +173,7 @@ impl Server {
             return refused(Refusal::WrongState { state: playback.state() });
         }
         if let Some(answered) = ask(playback, session.index, command) {
-            return answered.or_else(refused_as_answer).map(Taken::Answered);
+            return Ok(Taken::Answered(answered.unwrap_or_else(Response::Refused)));
         }
         if playback.is_busy() {
             return Err(NotTaken::Later);
@@ -183,10 +183,6 @@ impl Server {
             Err(refusal) => refused(refusal),
         }
     }
-}
-
-fn refused_as_answer(refusal: Refusal) -> Result<Response, NotTaken> {
-    Ok(Response::Refused(refusal))
 }
 
 /// What can be answered at any moment, whatever the decoder is doing.

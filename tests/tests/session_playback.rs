@@ -1,0 +1,172 @@
+//! The real session server decodes what a real client library puts into its ring.
+
+use std::time::{Duration, Instant};
+
+use greenroom_core::hal::ExitStatus;
+use greenroom_core::message::playback::{Codec, Event, PlaybackState, Shape, SourceDescription};
+use greenroom_core::message::{AppState, Reason, ServerState, TargetState};
+use greenroom_hal_linux::client::{Client, ClientEvent, Events, Frame, PushError, Session, Source};
+use greenroom_tests::session_process::{PATIENCE, Server, until};
+use greenroom_tests::session_stage::{last_word, state};
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app::AppSink;
+
+const PICTURES: usize = 25;
+
+/// One coded picture, and when it is shown.
+struct Picture {
+    bytes: Vec<u8>,
+    presentation: Duration,
+    is_key: bool,
+}
+
+/// One second of a test pattern in H.264.
+fn clip() -> Vec<Picture> {
+    gst::init().unwrap();
+    let text = format!(
+        "videotestsrc num-buffers={PICTURES} ! video/x-raw,format=I420,width=64,height=64,framerate=25/1 \
+         ! x264enc tune=zerolatency key-int-max=5 ! video/x-h264,stream-format=byte-stream,alignment=au \
+         ! appsink name=out sync=false"
+    );
+    let pipeline = gst::parse::launch(&text).unwrap().downcast::<gst::Pipeline>().unwrap();
+    let out = pipeline.by_name("out").unwrap().downcast::<AppSink>().unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let pictures: Vec<Picture> = std::iter::from_fn(|| out.pull_sample().ok()).map(|sample| picture(&sample)).collect();
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert_eq!(pictures.len(), PICTURES);
+    let start = pictures[0].presentation;
+    pictures.into_iter().map(|picture| Picture { presentation: picture.presentation - start, ..picture }).collect()
+}
+
+fn picture(sample: &gst::Sample) -> Picture {
+    let buffer = sample.buffer().unwrap();
+    Picture {
+        bytes: buffer.map_readable().unwrap().to_vec(),
+        presentation: Duration::from_nanos(buffer.pts().unwrap().nseconds()),
+        is_key: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
+    }
+}
+
+/// An app that plays one stream.
+struct App {
+    client: Client,
+    events: Events,
+    session: Session,
+    source: Source,
+}
+
+impl App {
+    fn loaded(server: &Server) -> Self {
+        let client = Client::connect(server.socket()).unwrap();
+        let events = client.events();
+        client.wait_for_application_state(AppState::Running, PATIENCE).unwrap();
+        client.set_application_state(AppState::Running).unwrap();
+        let session = client.create_session().unwrap();
+        session.load(false).unwrap();
+        let shape = Shape { width: 64, height: 64, ..Shape::default() };
+        let source = session.attach_source(SourceDescription { codec: Codec::H264, shape, codec_data: &[] }).unwrap();
+        session.all_sources_attached().unwrap();
+        Self { client, events, session, source }
+    }
+
+    fn push(&mut self, clip: &[Picture]) -> Result<(), PushError> {
+        for Picture { bytes, presentation, is_key } in clip {
+            let frame = Frame { presentation: Some(*presentation), is_key: *is_key, data: bytes, ..Frame::default() };
+            self.source.push(&frame, PATIENCE)?;
+        }
+        Ok(())
+    }
+
+    fn push_all(&mut self, clip: &[Picture]) {
+        self.push(clip).unwrap();
+        self.source.end_of_stream(PATIENCE).unwrap();
+    }
+
+    fn wait_for(&self, wanted: PlaybackState) {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            match self.events.next(PATIENCE) {
+                Some(ClientEvent::Server(Event::PlaybackState { state, .. })) if state == wanted => return,
+                Some(ClientEvent::Server(Event::Failed { error, .. })) => panic!("{error}"),
+                Some(_) | None => {}
+            }
+        }
+        panic!("it never came to {wanted:?}");
+    }
+}
+
+/// From the first picture to the last, back to the start, and once more.
+#[test]
+fn a_clip_is_played_to_its_end_twice() {
+    let clip = clip();
+    let server = Server::configured(TargetState::Active);
+    let mut app = App::loaded(&server);
+    app.push_all(&clip);
+    app.session.play().unwrap();
+    app.wait_for(PlaybackState::EndOfStream);
+    let statistics = app.session.statistics(app.source.id()).unwrap();
+    assert_eq!(statistics.frames_taken as usize, PICTURES);
+    app.session.set_position(Duration::ZERO).unwrap();
+    // The first push after it says that what was pushed before is gone.
+    while app.push(&clip[..1]).is_err() {}
+    app.push_all(&clip[1..]);
+    app.session.play().unwrap();
+    app.wait_for(PlaybackState::EndOfStream);
+    app.session.destroy().unwrap();
+}
+
+/// SM-18, SM-32: in the middle of playing; and then everything is there again.
+#[test]
+fn an_app_that_plays_is_made_inactive_and_plays_again_when_it_is_active() {
+    let clip = clip();
+    let mut server = Server::configured(TargetState::Active);
+    for _ in 0..3 {
+        let mut app = App::loaded(&server);
+        app.push(&clip).unwrap();
+        app.session.play().unwrap();
+        app.wait_for(PlaybackState::Playing);
+        server.set(TargetState::Inactive);
+        assert_eq!(server.hear(), state(ServerState::Inactive));
+        assert_eq!(server.memory(), (0, 0));
+        app.client.wait_for_application_state(AppState::Inactive, PATIENCE).unwrap();
+        until("the session has ended", || app.session.end().is_some());
+        server.set(TargetState::Active);
+        assert_eq!(server.hear(), state(ServerState::Active));
+    }
+}
+
+/// SM-35: the other app's playback goes on to its end.
+#[test]
+fn a_client_that_goes_in_the_middle_of_playing_disturbs_nobody() {
+    let clip = clip();
+    let server = Server::configured(TargetState::Active);
+    let (mut one, mut other) = (App::loaded(&server), App::loaded(&server));
+    one.push(&clip).unwrap();
+    other.push_all(&clip);
+    one.session.play().unwrap();
+    one.wait_for(PlaybackState::Playing);
+    drop(one);
+    other.session.play().unwrap();
+    other.wait_for(PlaybackState::EndOfStream);
+    let mut next = App::loaded(&server);
+    next.push_all(&clip);
+    next.session.play().unwrap();
+    next.wait_for(PlaybackState::EndOfStream);
+}
+
+/// SM-20, SM-34
+#[test]
+fn an_app_that_plays_is_ended() {
+    let clip = clip();
+    let mut server = Server::configured(TargetState::Active);
+    let mut app = App::loaded(&server);
+    app.push(&clip).unwrap();
+    app.session.play().unwrap();
+    app.wait_for(PlaybackState::Playing);
+    server.set(TargetState::NotRunning);
+    assert_eq!(server.hear(), last_word(ServerState::NotRunning, Reason::Asked));
+    assert_eq!(server.exit_status(), ExitStatus::Exited(0));
+    until("the app knows", || app.client.lost().is_some());
+    assert!(!server.socket().exists());
+}
