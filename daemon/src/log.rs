@@ -22,7 +22,7 @@ const COMPONENTS: &[(&str, Component)] = &[
     ("greenroom_daemon::manager", Component::Manager),
     ("greenroom_hal_linux", Component::Common),
     ("greenroom_hal_linux::client", Component::Client),
-    ("greenroom_hal_linux::gstreamer", Component::SessionServer),
+    ("greenroom_hal_linux::decoder", Component::SessionServer),
     ("greenroom_hal_linux::socket", Component::Ipc),
     ("greenroom_session", Component::SessionServer),
     ("greenroomd", Component::Manager),

@@ -1,5 +1,12 @@
-//! Greenroom from the outside.
+//! Greenroom from the outside: what the end-to-end tests share.
+//!
+//! A test makes a [`tv_box::TvBox`], which is a real `greenroomd` with a directory of its own, and talks to it as an
+//! application manager or a person would. Nothing sleeps to wait: [`deadline::until`] polls.
 
 pub mod conformance;
+pub mod deadline;
+pub mod observe;
+pub mod programs;
 pub mod session_process;
 pub mod session_stage;
+pub mod tv_box;

@@ -166,17 +166,19 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     let path = arguments.control.unwrap_or_else(runtime::control_socket);
     let mut session = Session { client: ControlClient::connect(&path)?, json: arguments.json };
     match &arguments.command {
-        Order::Initiate { app, state, socket, wait } => session.initiate(app, (*state).into(), socket, wait),
-        Order::State { app, state, wait } => session.change_state(app, (*state).into(), wait),
-        Order::ConnectionInfo { app } => session.connection_info(app),
-        Order::Wait { app, state, timeout } => session.wait_now(app, (*state).into(), *timeout),
+        Order::Initiate { app, state, socket, wait } => session.initiate(app, (*state).into(), socket, wait)?,
+        Order::State { app, state, wait } => session.change_state(app, (*state).into(), wait)?,
+        Order::ConnectionInfo { app } => return session.connection_info(app),
+        Order::Wait { app, state, timeout } => session.wait_now(app, (*state).into(), *timeout)?,
         Order::LogLevel { component, level } => {
-            session.order(Command::SetLogLevel { component: (*component).into(), level: (*level).into() })
+            session.order(Command::SetLogLevel { component: (*component).into(), level: (*level).into() })?;
         }
-        Order::List => session.list(),
-        Order::Watch => session.watch(),
-        Order::Stop => session.order(Command::Stop),
+        Order::List => return session.list(),
+        Order::Watch => return session.watch(),
+        Order::Stop => session.order(Command::Stop)?,
     }
+    session.tell_done();
+    Ok(())
 }
 
 /// A connection to the manager, and how what it says is printed.
@@ -186,6 +188,13 @@ struct Session {
 }
 
 impl Session {
+    /// A script that reads JSON gets an object from every command; a person needs no word that all is well.
+    fn tell_done(&self) {
+        if self.json {
+            say!("{}", json!({"done": true}));
+        }
+    }
+
     fn order(&mut self, command: Command<'_>) -> Result<(), Failure> {
         self.client.request(command)?;
         Ok(())

@@ -10,7 +10,7 @@ use self::memory::Slots;
 use self::port::Port;
 use super::{Connection, ConnectionError, Incoming, Machine};
 use crate::codec::postcard::CodecError;
-use crate::fmt::{Said, info, warning};
+use crate::fmt::{Said, debug, info, warning};
 use crate::hal::{
     Decoder, Descriptors, Error, Interest, Listen, Listener, Ready, Sent, SharedMemory, Socket, Token, Watch,
 };
@@ -226,6 +226,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
         let mut descriptors = Descriptors::new();
         match link.connection.receive::<Request<'_>>(&mut buffer, &mut descriptors) {
             Ok(Incoming::Message { message, .. }) => {
+                debug!("the manager asks: {:?}", message.command);
                 let given = match message.command {
                     Command::SetConfiguration(configuration) => Given::Configuration(configuration),
                     Command::SetState(_) | Command::SetLogLevels(_) => Given::Nothing,
@@ -330,6 +331,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
         match port.connection.receive::<playback::Request<'_>>(&mut buffer, &mut descriptors) {
             Ok(Incoming::Message { version, message }) => {
                 port.version = port.version.or(version);
+                debug!("client {} asks: {:?}", client.index(), message.command);
                 self.take_call(host, now, client, &message);
                 true
             }

@@ -1,0 +1,44 @@
+//! What can be seen of a process from the outside, in `/proc`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Whether there is a process of this number, be it a zombie.
+pub fn exists(process_id: u32) -> bool {
+    Path::new(&format!("/proc/{process_id}")).exists()
+}
+
+/// What the open descriptors of a process refer to, e.g. `/dev/null`, `socket:[123]`, `/memfd:name (deleted)`.
+pub fn descriptors(process_id: u32) -> Vec<(u32, PathBuf)> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{process_id}/fd")) else { return Vec::new() };
+    entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            Some((entry.file_name().to_str()?.parse().ok()?, fs::read_link(entry.path()).ok()?))
+        })
+        .collect()
+}
+
+/// How many descriptors of shared memory a process has open.
+pub fn memfds(process_id: u32) -> usize {
+    descriptors(process_id).iter().filter(|(_, target)| target.to_string_lossy().starts_with("/memfd:")).count()
+}
+
+/// How many mappings of shared memory a process has.
+pub fn memfd_mappings(process_id: u32) -> usize {
+    let maps = fs::read_to_string(format!("/proc/{process_id}/maps")).unwrap_or_default();
+    maps.lines().filter(|line| line.contains("/memfd:")).count()
+}
+
+/// The processes whose parent is this one.
+pub fn children(process_id: u32) -> Vec<u32> {
+    let path = format!("/proc/{process_id}/task/{process_id}/children");
+    let listed = fs::read_to_string(path).unwrap_or_default();
+    listed.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+}
+
+/// Whether a process has ended and was not reaped.
+pub fn is_zombie(process_id: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process_id}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'))
+}
