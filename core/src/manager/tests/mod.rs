@@ -1,6 +1,7 @@
 //! What an application manager sees of the machine, and what a session server is asked.
 
 mod every_pair;
+mod invariants;
 mod requests;
 mod servers;
 mod shutdown;
