@@ -197,6 +197,11 @@ impl Playback {
         self.state == State::Failed
     }
 
+    /// Whether what its decoder says matters to anybody.
+    fn is_alive(&self) -> bool {
+        !matches!(self.state, State::Failed | State::Closing)
+    }
+
     /// Whether an order is under way, so that the next one must wait.
     pub(super) fn is_busy(&self) -> bool {
         self.pending.is_some() || self.opening.is_some()
@@ -262,7 +267,9 @@ impl Playback {
         if !is_open {
             return Some((sequence, Response::Refused(Refusal::Failed(PlaybackError::Decoder))));
         }
-        self.state = State::Idle;
+        if self.state == State::Opening {
+            self.state = State::Idle;
+        }
         Some((sequence, Response::Session { session: id }))
     }
 
@@ -331,7 +338,7 @@ impl Playback {
 
     /// The first picture or sound of a source came out.
     pub(super) fn first_frame(&mut self, source: SourceId) -> bool {
-        let is_known = self.has_source(source) && !self.is_closing();
+        let is_known = self.has_source(source) && self.is_alive();
         if is_known {
             self.untold.first_frames |= 1_u32.checked_shl(source.0.into()).unwrap_or(0);
         }
@@ -339,14 +346,17 @@ impl Playback {
     }
 
     /// Where playback is.
-    pub(super) fn decoder_position(&mut self, position_ns: u64) {
-        self.position_ns = position_ns;
-        self.untold.position_ns = Some(position_ns);
+    pub(super) fn decoder_position(&mut self, position_ns: u64) -> bool {
+        if self.is_alive() {
+            self.position_ns = position_ns;
+            self.untold.position_ns = Some(position_ns);
+        }
+        self.is_alive()
     }
 
     /// The session cannot go on; answers the call that was under way.
     pub(super) fn fail(&mut self, error: PlaybackError) -> Option<Late> {
-        if matches!(self.state, State::Failed | State::Closing) {
+        if !self.is_alive() {
             return None;
         }
         self.state = State::Failed;
@@ -671,6 +681,17 @@ mod tests {
         assert_eq!(session.poll_event(ID), Some(Event::PlaybackState { session: ID, state }));
         assert_eq!(session.poll_event(ID), Some(Event::FirstFrame { session: ID, source: SourceId(0) }));
         assert_eq!(session.poll_event(ID), Some(Event::Position { session: ID, position_ns: 2 }));
+        assert_eq!(session.poll_event(ID), None);
+    }
+
+    #[test]
+    fn after_its_failure_a_session_says_nothing_more() {
+        let mut session = session(State::Playing);
+        assert_eq!(session.fail(PlaybackError::Sink), None);
+        assert!(!session.decoder_position(1) && !session.first_frame(SourceId(0)));
+        assert!(!session.decoder_state(PlaybackState::EndOfStream));
+        assert_eq!(session.fail(PlaybackError::Decode), None);
+        assert_eq!(session.poll_event(ID), Some(Event::Failed { session: ID, error: PlaybackError::Sink }));
         assert_eq!(session.poll_event(ID), None);
     }
 

@@ -391,7 +391,7 @@ impl Server {
                 None
             }
             DecoderEvent::Position { position_ns, .. } => {
-                session.decoder_position(position_ns);
+                is_fresh = session.decoder_position(position_ns);
                 None
             }
             DecoderEvent::Closed { .. } => {
