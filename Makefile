@@ -20,7 +20,7 @@ SECONDS ?= 20
 # What `make test` does, in this order: first what fails fastest.
 STEPS := packages format lint features docs build unit loom no-alloc firmware fuzz e2e
 
-.PHONY: help demo test clean fuzz-seeds $(STEPS)
+.PHONY: help demo test clean capacities fuzz-seeds $(STEPS)
 
 help: ## List what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -68,6 +68,9 @@ firmware: ## Build the core's example for a bare Cortex-M4 and run it in an emul
 
 fuzz: ## Fuzz the codec for SECONDS (default 20)
 	.ci/fuzz codec_postcard $(SECONDS)
+
+capacities: ## Measure what one more of each capacity costs, for the README
+	.ci/capacities
 
 fuzz-seeds: ## Write the fuzzer's seeds anew, from real messages
 	cargo run -p greenroom-hal-mock --example seeds -- fuzz/corpus/codec_postcard
