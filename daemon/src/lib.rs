@@ -3,6 +3,7 @@
 //! | room | what is in it |
 //! |---|---|
 //! | [`app_protocol`] | what an application manager and an app say to each other |
+//! | [`appmanager`] | a sample application manager |
 //! | [`config`] | the manager's configuration file |
 //! | [`control`] | asking the manager, and hearing its events |
 //! | [`log`] | what is written to stderr, at levels that change at run time |
@@ -12,6 +13,7 @@
 //! | [`runtime`] | where sockets lie when nobody says otherwise |
 
 pub mod app_protocol;
+pub mod appmanager;
 pub mod config;
 pub mod control;
 pub mod log;

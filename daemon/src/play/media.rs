@@ -13,7 +13,7 @@ use gstreamer_app as gst_app;
 use super::caps::{self, Description};
 
 /// A file on a slow disk or stick is opened within this; what takes longer is stuck.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(8);
 /// How often is looked whether something went wrong meanwhile.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// How far one stream may run ahead of another in a badly interleaved file, in time and bytes.
