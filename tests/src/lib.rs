@@ -3,6 +3,7 @@
 //! A test makes a [`tv_box::TvBox`], which is a real `greenroomd` with a directory of its own, and talks to it as an
 //! application manager or a person would. Nothing sleeps to wait: [`deadline::until`] polls.
 
+pub mod clip;
 pub mod conformance;
 pub mod deadline;
 pub mod observe;

@@ -217,8 +217,14 @@ impl<'a> ApplicationManager<'a> {
         self.await_server(app, target.into())?;
         let socket = self.socket_of(app)?;
         self.step(app, StepKind::AppStarted(state));
-        let process = AppProcess::start(&self.settings, &socket, file, state).map_err(|error| of_app(app, error))?;
-        self.apps.insert(app.into(), process);
+        match AppProcess::start(&self.settings, &socket, file, state) {
+            Ok(process) => self.apps.insert(app.into(), process),
+            Err(error) => {
+                // A server without its app is of no use; the app's error says more than one of ending it would.
+                let _ = self.move_server(app, TargetState::NotRunning);
+                return Err(of_app(app, error));
+            }
+        };
         self.await_app(app, state)
     }
 

@@ -130,7 +130,7 @@ fn words(text: &str) -> Option<Vec<String>> {
             words.extend(part.split_whitespace().map(str::to_owned));
         }
     }
-    (text.matches('"').count() % 2 == 0).then_some(words)
+    text.matches('"').count().is_multiple_of(2).then_some(words)
 }
 
 #[cfg(test)]
