@@ -116,6 +116,20 @@ fn a_clip_is_played_to_its_end_twice() {
     app.session.destroy().unwrap();
 }
 
+#[test]
+fn a_pause_in_mid_play_is_told_to_the_app() {
+    let clip = clip();
+    let server = Server::configured(TargetState::Active);
+    let mut app = App::loaded(&server);
+    app.push_all(&clip);
+    app.session.play().unwrap();
+    app.wait_for(PlaybackState::Playing);
+    app.session.pause().unwrap();
+    app.wait_for(PlaybackState::Paused);
+    app.session.play().unwrap();
+    app.wait_for(PlaybackState::EndOfStream);
+}
+
 /// SM-18, SM-32: in the middle of playing; and then everything is there again.
 #[test]
 fn an_app_that_plays_is_made_inactive_and_plays_again_when_it_is_active() {

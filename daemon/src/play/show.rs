@@ -185,7 +185,11 @@ impl Show {
                 self.bar.set_message(Clock(*position_ms).to_string());
                 self.bar.set_position(*position_ms);
             }
-            Report::State { state } => self.bar.set_style(style(state)),
+            Report::State { state } => {
+                self.bar.set_style(style(state));
+                // While it is paused no position comes that would draw it.
+                self.bar.tick();
+            }
             other => self.bar.println(other.to_string()),
         }
     }

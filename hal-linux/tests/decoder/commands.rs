@@ -119,6 +119,24 @@ fn fifty_seeks_in_a_row_do_not_hang() {
 }
 
 #[test]
+fn a_pause_in_mid_play_is_told_and_so_is_going_on() {
+    let clips = [clip::video(Codec::H264, 40), clip::audio(Codec::Opus, 80)];
+    let (mut player, feeds) = Player::built(sinks("fake", "fake"), &[&clips[0], &clips[1]]);
+    for (feed, clip) in feeds.iter().zip(&clips) {
+        feed.frames(0, &clip.frames);
+    }
+    player.does(Command::Play);
+    player.until_state(PlaybackState::Playing);
+    for _ in 0..3 {
+        player.does(Command::Pause);
+        player.until_state(PlaybackState::Paused);
+        player.does(Command::Play);
+        player.until_state(PlaybackState::Playing);
+    }
+    player.close();
+}
+
+#[test]
 fn a_flush_while_it_prerolls_does_not_hang() {
     let clip = clip::video(Codec::H264, 20);
     for reset_time in [false, true] {
