@@ -207,11 +207,9 @@ impl Drop for Show {
     }
 }
 
+/// Nothing is drawn before it is known what.
 fn progress_bar() -> ProgressBar {
-    let bar = ProgressBar::new(0);
-    bar.set_message("0:00");
-    bar.set_style(style("buffering"));
-    bar
+    ProgressBar::new(1).with_style(style("buffering")).with_message("0:00")
 }
 
 fn style(state: &str) -> ProgressStyle {
