@@ -305,6 +305,8 @@ impl Playback {
                 self.sources.clear();
                 self.position_ns = 0;
                 self.duration_ns = None;
+                // Its sources' numbers go to others.
+                (self.untold.first_frames, self.untold.position_ns) = (0, None);
                 self.enter(State::Idle);
             }
             (Order::SetPosition { position_ns, .. }, state) => {
@@ -692,6 +694,17 @@ mod tests {
         assert!(!session.decoder_state(PlaybackState::EndOfStream));
         assert_eq!(session.fail(PlaybackError::Decode), None);
         assert_eq!(session.poll_event(ID), Some(Event::Failed { session: ID, error: PlaybackError::Sink }));
+        assert_eq!(session.poll_event(ID), None);
+    }
+
+    #[test]
+    fn a_session_that_was_stopped_tells_nothing_of_what_it_played() {
+        let mut session = session(State::Playing);
+        session.decoder_position(5);
+        session.first_frame(SourceId(0));
+        run(&mut session, Order::Stop, Ok(()));
+        let idle = Event::PlaybackState { session: ID, state: PlaybackState::Idle };
+        assert_eq!(session.poll_event(ID), Some(idle));
         assert_eq!(session.poll_event(ID), None);
     }
 
