@@ -113,7 +113,7 @@ impl Server {
     }
 
     fn next_for_clients(&mut self) -> Option<Action> {
-        let (state, levels) = (self.app_state(), self.levels);
+        let levels = self.levels;
         let mut leaving = None;
         for (client, entry) in self.clients.iter_mut().filter(|(_, entry)| !entry.is_blocked) {
             if let Some((sequence, response)) = entry.poll_reply() {
@@ -129,7 +129,7 @@ impl Server {
                     return Some(Action::Event { client, event });
                 }
             }
-            if let Some(event) = entry.poll_event(state, levels) {
+            if let Some(event) = entry.poll_event(levels) {
                 return Some(Action::Event { client, event });
             }
         }

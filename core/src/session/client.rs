@@ -29,7 +29,10 @@ pub struct Client {
     /// The slot that it has leased.
     pub(super) slot: Option<u8>,
     replies: Deque<(u32, Response), REPLIES_MAX>,
-    state_untold: bool,
+    /// The app has left Active since it was told the state. It is told so even when the app is Active again: what it
+    /// had leased is gone.
+    inactive_untold: bool,
+    running_untold: bool,
     levels_untold: bool,
     ended: Option<SessionId>,
 }
@@ -44,7 +47,8 @@ impl Client {
             renewing: None,
             slot: None,
             replies: Deque::new(),
-            state_untold: false,
+            inactive_untold: false,
+            running_untold: false,
             levels_untold: false,
             ended: None,
         }
@@ -64,11 +68,13 @@ impl Client {
     pub(super) fn greet(&mut self) {
         self.is_greeted = true;
         self.levels_untold = true;
-        self.state_untold = false;
+        (self.inactive_untold, self.running_untold) = (false, false);
     }
 
-    pub(super) fn app_state_changed(&mut self) {
-        self.state_untold = self.is_greeted;
+    pub(super) fn app_state_changed(&mut self, state: AppState) {
+        let is_running = state == AppState::Running;
+        self.running_untold = self.is_greeted && is_running;
+        self.inactive_untold = self.is_greeted && (self.inactive_untold || !is_running);
     }
 
     pub(super) fn levels_changed(&mut self) {
@@ -85,12 +91,15 @@ impl Client {
     }
 
     /// What it is to be told next, apart from what its session says.
-    pub(super) fn poll_event(&mut self, state: AppState, levels: LogLevels) -> Option<Event> {
+    pub(super) fn poll_event(&mut self, levels: LogLevels) -> Option<Event> {
         if let Some(session) = self.ended.take() {
             return Some(Event::SessionEnded { session });
         }
-        if mem::take(&mut self.state_untold) {
-            return Some(Event::ApplicationState(state));
+        if mem::take(&mut self.inactive_untold) {
+            return Some(Event::ApplicationState(AppState::Inactive));
+        }
+        if mem::take(&mut self.running_untold) {
+            return Some(Event::ApplicationState(AppState::Running));
         }
         mem::take(&mut self.levels_untold).then_some(Event::LogLevels(levels))
     }

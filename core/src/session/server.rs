@@ -205,7 +205,8 @@ impl Server {
     }
 
     fn tell_clients(&mut self) {
-        self.clients.iter_mut().for_each(|(_, client)| client.app_state_changed());
+        let state = self.app_state();
+        self.clients.iter_mut().for_each(|(_, client)| client.app_state_changed(state));
         self.link.clients_untold |= self.clients.in_use() > 0;
     }
 

@@ -646,6 +646,20 @@ fn a_client_that_does_not_read_is_told_later_how_things_are_then() {
     assert_eq!(stage.take(Input::ClientWritable { client }), expected);
 }
 
+/// SM-25, SM-29: what it leased before is gone, and Running alone would not tell it so.
+#[test]
+fn a_client_that_did_not_read_while_the_app_was_inactive_hears_of_it_before_it_hears_of_running() {
+    let mut stage = Stage::active();
+    let client = stage.greeted();
+    stage.call(client, Command::GetSharedMemory);
+    stage.take(Input::ClientBlocked { client });
+    stage.set(TargetState::Inactive);
+    stage.set(TargetState::Active);
+    stage.take(Input::Allocated(Ok(())));
+    let told = [AppState::Inactive, AppState::Running].map(|state| event(client, Event::ApplicationState(state)));
+    assert_eq!(stage.take(Input::ClientWritable { client }), told);
+}
+
 #[test]
 fn one_client_too_many_is_told_so_and_closed() {
     let mut stage = Stage::inactive();
