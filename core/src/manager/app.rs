@@ -76,6 +76,7 @@ pub struct App {
     /// It said by itself that it ends.
     announced: bool,
     deadline: Option<Instant>,
+    is_touched: bool,
 }
 
 impl App {
@@ -104,7 +105,18 @@ impl App {
             cause: None,
             announced: false,
             deadline: None,
+            is_touched: false,
         }
+    }
+
+    /// Notes that something may be to do for it; whether that is new.
+    pub(super) const fn mark_touched(&mut self) -> bool {
+        !core::mem::replace(&mut self.is_touched, true)
+    }
+
+    /// Nothing is to do for it any more.
+    pub(super) const fn clear_touched(&mut self) {
+        self.is_touched = false;
     }
 
     pub(super) const fn id(&self) -> &AppId {

@@ -311,10 +311,13 @@ impl<const APPS: usize> Manager<APPS> {
 
     /// Notes that there may be something to do for an app.
     fn touch(&mut self, handle: AppHandle) {
-        let Some(app) = self.apps.get(handle) else { return };
+        let Some(app) = self.apps.get_mut(handle) else { return };
         self.deadlines.set(handle.index(), app.deadline());
-        // An input touches an app once, and all is drained before the next.
-        let _ = self.touched.push_back(handle.index());
+        // A tick touches an app again when it passes two time limits at once.
+        if app.mark_touched() {
+            // Each app is in it once, so there is room.
+            let _ = self.touched.push_back(handle.index());
+        }
     }
 
     fn on_tick(&mut self, now: Instant) {
@@ -357,6 +360,7 @@ impl<const APPS: usize> Manager<APPS> {
             }
             self.touched.pop_front();
             if let Some(handle) = handle {
+                self.apps.get_mut(handle).map(App::clear_touched);
                 self.forget_if_reaped(handle);
             }
         }

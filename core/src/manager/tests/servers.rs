@@ -179,6 +179,18 @@ fn a_server_that_accepts_and_does_not_do_it_is_killed() {
     assert_eq!(signals(&stage.time_out()), [Signal::Kill]);
 }
 
+/// SM-21, SM-34: with limits of nothing a server passes more than one of them in one tick.
+#[test]
+fn servers_that_pass_all_their_time_limits_at_once_are_all_killed() {
+    let settings = Settings { stop_timeout: Duration::ZERO, terminate_timeout: Duration::ZERO, ..Settings::default() };
+    let mut stage = Stage::with(settings);
+    for name in names(4) {
+        stage.run(&name, TargetState::Inactive);
+        stage.change(&name, TargetState::NotRunning);
+    }
+    assert_eq!(signals(&stage.give(Input::Tick)), [Signal::Kill; 4]);
+}
+
 /// SM-30, SM-36
 #[test]
 fn a_server_that_dies_answers_who_waits_and_is_told_of_with_how_it_died() {
