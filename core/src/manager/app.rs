@@ -243,7 +243,8 @@ impl App {
             Phase::Spawning | Phase::Starting => false,
             Phase::Stopping | Phase::Terminating | Phase::Killing | Phase::Reaped => false,
         };
-        if matches!(self.phase, Phase::Inactive | Phase::Active | Phase::Failed) {
+        // Who has not answered the last change gets no more time by the next one.
+        if matches!(self.phase, Phase::Inactive | Phase::Active | Phase::Failed) && self.deadline.is_none() {
             self.arm(scene);
         }
     }
@@ -370,8 +371,12 @@ impl App {
             }
             (P::Activating, E::Refused) => self.turn_back(P::Inactive, TargetState::Inactive, scene),
             (P::Deactivating, E::Refused) => self.turn_back(P::Active, TargetState::Active, scene),
-            (P::Configuring | P::Inactive | P::Activating | P::Active | P::Deactivating | P::Failed, E::Settled) => {
-                self.arm(scene)
+            (P::Inactive | P::Active | P::Failed, E::Settled) => self.arm(scene),
+            (P::Configuring | P::Activating | P::Deactivating, E::Settled) => {
+                // The order had to wait for this; what it was given already has its time.
+                if self.order == Order::Due {
+                    self.arm(scene);
+                }
             }
             (P::Configuring | P::Inactive | P::Activating | P::Active | P::Deactivating | P::Failed, E::Told) => {}
             (_, E::LinkClosed) => {

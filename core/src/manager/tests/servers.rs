@@ -1,6 +1,7 @@
 //! What session servers do, in order and out of order, and what an observer hears of it.
 
 use super::*;
+use crate::message::{Component, LogLevel};
 
 const UP: (ServerState, Option<Reason>) = (ServerState::Uninitialized, None);
 const INACTIVE: (ServerState, Option<Reason>) = (ServerState::Inactive, None);
@@ -189,6 +190,34 @@ fn servers_that_pass_all_their_time_limits_at_once_are_all_killed() {
         stage.change(&name, TargetState::NotRunning);
     }
     assert_eq!(signals(&stage.give(Input::Tick)), [Signal::Kill; 4]);
+}
+
+/// SM-36, SM-39
+#[test]
+fn log_levels_that_change_again_and_again_do_not_keep_a_silent_server_alive() {
+    let mut stage = Stage::new();
+    stage.run("app1", TargetState::Inactive);
+    let by = stage.now.after(LINK_TIMEOUT);
+    while stage.now.after(Duration::from_secs(1)) < by {
+        stage.ask(Command::SetLogLevel { component: Component::Ipc, level: LogLevel::Debug });
+        stage.now = stage.now.after(Duration::from_secs(1));
+    }
+    assert_eq!(stage.manager.next_deadline(), Some(by));
+    assert_eq!(signals(&stage.time_out()), [Signal::Kill]);
+}
+
+/// SM-21, SM-39
+#[test]
+fn log_levels_that_are_answered_do_not_give_a_server_more_time_for_its_state() {
+    let mut stage = Stage::new();
+    stage.run("app1", TargetState::Inactive);
+    stage.change("app1", TargetState::Active);
+    stage.replies("app1", Ok(()));
+    let by = stage.now.after(LINK_TIMEOUT);
+    stage.now = stage.now.after(Duration::from_secs(2));
+    stage.ask(Command::SetLogLevel { component: Component::Ipc, level: LogLevel::Debug });
+    stage.replies("app1", Ok(()));
+    assert_eq!(stage.manager.next_deadline(), Some(by));
 }
 
 /// SM-30, SM-36
