@@ -319,6 +319,19 @@ fn the_reason_that_a_server_gave_before_it_ended_is_not_lost() {
     assert_eq!(last, ("app1".to_owned(), ServerState::Error, Some(Reason::SocketTaken)));
 }
 
+/// SM-36: it is sent its configuration when it does not live any more.
+#[test]
+fn a_server_that_crashes_right_after_it_was_up_is_told_of_with_how_it_died() {
+    let mut stage = Stage::new();
+    let mut controller = stage.observe();
+    let mut server = stage.initiate(&mut controller, "app1");
+    server.says(ServerState::Uninitialized, None);
+    server.process.exit(ExitStatus::Killed(11));
+    stage.settle();
+    let last = controller.heard().pop().unwrap();
+    assert_eq!(last, ("app1".to_owned(), ServerState::Error, Some(Reason::Killed(11))));
+}
+
 /// SM-12
 #[test]
 fn a_server_that_is_not_up_in_time_is_killed_and_reaped() {

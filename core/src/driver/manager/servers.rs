@@ -3,7 +3,7 @@
 use heapless::{Deque, Vec};
 
 use super::{LinkDescriptor, ManagerHost, kind};
-use crate::driver::{Connection, Incoming};
+use crate::driver::{Connection, ConnectionError, Incoming};
 use crate::fmt::warning;
 use crate::hal::{Child, Descriptors, Error, ErrorKind, ExitStatus, Interest, Listen, Signal, Spawn, Token, Watch};
 use crate::limits::MESSAGE_BYTES_MAX;
@@ -110,14 +110,20 @@ impl<H: ManagerHost, const APPS: usize> Servers<H, APPS> {
     pub(super) fn send(&mut self, app: AppHandle, request: &link::Request<'_>) {
         let Some(link) = self.get(app).and_then(|server| server.link.as_mut()) else { return };
         if let Err(error) = link.send(request, Descriptors::new()) {
-            warning!("a session server's link is broken: {:?}", error);
-            self.note_broken(app);
+            self.note_unsent(app, error);
         }
     }
 
     pub(super) fn flush(&mut self, app: AppHandle) {
         let Some(link) = self.get(app).and_then(|server| server.link.as_mut()) else { return };
         if let Err(error) = link.flush() {
+            self.note_unsent(app, error);
+        }
+    }
+
+    /// A server that has closed is not broken: its last words and its end are still to be read.
+    fn note_unsent(&mut self, app: AppHandle, error: ConnectionError) {
+        if error != ConnectionError::Socket(ErrorKind::Gone) {
             warning!("a session server's link is broken: {:?}", error);
             self.note_broken(app);
         }
@@ -156,7 +162,7 @@ impl<H: ManagerHost, const APPS: usize> Servers<H, APPS> {
             Ok(Incoming::Message { message, .. }) => heard(message, descriptors),
             Ok(Incoming::Nothing) => Heard::Nothing,
             Ok(Incoming::Closed) => Heard::Closed,
-            Err(crate::driver::ConnectionError::Socket(ErrorKind::Gone)) => Heard::Closed,
+            Err(ConnectionError::Socket(ErrorKind::Gone)) => Heard::Closed,
             Err(error) => {
                 warning!("a session server sent what is no message: {:?}", error);
                 Heard::Broken
