@@ -471,6 +471,22 @@ fn an_observer_that_is_too_slow_is_told_how_much_it_missed() {
     assert_eq!(slow.events.last(), Some(&Event::Missed(4)));
 }
 
+/// SM-30: its request and the event that fills its queue come in one turn.
+#[test]
+fn an_observer_that_asks_while_its_queue_fills_up_is_answered_later() {
+    let mut stage = Stage::new();
+    let mut observer = stage.observe();
+    let mut server = stage.initiate(&mut observer, "app1");
+    observer.socket.set_capacity(0);
+    server.says(ServerState::Uninitialized, None);
+    observer.ask(Command::Watch);
+    stage.settle();
+    observer.socket.set_capacity(2);
+    stage.settle();
+    assert_eq!(observer.answer(), Ok(Answer::Done));
+    assert_eq!(observer.heard(), [("app1".to_owned(), ServerState::Uninitialized, None)]);
+}
+
 #[test]
 fn a_user_who_may_not_is_denied_and_let_go() {
     let mut stage = Stage::new();

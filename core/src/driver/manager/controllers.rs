@@ -190,7 +190,7 @@ impl<S: Socket> Controllers<S> {
         }
     }
 
-    /// Whether the platform was told to read it.
+    /// Whether the platform was told to read it, when it looked for what is ready.
     pub(super) fn is_read(&mut self, id: Handle<Controller>) -> bool {
         self.get(id).is_some_and(|entry| entry.interest == Interest::Read)
     }
@@ -240,13 +240,25 @@ impl<S: Socket> Controllers<S> {
         }
     }
 
-    /// Sends what waits, closes what has ended, and watches for what is to come.
+    /// Sends what waits, and closes what has ended.
     pub(super) fn settle<W: Watch<S>>(&mut self, watch: &mut W, id: Handle<Controller>) {
         let Some(entry) = self.get(id) else { return };
         let pumped = entry.pump();
         let is_said = entry.ends && !entry.connection.is_blocked();
-        if pumped.is_err() || is_said || rewatch(watch, id, entry).is_err() {
+        if pumped.is_err() || is_said {
             self.close(watch, id);
+        }
+    }
+
+    /// Watches every connection for what is to come. Only at the end of a turn: what a turn is told is ready was found
+    /// with what was watched before it, and is read by that.
+    pub(super) fn rewatch<W: Watch<S>>(&mut self, watch: &mut W) {
+        for place in 0..self.table.capacity() {
+            let Some(id) = self.table.handle_at(place) else { continue };
+            let Some(controller) = self.table.get_mut(id) else { continue };
+            if rewatch(watch, id, controller).is_err() {
+                self.close(watch, Handle::from_parts(id.index(), id.generation()));
+            }
         }
     }
 
@@ -258,14 +270,10 @@ impl<S: Socket> Controllers<S> {
     }
 }
 
-fn rewatch<S: Socket, W: Watch<S>>(
-    watch: &mut W,
-    id: Handle<Controller>,
-    entry: &mut Entry<S>,
-) -> Result<(), W::Error> {
+fn rewatch<S: Socket, W: Watch<S>>(watch: &mut W, id: Handle<Entry<S>>, entry: &mut Entry<S>) -> Result<(), W::Error> {
     let wanted = entry.wanted_interest();
     if wanted != entry.interest {
-        watch.rewatch(entry.connection.socket(), token(self::entry::<S>(id)), wanted)?;
+        watch.rewatch(entry.connection.socket(), token(id), wanted)?;
         entry.interest = wanted;
     }
     Ok(())

@@ -128,7 +128,7 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
     /// Ends every app in order, then says [`Turn::Exit`] (SM-38).
     pub fn terminate(&mut self, now: Instant) -> Turn {
         self.feed(now, Input::Terminate);
-        self.outcome()
+        self.end_turn()
     }
 
     /// When the next turn is due at the latest.
@@ -145,10 +145,11 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
         of(kind::LINK).for_each(|ready| self.link_ready(now, ready));
         of(kind::LISTENER).for_each(|_| self.accept(now));
         of(kind::CONTROLLER).for_each(|ready| self.controller_ready(now, ready));
-        self.outcome()
+        self.end_turn()
     }
 
-    fn outcome(&self) -> Turn {
+    fn end_turn(&mut self) -> Turn {
+        self.controllers.rewatch(self.host.watch());
         if self.exited { Turn::Exit } else { Turn::Next }
     }
 
