@@ -500,6 +500,15 @@ fn a_user_who_may_not_is_denied_and_let_go() {
 }
 
 #[test]
+fn users_who_may_not_cannot_keep_out_those_who_may() {
+    let mut stage = Stage::new();
+    let _strangers: Vec<SeqPacket> =
+        (0..CONTROLLERS_MAX).map(|_| stage.world.connect(CONTROL, STRANGER).unwrap()).collect();
+    stage.settle();
+    stage.connect();
+}
+
+#[test]
 fn a_connection_that_does_not_begin_as_it_must_is_ended_alone() {
     let mut stage = Stage::new();
     let mut bystander = stage.connect();

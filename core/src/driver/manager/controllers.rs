@@ -15,6 +15,10 @@ use crate::table::{Full, Handle, Table};
 
 pub(super) use crate::manager::Controller;
 
+/// Connections at a time of users who may not control: they are there for the refusal that tells them so, and silent ones
+/// must leave room for those who may.
+const STRANGERS_MAX: usize = CONTROLLERS_MAX / 4;
+
 /// What came from a controller.
 pub(super) enum Asked<'b> {
     Nothing,
@@ -167,6 +171,9 @@ impl<S: Socket> Controllers<S> {
     }
 
     pub(super) fn admit<W: Watch<S>>(&mut self, watch: &mut W, socket: S, may_control: bool) {
+        if !may_control && self.strangers() >= STRANGERS_MAX {
+            return warning!("too many users connect who may not control; this one is closed");
+        }
         let fresh = Entry {
             connection: Connection::answering(socket),
             may_control,
@@ -188,6 +195,10 @@ impl<S: Socket> Controllers<S> {
             warning!("a control connection cannot be watched: {:?}", error.kind());
             self.table.remove(id);
         }
+    }
+
+    fn strangers(&self) -> usize {
+        self.table.iter().filter(|(_, entry)| !entry.may_control).count()
     }
 
     /// Whether the platform was told to read it, when it looked for what is ready.
