@@ -22,6 +22,7 @@ use greenroom_daemon::runtime;
 ///   quit                                stop all apps and end
 ///
 /// At the end of the commands all apps are stopped. Exit status: 0 everything was done; 1 something was not.
+#[allow(rustdoc::broken_intra_doc_links, reason = "shown by --help as it is; brackets say what may be left out")]
 #[derive(Parser)]
 #[command(name = "greenroom-appmanager", version, verbatim_doc_comment)]
 struct Arguments {
