@@ -1,6 +1,7 @@
 //! The manager's process: its host, and the loop.
 
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use greenroom_core::driver::{FIRST_FREE_KIND, ManagerDriver, ManagerHost, Turn};
 use greenroom_core::hal::{
@@ -56,6 +57,9 @@ pub enum ManagerError {
     /// Platform: something that the manager needs cannot be had.
     #[error("{0}")]
     Platform(#[from] LinuxError),
+    /// Platform: the manager's thread cannot be started.
+    #[error("the manager's thread cannot be started: {0}; free memory, or build with a lower GREENROOM_APPS_MAX")]
+    Thread(std::io::Error),
     /// Platform: the control socket cannot be watched.
     #[error("the control socket cannot be watched: {0:?}")]
     Watch(ErrorKind),
@@ -123,16 +127,27 @@ impl ManagerHost for Host {
     }
 }
 
+type Driver = ManagerDriver<Host>;
+
+/// Everything has a fixed place in the driver, so it is as large as the capacities say. It is moved a few times until it
+/// lies where it stays.
+const STACK_BYTES: usize = 8 * size_of::<Driver>() + 2 * 1024 * 1024;
+
 /// Runs the manager until it has ended.
 pub fn run(config: Config, logging: Logging) -> Result<(), ManagerError> {
     // Before any other thread is there, or it would be ended by the signals.
-    let mut signals = Signals::new()?;
+    let signals = Signals::new()?;
+    let manager = thread::Builder::new().name("manager".to_owned()).stack_size(STACK_BYTES);
+    let running = manager.spawn(move || serve(config, logging, signals)).map_err(ManagerError::Thread)?;
+    running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn serve(config: Config, logging: Logging, mut signals: Signals) -> Result<(), ManagerError> {
     let path = config.control_socket();
     let (mut host, control) = open(config, logging, &path)?;
     host.events.watch(&signals, SIGNALS, Interest::Read)?;
     let settings = host.config.settings();
-    let mut driver: Box<ManagerDriver<Host>> =
-        Box::new(ManagerDriver::new(Manager::new(settings), host, control, NoRecorder));
+    let mut driver = Driver::new(Manager::new(settings), host, control, NoRecorder);
     driver.start().map_err(ManagerError::Watch)?;
     info!("the manager listens at {}, {} decoder(s)", path.display(), settings.decoders);
     let ended = pump(&mut driver, &mut signals);
@@ -141,7 +156,7 @@ pub fn run(config: Config, logging: Logging) -> Result<(), ManagerError> {
     ended
 }
 
-fn pump(driver: &mut ManagerDriver<Host>, signals: &mut Signals) -> Result<(), ManagerError> {
+fn pump(driver: &mut Driver, signals: &mut Signals) -> Result<(), ManagerError> {
     loop {
         let deadline = driver.next_deadline();
         let ready = driver.host().events.wait(deadline)?;

@@ -30,11 +30,13 @@ pub fn memfd_mappings(process_id: u32) -> usize {
     maps.lines().filter(|line| line.contains("/memfd:")).count()
 }
 
-/// The processes whose parent is this one.
+/// The processes whose parent is this one, whichever of its threads started them.
 pub fn children(process_id: u32) -> Vec<u32> {
-    let path = format!("/proc/{process_id}/task/{process_id}/children");
-    let listed = fs::read_to_string(path).unwrap_or_default();
-    listed.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+    let Ok(threads) = fs::read_dir(format!("/proc/{process_id}/task")) else { return Vec::new() };
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_whitespace().filter_map(|number| number.parse().ok()).collect::<Vec<_>>())
+        .collect()
 }
 
 /// Whether a process has ended and was not reaped.

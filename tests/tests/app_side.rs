@@ -61,16 +61,10 @@ fn app_process(tv_box: &TvBox) -> u32 {
         let command = std::fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap_or_default();
         command.contains("greenroom-play") && command.contains(&tv_box.place().display().to_string())
     };
-    let apps: Vec<u32> = all_children(us).into_iter().filter(|child| !servers.contains(child)).filter(is_app).collect();
+    let apps: Vec<u32> =
+        observe::children(us).into_iter().filter(|child| !servers.contains(child)).filter(is_app).collect();
     assert_eq!(apps.len(), 1, "one app runs");
     apps[0]
-}
-
-/// The children of every thread of a process.
-fn all_children(process_id: u32) -> Vec<u32> {
-    let threads = std::fs::read_dir(format!("/proc/{process_id}/task")).unwrap();
-    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok());
-    lists.flat_map(|list| list.split_whitespace().filter_map(|child| child.parse().ok()).collect::<Vec<_>>()).collect()
 }
 
 /// A `greenroom-play` and the JSON that it prints.
