@@ -1,15 +1,16 @@
 //! One app's session server, from the start of its process to its reaping.
 
 mod deeds;
+mod requests;
 
 use heapless::Deque;
 use serde::{Deserialize, Serialize};
 
 use super::Ticket;
-use super::phase::{Admission, Event, Late, Outcome, Phase, Scene};
+use super::phase::{Event, Late, Outcome, Phase, Scene};
 use crate::fmt::debug;
 use crate::hal::{ErrorKind, ExitStatus, Signal};
-use crate::message::control::{AppStatus, Refusal};
+use crate::message::control::AppStatus;
 use crate::message::{AppId, Reason, Resources, ServerState, SocketPath, TargetState, link};
 use crate::resources::Reservation;
 use crate::time::Instant;
@@ -169,84 +170,6 @@ impl App {
     /// Whether it is on its way out, and cannot come back.
     pub(super) const fn is_ending(&self) -> bool {
         matches!(self.phase, Phase::Stopping | Phase::Terminating | Phase::Killing | Phase::Reaped)
-    }
-
-    /// Notes who asked for the start, and what was reserved for it.
-    pub(super) fn begin(&mut self, from: Ticket, reservation: Option<Reservation>) {
-        self.requester = Some(from);
-        self.reservation = reservation;
-    }
-
-    /// Whether it may be asked to go to `target` now (SM-14, SM-37).
-    pub(super) fn admit(&self, target: TargetState) -> Result<Admission, Refusal> {
-        use Phase as P;
-        use TargetState as To;
-        match (self.phase, target) {
-            (P::Stopping | P::Terminating | P::Killing | P::Reaped, To::NotRunning)
-            | (P::Inactive, To::Inactive)
-            | (P::Active, To::Active) => Ok(Admission::There),
-            (P::Spawning | P::Starting | P::Configuring | P::Activating | P::Deactivating, To::NotRunning)
-            | (P::Inactive | P::Active | P::Failed, To::NotRunning)
-            | (P::Inactive, To::Active)
-            | (P::Active, To::Inactive) => Ok(Admission::Open),
-            (P::Spawning | P::Starting, To::Inactive | To::Active) => Err(Refusal::NotRunning),
-            (P::Configuring | P::Activating | P::Deactivating, To::Inactive | To::Active)
-            | (P::Stopping | P::Terminating | P::Killing | P::Reaped, To::Inactive | To::Active) => Err(Refusal::Busy),
-            (P::Failed, To::Inactive | To::Active) => Err(Refusal::WrongState { state: self.notified }),
-        }
-    }
-
-    /// It is where it is to be, or on its way there.
-    pub(super) const fn keep(&mut self, target: TargetState) {
-        self.wanted = target;
-    }
-
-    /// Sends it to `target`, which [`App::admit`] found open.
-    pub(super) fn go(&mut self, target: TargetState, from: Ticket, held: Option<Reservation>, scene: &Scene<'_>) {
-        self.settle(Outcome::Superseded);
-        self.requester = Some(from);
-        self.wanted = target;
-        match target {
-            TargetState::Active => {
-                self.reservation = held;
-                self.enter_with_order(Phase::Activating, scene);
-            }
-            TargetState::Inactive => self.enter_with_order(Phase::Deactivating, scene),
-            TargetState::NotRunning => self.stop(scene),
-        }
-    }
-
-    /// Ends it in order, because the manager ends: Inactive first if it is Active (SM-38).
-    pub(super) fn retire(&mut self, scene: &Scene<'_>) {
-        let was_asked_to_end = self.wanted == TargetState::NotRunning;
-        self.wanted = TargetState::NotRunning;
-        if self.is_ending() || was_asked_to_end {
-            return;
-        }
-        self.settle(Outcome::ShuttingDown);
-        match self.phase {
-            Phase::Active => self.enter_with_order(Phase::Deactivating, scene),
-            // Both come to a stop by themselves, because that is what is wanted now.
-            Phase::Spawning | Phase::Deactivating => {}
-            Phase::Starting | Phase::Configuring | Phase::Inactive | Phase::Activating | Phase::Failed => {
-                self.stop(scene);
-            }
-            Phase::Stopping | Phase::Terminating | Phase::Killing | Phase::Reaped => {}
-        }
-    }
-
-    /// The log levels have changed (SM-39). A configuration that has not gone yet will hold them.
-    pub(super) fn levels_changed(&mut self, scene: &Scene<'_>) {
-        self.levels_due = match self.phase {
-            Phase::Configuring => self.order != Order::Due,
-            Phase::Inactive | Phase::Activating | Phase::Active | Phase::Deactivating | Phase::Failed => true,
-            Phase::Spawning | Phase::Starting => false,
-            Phase::Stopping | Phase::Terminating | Phase::Killing | Phase::Reaped => false,
-        };
-        // Who has not answered the last change gets no more time by the next one.
-        if matches!(self.phase, Phase::Inactive | Phase::Active | Phase::Failed) && self.deadline.is_none() {
-            self.arm(scene);
-        }
     }
 
     /// What a message of its server is to this app.
