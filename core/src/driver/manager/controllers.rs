@@ -3,7 +3,7 @@
 use heapless::Deque;
 
 use super::kind;
-use crate::codec::postcard::{CodecError, OPENING_BYTES};
+use crate::codec::postcard::{CodecError, sequence};
 use crate::driver::{Connection, ConnectionError, Incoming};
 use crate::fmt::{debug, warning};
 use crate::hal::{Descriptors, Error, Interest, Socket, Token, Watch};
@@ -128,14 +128,14 @@ impl<S: Socket> Entry<S> {
     /// A request that cannot be read is refused where its number can be.
     fn on_unreadable(&mut self, error: ConnectionError, bytes: &[u8]) -> Asked<'static> {
         match error {
-            ConnectionError::Codec(CodecError::Version { .. }) => match sequence_in(bytes, OPENING_BYTES) {
+            ConnectionError::Codec(CodecError::Version { .. }) => match sequence(bytes, true) {
                 Some(sequence) => {
                     let (min, max) = VERSIONS;
                     self.refuse_and_end(sequence, Refusal::Version { min, max })
                 }
                 None => Asked::Close,
             },
-            ConnectionError::Codec(CodecError::Malformed) if self.greeted => match sequence_in(bytes, 0) {
+            ConnectionError::Codec(CodecError::Malformed) if self.greeted => match sequence(bytes, false) {
                 Some(sequence) => self.refuse(sequence, Refusal::Malformed),
                 None => Asked::Close,
             },
@@ -145,11 +145,6 @@ impl<S: Socket> Entry<S> {
             | ConnectionError::Socket(_) => Asked::Close,
         }
     }
-}
-
-/// The number stands first in a request.
-fn sequence_in(bytes: &[u8], at: usize) -> Option<u32> {
-    ::postcard::take_from_bytes(bytes.get(at..)?).ok().map(|(sequence, _)| sequence)
 }
 
 /// The table of connections.
