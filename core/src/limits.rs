@@ -60,6 +60,10 @@ capacities! {
     RING_SLOTS = 64;
 }
 
+/// What a call needs beside the codec's configuration, in bytes: far less than this.
+const CALL_BYTES_MAX: usize = 128;
+const _: () = assert!(CODEC_DATA_BYTES_MAX + CALL_BYTES_MAX <= MESSAGE_BYTES_MAX, "a message holds an attach");
+
 /// Payload bytes of a video ring: two of the largest pictures that broadcast streams carry.
 pub const VIDEO_RING_BYTES: u32 = 8 * 1024 * 1024;
 /// Payload bytes of an audio ring.

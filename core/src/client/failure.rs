@@ -80,6 +80,11 @@ pub enum NotTaken {
     },
     /// Peer: the session server does not read; an earlier call has not gone out yet.
     Congested,
+    /// Caller: the codec's configuration is too long for a message.
+    CodecDataTooLong {
+        /// [`crate::limits::CODEC_DATA_BYTES_MAX`].
+        bytes_max: u16,
+    },
 }
 
 impl fmt::Display for NotTaken {
@@ -94,6 +99,12 @@ impl fmt::Display for NotTaken {
                 write!(out, "{capacity} calls wait for their answer already; make fewer at a time")
             }
             Self::Congested => out.write_str("the session server does not read its messages; it may be stuck"),
+            Self::CodecDataTooLong { bytes_max } => {
+                write!(
+                    out,
+                    "the codec's configuration is longer than {bytes_max} bytes; send it as a record of the stream"
+                )
+            }
         }
     }
 }

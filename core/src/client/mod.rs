@@ -35,7 +35,7 @@ pub use failure::{LostReason, NotTaken};
 use crate::driver::Machine;
 use crate::fmt::debug;
 use crate::hal::ErrorKind;
-use crate::limits::{CALL_TIMEOUT, CALLS_MAX, CONNECT_RETRY_INTERVAL, SESSIONS_MAX};
+use crate::limits::{CALL_TIMEOUT, CALLS_MAX, CODEC_DATA_BYTES_MAX, CONNECT_RETRY_INTERVAL, SESSIONS_MAX};
 use crate::message::AppState;
 use crate::message::playback::{Answer, Command, Event, Message, Refusal, Request, SessionId};
 use crate::table::Table;
@@ -267,6 +267,10 @@ impl Client {
         match command {
             Command::Hello => return Err(NotTaken::Reserved),
             Command::GetSharedMemory if self.memory != Memory::None => return Err(NotTaken::HasMemory),
+            Command::AttachSource { source, .. } if source.codec_data.len() > CODEC_DATA_BYTES_MAX => {
+                // A capacity is at most 65535.
+                return Err(NotTaken::CodecDataTooLong { bytes_max: CODEC_DATA_BYTES_MAX as u16 });
+            }
             _ => {}
         }
         let call = self.enter(now, CallKind::of(command), Caller::App)?;

@@ -414,6 +414,20 @@ fn an_app_can_connect_again_and_starts_from_nothing() {
     call(&mut client, START, Command::GetSharedMemory);
 }
 
+/// SM-30: no message holds it, so it would cost the connection.
+#[test]
+fn codec_data_that_is_too_long_is_refused_and_changes_nothing() {
+    let mut client = with_session();
+    let codec_data = &[0; CODEC_DATA_BYTES_MAX + 1];
+    let source = SourceDescription { codec: Codec::H264Avc, shape: Shape::default(), codec_data };
+    let attach = Input::Call(Command::AttachSource { session: SESSION, source });
+    assert_eq!(
+        client.handle(START, attach),
+        Err(NotTaken::CodecDataTooLong { bytes_max: CODEC_DATA_BYTES_MAX as u16 })
+    );
+    assert_eq!((drain(&mut client), client.calls_waiting()), (Vec::new(), 0));
+}
+
 #[test]
 fn one_call_more_than_the_table_holds_is_refused_and_changes_nothing() {
     let mut client = with_session();
