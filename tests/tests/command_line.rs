@@ -2,12 +2,14 @@
 //! thing and say what to do.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::net::UnixListener;
 use std::process::{Command as Process, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
 
 use greenroom_core::limits::APPS_MAX;
 use greenroom_core::message::TargetState;
-use greenroom_tests::deadline::until;
+use greenroom_tests::deadline::{PATIENCE, until};
 use greenroom_tests::programs;
 use greenroom_tests::tv_box::{Setup, TvBox};
 use serde_json::Value;
@@ -80,9 +82,10 @@ fn every_answer_is_to_be_had_as_json() {
 }
 
 #[test]
-fn watch_shows_each_change_as_a_line() {
-    use std::io::{BufRead, BufReader};
+fn watch_shows_how_things_are_and_then_each_change_as_a_line() {
     let tv_box = TvBox::start();
+    let mut controller = tv_box.watch();
+    controller.bring_up("app1", TargetState::Inactive);
     let mut watch = Process::new(programs::path("greenroomctl"))
         .arg("--control")
         .arg(tv_box.control())
@@ -90,22 +93,25 @@ fn watch_shows_each_change_as_a_line() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines().map_while(Result::ok);
-    // Only what is asked for after the watch has begun is sure to be seen: ask until it is.
-    let mut seen = String::new();
-    let mut controller = tv_box.connect();
-    until("the watch shows the app", || {
-        let _ = controller.initiate("app1", TargetState::Inactive);
-        seen = lines.next().expect("watch goes on");
-        let shown = seen.contains("app1");
-        if !shown {
-            let _ = controller.change("app1", TargetState::NotRunning);
-        }
-        shown.then_some(())
-    });
-    assert!(serde_json::from_str::<Value>(&seen).is_ok(), "{seen}");
+    let lines = json_lines(watch.stdout.take().unwrap());
+    let present = lines.recv_timeout(PATIENCE).expect("how things are");
+    assert_eq!((&present["event"], &present["apps"][0]["app"]), (&Value::from("present"), &Value::from("app1")));
+    controller.bring_to("app1", TargetState::Active);
+    let change = lines.recv_timeout(PATIENCE).expect("the change");
+    assert_eq!((&change["app"], &change["state"]), (&Value::from("app1"), &Value::from("active")));
     watch.kill().unwrap();
     watch.wait().unwrap();
+}
+
+/// Lines as they come, read by a thread so that a line that never comes can be given up.
+fn json_lines(stream: impl Read + Send + 'static) -> Receiver<Value> {
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let _ = sender.send(serde_json::from_str(&line).expect("JSON"));
+        }
+    });
+    lines
 }
 
 #[test]
