@@ -83,6 +83,8 @@ pub const TERMINATE_TIMEOUT: Duration = Duration::from_millis(500);
 /// One command to a decoder ends within this, or its session fails: shorter than [`LINK_TIMEOUT`], so that the
 /// session server can still answer.
 pub const DECODER_TIMEOUT: Duration = Duration::from_millis(2500);
+/// A client greets within this after it connected, or its place goes to another. The library greets at once.
+pub const GREETING_TIMEOUT: Duration = Duration::from_secs(3);
 /// A call of the client library is given up after this.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 /// A client that found the queue of its session server's listener full tries again after this. A server takes a whole

@@ -6,8 +6,10 @@ use heapless::Deque;
 use serde::{Deserialize, Serialize};
 
 use super::Response;
+use crate::limits::GREETING_TIMEOUT;
 use crate::message::playback::{Event, SessionId};
 use crate::message::{AppState, LogLevels};
+use crate::time::Instant;
 
 /// Answers that can wait for one connection: to the call that was read last, and to the order that its session's decoder had
 /// under way. While one waits nothing is read, and a connection has one session at most, so there is no third.
@@ -18,6 +20,7 @@ const REPLIES_MAX: usize = 2;
 pub struct Client {
     /// Whether it has said Hello. Before, nothing is sent to it.
     pub(super) is_greeted: bool,
+    greet_by: Instant,
     /// Whether there was no place for it any more; it is told so and closed.
     pub(super) is_surplus: bool,
     /// Whether its socket takes nothing now.
@@ -38,9 +41,10 @@ pub struct Client {
 }
 
 impl Client {
-    pub(super) fn new(is_surplus: bool) -> Self {
+    pub(super) fn new(now: Instant, is_surplus: bool) -> Self {
         Self {
             is_greeted: false,
+            greet_by: now.after(GREETING_TIMEOUT),
             is_surplus,
             is_blocked: false,
             is_leaving: false,
@@ -62,6 +66,16 @@ impl Client {
     pub(super) fn answer(&mut self, sequence: u32, response: Response) {
         let is_kept = self.replies.push_back((sequence, response)).is_ok();
         debug_assert!(is_kept, "a third answer cannot be waiting");
+    }
+
+    /// When it is let go if it has said nothing.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        (!self.is_greeted && !self.is_leaving).then_some(self.greet_by)
+    }
+
+    /// Time has passed.
+    pub(super) fn tick(&mut self, now: Instant) {
+        self.is_leaving |= self.deadline().is_some_and(|deadline| deadline <= now);
     }
 
     /// It has said Hello: from now on it hears events.

@@ -322,7 +322,7 @@ impl Server {
         entry.answer(sequence, Response::SharedMemory { slot });
     }
 
-    fn on_client_connected(&mut self) -> Result<(), NotTaken> {
+    fn on_client_connected(&mut self, now: Instant) -> Result<(), NotTaken> {
         match self.phase {
             Phase::Allocating | Phase::Inactive | Phase::Active | Phase::Deactivating { .. } | Phase::Failed => {}
             Phase::Starting | Phase::Uninitialized | Phase::Binding { .. } | Phase::Leaving(_) | Phase::Gone => {
@@ -330,7 +330,7 @@ impl Server {
             }
         }
         let is_surplus = usize::from(self.clients.in_use()) >= CLIENTS_MAX;
-        let client = self.clients.insert(Client::new(is_surplus)).map_err(|_| NotTaken::Full)?;
+        let client = self.clients.insert(Client::new(now, is_surplus)).map_err(|_| NotTaken::Full)?;
         self.due.admit = Some(client);
         self.link.clients_untold = true;
         Ok(())
@@ -419,6 +419,7 @@ impl Server {
                 let _ = self.apply(now, Cause::DecoderStuck);
             }
         }
+        self.clients.iter_mut().for_each(|(_, client)| client.tick(now));
         if self.leave_deadline.is_some_and(|deadline| deadline <= now) {
             self.link_is_gone();
         }
@@ -481,7 +482,7 @@ impl Machine for Server {
             Input::Allocated(Ok(())) => self.on_cause(now, Cause::Allocated),
             Input::Allocated(Err(_)) => self.on_cause(now, Cause::AllocationFailed),
             Input::Renewed { slot, result } => self.on_renewed(slot, result),
-            Input::ClientConnected => return self.on_client_connected(),
+            Input::ClientConnected => return self.on_client_connected(now),
             Input::ClientBlocked { client } => {
                 self.clients.get_mut(client).ok_or(NotTaken::Stale)?.is_blocked = true;
             }
@@ -504,6 +505,7 @@ impl Machine for Server {
 
     fn next_deadline(&self) -> Option<Instant> {
         let sessions = self.sessions.iter().filter_map(|(_, session)| session.deadline()).min();
+        let greetings = self.clients.iter().filter_map(|(_, client)| client.deadline()).min();
         match self.phase {
             Phase::Gone => None,
             Phase::Leaving(_) => self.leave_deadline.filter(|_| self.link.is_open),
@@ -514,7 +516,7 @@ impl Machine for Server {
             | Phase::Inactive
             | Phase::Active
             | Phase::Deactivating { .. }
-            | Phase::Failed => earliest(sessions, None),
+            | Phase::Failed => earliest(sessions, greetings),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::playback::Order;
 use super::{Action, ClientId, Input, NotTaken, Response, Server};
 use crate::driver::Machine;
 use crate::hal::{DecoderEvent, ErrorKind};
-use crate::limits::{CLIENTS_MAX, DECODER_TIMEOUT, STOP_TIMEOUT};
+use crate::limits::{CLIENTS_MAX, DECODER_TIMEOUT, GREETING_TIMEOUT, STOP_TIMEOUT};
 use crate::message::link::{self, Configuration, Message};
 use crate::message::playback::{
     Codec, Command, Event, MediaKind, PlaybackError, PlaybackState, Refusal, SessionId, Shape, SourceDescription,
@@ -658,6 +658,22 @@ fn a_client_that_did_not_read_while_the_app_was_inactive_hears_of_it_before_it_h
     stage.take(Input::Allocated(Ok(())));
     let told = [AppState::Inactive, AppState::Running].map(|state| event(client, Event::ApplicationState(state)));
     assert_eq!(stage.take(Input::ClientWritable { client }), told);
+}
+
+/// SM-35: it would keep a place from the app's other clients for ever.
+#[test]
+fn a_client_that_does_not_greet_in_time_is_let_go() {
+    let mut stage = Stage::active();
+    let (playing, _) = stage.playing_client();
+    let silent: Vec<ClientId> = (1..CLIENTS_MAX).map(|_| stage.connect()).collect();
+    assert_eq!(stage.server.next_deadline(), Some(stage.now.after(GREETING_TIMEOUT)));
+    let closed = stage.pass(GREETING_TIMEOUT);
+    assert!(silent.iter().all(|&client| closed.contains(&Action::CloseClient { client })));
+    assert!(!closed.contains(&Action::CloseClient { client: playing }));
+    assert_eq!(stage.server.next_deadline(), None);
+    let next = stage.connect();
+    let welcome = answer(next, Response::Welcome { state: AppState::Running });
+    assert!(stage.call(next, Command::Hello).contains(&welcome));
 }
 
 #[test]
