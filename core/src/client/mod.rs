@@ -29,7 +29,7 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 pub use call::{Call, CallId, Outcome};
-use call::{CallKind, Caller, call_of, sequence_of};
+use call::{CallKind, Caller, GIVEN_BACK, call_of, sequence_of};
 pub use failure::{LostReason, NotTaken};
 
 use crate::driver::Machine;
@@ -142,8 +142,8 @@ enum Memory {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Outgoing {
     Hello(CallId),
-    Release(CallId),
-    Destroy(CallId, SessionId),
+    Release,
+    Destroy(SessionId),
     Given(CallId),
 }
 
@@ -284,16 +284,19 @@ impl Client {
         Ok(())
     }
 
-    fn received(&mut self, now: Instant, message: Message, descriptors: u8) {
+    fn received(&mut self, message: Message, descriptors: u8) {
         match message {
-            Message::Reply { sequence, result } => self.answered(now, call_of(sequence), result, descriptors),
+            Message::Reply { sequence, result } => self.answered(call_of(sequence), result, descriptors),
             Message::Event(_) if descriptors > 0 => self.lose(LostReason::Misbehaved),
             Message::Event(event) => self.happened(event),
         }
     }
 
-    fn answered(&mut self, now: Instant, id: CallId, result: Result<Answer, Refusal>, descriptors: u8) {
-        let Some(call) = self.calls.get(id) else { return self.answered_late(now, result) };
+    fn answered(&mut self, id: CallId, result: Result<Answer, Refusal>, descriptors: u8) {
+        if id == GIVEN_BACK {
+            return;
+        }
+        let Some(call) = self.calls.get(id) else { return self.answered_late(result) };
         let kind = call.kind;
         let fits = match &result {
             Ok(answer) => kind.is_answered_by(answer, descriptors),
@@ -346,18 +349,14 @@ impl Client {
     }
 
     /// Nobody waits any more for what this answer gives, so the server gets it back.
-    fn answered_late(&mut self, now: Instant, result: Result<Answer, Refusal>) {
+    fn answered_late(&mut self, result: Result<Answer, Refusal>) {
         self.stale = self.stale.saturating_add(1);
         let nobodys = match result {
             Ok(Answer::Session { session }) if !self.sessions.contains(&session) => Some(session),
             Ok(Answer::SharedMemory { .. }) if self.memory == Memory::None => None,
             _ => return,
         };
-        let Ok(call) = self.enter(now, CallKind::Plain, Caller::Machine) else { return };
-        self.outgoing = Some(match nobodys {
-            Some(session) => Outgoing::Destroy(call, session),
-            None => Outgoing::Release(call),
-        });
+        self.outgoing = Some(nobodys.map_or(Outgoing::Release, Outgoing::Destroy));
     }
 
     fn happened(&mut self, event: Event) {
@@ -415,8 +414,8 @@ impl Client {
         let own = |call, command| Action::Send(Request { sequence: sequence_of(call), command });
         Some(match self.outgoing.take()? {
             Outgoing::Hello(call) => own(call, Command::Hello),
-            Outgoing::Release(call) => own(call, Command::ReleaseSharedMemory),
-            Outgoing::Destroy(call, session) => own(call, Command::DestroySession { session }),
+            Outgoing::Release => own(GIVEN_BACK, Command::ReleaseSharedMemory),
+            Outgoing::Destroy(session) => own(GIVEN_BACK, Command::DestroySession { session }),
             Outgoing::Given(call) => Action::SendCall { call, sequence: sequence_of(call) },
         })
     }
@@ -468,7 +467,7 @@ impl Machine for Client {
             (Disconnected | Greeting | Connected, Input::Opened | Input::OpenFailed(_)) => self.came_too_late(),
 
             (Greeting | Connected, Input::Received { message, descriptors }) => {
-                self.received(now, message, descriptors);
+                self.received(message, descriptors);
             }
             (Greeting | Connected, Input::Broken(reason)) => self.lose(reason),
             (Disconnected | Connecting { .. }, Input::Received { .. } | Input::Broken(_)) => self.came_too_late(),

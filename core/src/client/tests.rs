@@ -358,6 +358,19 @@ fn a_session_that_came_too_late_is_given_back() {
     assert_eq!(client.calls_waiting(), 0);
 }
 
+/// What is given back needs no place among the calls: otherwise the app could make no session in its memory any more.
+#[test]
+fn a_session_that_came_too_late_is_given_back_however_many_calls_wait() {
+    let mut client = running_with_memory();
+    let (_, sequence) = call(&mut client, START, Command::CreateSession);
+    step(&mut client, START.after(CALL_TIMEOUT), Input::Tick);
+    for _ in 0..CALLS_MAX {
+        call(&mut client, later(8_000), Command::CreateSession);
+    }
+    let actions = step(&mut client, later(9_000), reply(sequence, Ok(Answer::Session { session: SESSION }), 0));
+    assert!(matches!(actions[..], [Action::Send(Request { command: Command::DestroySession { .. }, .. })]));
+}
+
 #[test]
 fn memory_that_came_too_late_is_given_back() {
     let mut client = connected(AppState::Running);
