@@ -18,7 +18,7 @@ CRATES := -p greenroom-core -p greenroom-hal-linux -p greenroom-hal-mock -p gree
 SECONDS ?= 20
 
 # What `make test` does, in this order: first what fails fastest.
-STEPS := packages format lint features docs build unit loom no-alloc firmware fuzz e2e
+STEPS := packages format lint features docs build unit loom no-alloc firmware fuzz e2e demo-check
 
 .PHONY: help demo test clean capacities fuzz-seeds $(STEPS)
 
@@ -27,8 +27,8 @@ help: ## List what can be made
 
 demo: ## Show it: build the programs and play the story (FILE=movie.mp4 plays your file)
 	.ci/packages programs
-	cargo build --release -p greenroom-daemon --bins --example demo
-	cargo run --release -p greenroom-daemon --example demo -- $(FILE)
+	cargo build --release -p greenroom-daemon --bins
+	cargo run --release -p greenroom-tests --example demo -- $(if $(FILE),"$(FILE)")
 
 test: ## Do everything that CI does, and say how long each step took
 	@.ci/steps $(STEPS)
@@ -77,3 +77,6 @@ fuzz-seeds: ## Write the fuzzer's seeds anew, from real messages
 
 e2e: build ## Run the real programs against each other
 	cargo test -p greenroom-tests
+
+demo-check: build ## Play the demo once, as quickly built as the tests
+	cargo run -p greenroom-tests --example demo

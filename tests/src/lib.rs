@@ -3,11 +3,17 @@
 //! A test makes a [`tv_box::TvBox`], which is a real `greenroomd` with a directory of its own, and talks to it as an
 //! application manager or a person would. Nothing sleeps to wait: [`deadline::until`] polls.
 
+pub mod barcode;
 pub mod clip;
 pub mod conformance;
 pub mod deadline;
+pub mod numbered_clip;
 pub mod observe;
+pub mod picture;
+pub mod picture_fifo;
 pub mod programs;
+pub mod sequence;
 pub mod session_process;
 pub mod session_stage;
+pub mod test_card;
 pub mod tv_box;

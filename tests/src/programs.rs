@@ -2,14 +2,23 @@
 
 use std::path::PathBuf;
 
-/// The path of a program of this workspace, in the same build directory as the running test.
+/// Caller: a program has not been built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} is not there; run 'cargo build --bins' first", .0.display())]
+pub struct NotBuilt(PathBuf);
+
+/// The path of a program of this workspace, in the same build directory as the running test or example.
 ///
 /// # Panics
 /// When it has not been built: `cargo build --bins` builds all of them.
 pub fn path(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a path");
-    let profile = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/PROFILE/deps");
-    let program = profile.join(name);
-    assert!(program.exists(), "{} is not there; run 'cargo build --bins' first", program.display());
-    program
+    find(name).unwrap_or_else(|missing| panic!("{missing}"))
+}
+
+/// As [`path`], for who can do without.
+pub fn find(name: &str) -> Result<PathBuf, NotBuilt> {
+    let own = std::env::current_exe().expect("a process has a path");
+    let profile = own.parent().and_then(|directory| directory.parent());
+    let program = profile.expect("tests and examples lie in a directory of target/PROFILE").join(name);
+    if program.exists() { Ok(program) } else { Err(NotBuilt(program)) }
 }

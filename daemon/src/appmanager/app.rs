@@ -2,8 +2,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::Settings;
@@ -57,6 +57,7 @@ pub(super) struct AppProcess {
 impl AppProcess {
     pub(super) fn start(
         settings: &Settings,
+        app: &str,
         socket: &Path,
         file: &Path,
         state: ManagedState,
@@ -69,11 +70,15 @@ impl AppProcess {
             .arg(file)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(if settings.words.is_some() { Stdio::piped() } else { Stdio::inherit() })
             .spawn()
             .map_err(not_started)?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(not_started(std::io::ErrorKind::BrokenPipe.into()));
         };
+        if let (Some(words), Some(errors)) = (settings.words.clone(), child.stderr.take()) {
+            pass_on(app.to_owned(), errors, words);
+        }
         let (tell, said) = channel();
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
@@ -162,6 +167,15 @@ impl AppProcess {
         let status = reap(&mut self.child, Instant::now() + KILL_TIMEOUT);
         AppError::Ended(status.map_or_else(|| "but does not exit".into(), |status| status.to_string()))
     }
+}
+
+/// Passes on what an app writes to standard error until it ends, also when nobody listens any more.
+fn pass_on(app: String, errors: ChildStderr, words: Sender<(String, String)>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(errors).lines().map_while(Result::ok) {
+            let _ = words.send((app.clone(), line));
+        }
+    });
 }
 
 /// Reaps a child that ends before `deadline`. A process that ends says so to nobody but who asks.

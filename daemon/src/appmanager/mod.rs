@@ -32,6 +32,7 @@ mod script;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use greenroom_core::message::control::{Answer, Command, Event};
@@ -56,6 +57,8 @@ pub struct Settings {
     pub arguments: Vec<String>,
     /// How long a server or an app may take for one step.
     pub step_timeout: Duration,
+    /// Who hears what apps write to standard error, as the app's name and a line; None: it goes where this process's goes.
+    pub words: Option<Sender<(String, String)>>,
 }
 
 impl Settings {
@@ -67,6 +70,7 @@ impl Settings {
             program: beside.unwrap_or_else(|| PathBuf::from("greenroom-play")),
             arguments: Vec::new(),
             step_timeout: Duration::from_secs(10),
+            words: None,
         }
     }
 }
@@ -118,6 +122,19 @@ impl fmt::Display for StepKind {
             Self::AppExited(None) => write!(out, "<- app: ended by a signal"),
         }
     }
+}
+
+/// How long it took to move a session server.
+#[derive(Clone, Debug)]
+pub struct Move {
+    /// Of which app.
+    pub app: String,
+    /// Where to.
+    pub to: TargetState,
+    /// From the request until the manager's answer that it took it.
+    pub answered: Duration,
+    /// From the request until the notification of the state.
+    pub notified: Duration,
 }
 
 /// Why a step was not done.
@@ -188,6 +205,7 @@ pub struct ApplicationManager<'a> {
     started: Instant,
     apps: BTreeMap<String, AppProcess>,
     servers: BTreeMap<String, (ServerState, Option<Reason>)>,
+    moves: Vec<Move>,
     tell: Box<dyn FnMut(&Step) + 'a>,
 }
 
@@ -198,7 +216,8 @@ impl<'a> ApplicationManager<'a> {
         let mut control = ControlClient::connect(&settings.control).map_err(no_manager)?;
         control.request(Command::Watch).map_err(no_manager)?;
         let (apps, servers) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { settings, control, started: Instant::now(), apps, servers, tell: Box::new(tell) })
+        let (started, moves) = (Instant::now(), Vec::new());
+        Ok(Self { settings, control, started, apps, servers, moves, tell: Box::new(tell) })
     }
 
     /// Starts a session server and then the app that plays `file`, both in this state (SM-22).
@@ -212,12 +231,10 @@ impl<'a> ApplicationManager<'a> {
             ManagedState::NotRunning => return Err(StageError::NotAFirstState),
         };
         self.servers.remove(app);
-        self.step(app, StepKind::ServerAsked(target));
-        self.request(app, Command::Initiate { app, state: target, socket: "" })?;
-        self.await_server(app, target.into())?;
+        self.ask_server(app, target, Command::Initiate { app, state: target, socket: "" })?;
         let socket = self.socket_of(app)?;
         self.step(app, StepKind::AppStarted(state));
-        match AppProcess::start(&self.settings, &socket, file, state) {
+        match AppProcess::start(&self.settings, app, &socket, file, state) {
             Ok(process) => self.apps.insert(app.into(), process),
             Err(error) => {
                 // A server without its app is of no use; the app's error says more than one of ending it would.
@@ -280,6 +297,11 @@ impl<'a> ApplicationManager<'a> {
         self.apps.iter().map(|(app, process)| (app.as_str(), process.state()))
     }
 
+    /// How long each state change of a session server took, in the order in which they were asked for.
+    pub fn moves(&self) -> &[Move] {
+        &self.moves
+    }
+
     fn known(&mut self, app: &str) -> Result<&mut AppProcess, StageError> {
         self.apps.get_mut(app).ok_or_else(|| StageError::UnknownApp { app: app.into() })
     }
@@ -298,9 +320,18 @@ impl<'a> ApplicationManager<'a> {
         if self.servers.get(app).is_some_and(|(state, _)| *state == wanted) {
             return Ok(());
         }
-        self.step(app, StepKind::ServerAsked(state));
-        self.request(app, Command::ChangeState { app, state })?;
-        self.await_server(app, wanted)
+        self.ask_server(app, state, Command::ChangeState { app, state })
+    }
+
+    /// Asks the manager to move a server, and waits until it is there.
+    fn ask_server(&mut self, app: &str, to: TargetState, command: Command<'_>) -> Result<(), StageError> {
+        self.step(app, StepKind::ServerAsked(to));
+        let asked = Instant::now();
+        self.request(app, command)?;
+        let answered = asked.elapsed();
+        self.await_server(app, to.into())?;
+        self.moves.push(Move { app: app.into(), to, answered, notified: asked.elapsed() });
+        Ok(())
     }
 
     fn await_server(&mut self, app: &str, wanted: ServerState) -> Result<(), StageError> {

@@ -1,0 +1,56 @@
+//! What is there: processes, sockets, shared memory, descriptors.
+
+use std::time::{Duration, Instant};
+
+use greenroom_tests::observe;
+use greenroom_tests::tv_box::TvBox;
+
+/// What a process leaves to the kernel is gone within this.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How much of each there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Census {
+    /// That this one has started, and those that they have started.
+    pub(crate) processes: usize,
+    /// Files in the box's directory.
+    pub(crate) sockets: usize,
+    /// Descriptors and mappings of shared memory in all those processes.
+    pub(crate) memfds: usize,
+    /// Open descriptors of the manager; 0 when it has ended.
+    pub(crate) manager_descriptors: usize,
+}
+
+impl Census {
+    /// Nothing at all.
+    pub(crate) const NOTHING: Self = Self { processes: 0, sockets: 0, memfds: 0, manager_descriptors: 0 };
+
+    /// Counts.
+    pub(crate) fn take(tv_box: &TvBox) -> Self {
+        let processes = descendants(std::process::id());
+        let memory = |process: &u32| observe::memfds(*process) + observe::memfd_mappings(*process);
+        Self {
+            memfds: processes.iter().map(memory).sum(),
+            processes: processes.len(),
+            sockets: tv_box.socket_files().len(),
+            manager_descriptors: observe::descriptors(tv_box.process_id()).len(),
+        }
+    }
+
+    /// Counts, until it is as it should be or it is clear that it will not be.
+    pub(crate) fn take_settled(tv_box: &TvBox, expected: Self) -> Self {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let census = Self::take(tv_box);
+            if census == expected || Instant::now() > end {
+                return census;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+fn descendants(process: u32) -> Vec<u32> {
+    let children = observe::children(process);
+    children.iter().flat_map(|child| std::iter::once(*child).chain(descendants(*child))).collect()
+}

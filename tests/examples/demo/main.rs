@@ -1,0 +1,62 @@
+//! The story of a box with one decoder and two apps that want it, told while it happens; `make demo` runs it.
+//!
+//! Everything in it is real: the manager, the session servers and the apps are processes of their own, and every number
+//! that is shown was measured. Exit status: 0 every check held; 1 one did not, or the story could not be told.
+
+mod app_record;
+mod census;
+mod checks;
+mod clips;
+mod journal;
+mod stage;
+mod story;
+mod tables;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use greenroom_tests::programs;
+use journal::Journal;
+
+/// Why the story could not be told to its end.
+type Failure = Box<dyn std::error::Error>;
+
+const USAGE: &str = "usage: demo [FILE]   plays FILE, a media file with video, instead of its own clips";
+
+fn main() -> ExitCode {
+    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let file = match &arguments[..] {
+        [] => None,
+        [file] if !file.to_string_lossy().starts_with('-') => Some(file.clone()),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let journal = Journal::start();
+    match run(&journal, file) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            journal.complain(&failure.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether every check held.
+fn run(journal: &Journal, file: Option<PathBuf>) -> Result<bool, Failure> {
+    if let Some(file) = &file {
+        // Before anything is started: the commonest mistake is a name.
+        let opened = std::fs::File::open(file).and_then(|file| file.metadata());
+        let metadata = opened.map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;
+        if !metadata.is_file() {
+            return Err(format!("{}: is no file", file.display()).into());
+        }
+    }
+    for program in ["greenroomd", "greenroom-session", "greenroomctl", "greenroom-play"] {
+        programs::find(program)?;
+    }
+    let clips = clips::prepare(journal, file)?;
+    story::tell(journal, &clips)
+}
