@@ -68,6 +68,7 @@ pub(super) fn make(element: &str) -> Result<gst::Element, PlaybackError> {
 
 /// Makes the sink, opened if it can be opened.
 pub(super) fn build(sink: &Sink, kind: MediaKind) -> Result<gst::Element, PlaybackError> {
+    rule_out_harmful();
     match sink {
         Sink::Auto => automatic(kind),
         Sink::Fake => fake(),
@@ -86,7 +87,7 @@ fn fake() -> Result<gst::Element, PlaybackError> {
 /// ends the process.
 const HARMFUL_WITHOUT: [(&str, &str); 2] = [("kmssink", "/dev/dri"), ("dfbvideosink", "/dev/fb0")];
 
-/// Has nothing try a sink that would do harm.
+/// Has no automatic sink, not even one within a description, try what would do harm.
 fn rule_out_harmful() {
     let harmful = HARMFUL_WITHOUT.iter().filter(|(_, device)| !Path::new(device).exists());
     for factory in harmful.filter_map(|(element, _)| gst::ElementFactory::find(element)) {
@@ -95,7 +96,6 @@ fn rule_out_harmful() {
 }
 
 fn automatic(kind: MediaKind) -> Result<gst::Element, PlaybackError> {
-    rule_out_harmful();
     let element = if kind == MediaKind::Video { "autovideosink" } else { "autoaudiosink" };
     if let Some(sink) = gst::ElementFactory::make(element).build().ok().filter(can_get_ready) {
         if !is_fake(&sink) {
