@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use greenroom_core::client::{LostReason, Notification};
 use greenroom_core::message::playback::Event;
+
+use super::deadline::Deadline;
 
 /// Events that wait for one receiver. An app that reads none for a minute misses some; it is told so.
 const EVENTS_MAX: usize = 256;
@@ -44,14 +46,14 @@ impl Events {
     ///
     /// After [`ClientEvent::ConnectionLost`] there are no more.
     pub fn next(&self, timeout: Duration) -> Option<ClientEvent> {
-        let deadline = Instant::now() + timeout;
+        let deadline = Deadline::after(timeout);
         let mut waiting = self.queue.lock();
         loop {
             if let Some(event) = waiting.pop() {
                 return Some(event);
             }
-            let left = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
-            waiting = self.queue.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+            waiting =
+                self.queue.arrived.wait_timeout(waiting, deadline.left()?).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

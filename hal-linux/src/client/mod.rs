@@ -45,6 +45,7 @@
 //! connection ends. Calls and pushes then fail with the reason, also those that wait; a frame that is being written at that
 //! moment is written into memory that is still mapped, and nothing else happens.
 
+mod deadline;
 mod error;
 mod event;
 mod io;

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use greenroom_core::hal::Doorbell;
 use greenroom_core::message::playback::SourceId;
@@ -10,6 +10,7 @@ use greenroom_core::ring::{Producer, PushError as RingPushError, Pushed, Record}
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::deadline::Deadline;
 use super::error::{PushError, SessionEnd};
 use crate::error::LinuxError;
 use crate::memory::{EventFd, OwnRegion, PeerRegion};
@@ -96,7 +97,7 @@ impl Source {
     }
 
     fn send(&mut self, record: &Record<'_>, timeout: Duration) -> Result<(), PushError> {
-        let deadline = Instant::now() + timeout;
+        let deadline = Deadline::after(timeout);
         loop {
             match self.gate.put(record)? {
                 Put::Done(Pushed::Awake) => return Ok(()),
@@ -108,11 +109,8 @@ impl Source {
     }
 
     /// Waits until there may be room, the gate has changed, or the deadline has come.
-    fn wait(&self, deadline: Instant) -> Result<(), PushError> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(PushError::Full);
-        }
+    fn wait(&self, deadline: Deadline) -> Result<(), PushError> {
+        let left = deadline.left().ok_or(PushError::Full)?;
         wait_for_either(&self.space, &self.gate.changed, left).map_err(PushError::Bell)?;
         // Forgotten before the gate is looked at again: what changes after that rings again.
         self.space.clear().and_then(|()| self.gate.changed.clear()).map_err(PushError::Bell)

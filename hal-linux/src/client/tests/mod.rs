@@ -176,6 +176,17 @@ fn a_push_waits_for_space_and_no_longer_than_it_was_told() {
     drop(session);
 }
 
+/// A timeout that no clock can count to is no timeout.
+#[test]
+fn waiting_for_ever_is_a_timeout_like_any_other() {
+    let Playing { mut source, session: _session, client, server, far_end: _far_end } = playing();
+    let events = client.events();
+    assert_eq!(source.push(&frame(b"x"), Duration::MAX), Ok(()));
+    server.say(Event::ApplicationState(AppState::Inactive));
+    client.wait_for_application_state(AppState::Inactive, Duration::MAX).expect("told");
+    assert!(events.next(Duration::MAX).is_some());
+}
+
 #[test]
 fn a_frame_larger_than_its_ring_is_the_callers_fault() {
     let Playing { mut source, session: _session, far_end: _far_end, client: _client, server: _server } = playing();
