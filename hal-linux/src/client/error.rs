@@ -66,6 +66,9 @@ pub enum SessionEnd {
     /// Caller: the session was destroyed or dropped.
     #[error("the session was destroyed")]
     Destroyed,
+    /// Caller: the session was stopped, which drops its sources. Load it and attach its streams again.
+    #[error("the session was stopped; attach its streams again")]
+    Stopped,
     /// The app went Inactive, or the session server took the memory back. Go Running and make another session.
     #[error("the app is not Running any more; make another session when it is")]
     Inactive,

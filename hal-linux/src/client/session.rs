@@ -49,6 +49,7 @@ impl Session {
 
     /// Adds a stream. Every source is attached before [`Self::all_sources_attached`].
     pub fn attach_source(&self, description: SourceDescription<'_>) -> Result<Source, CallError> {
+        let _turn = self.stage.take_turn();
         match self.link.call(Ask::attach(self.id(), description))? {
             Reply::Source { source, ring, data, space } => self.open_source(source, &ring, data, space),
             _ => Err(CallError::ConnectionLost),
@@ -70,9 +71,14 @@ impl Session {
         self.ask(Command::Pause { session: self.id() })
     }
 
-    /// Stops and forgets the data of all sources; the session can be loaded again.
+    /// Stops and drops all sources, which take no more frames; the session can be loaded again.
     pub fn stop(&self) -> Result<(), CallError> {
-        self.ask(Command::Stop { session: self.id() })
+        let _turn = self.stage.take_turn();
+        let result = self.ask(Command::Stop { session: self.id() });
+        if may_be_done(&result) {
+            self.stage.shut_sources(SessionEnd::Stopped);
+        }
+        result
     }
 
     /// Goes to another position. What was pushed before it is dropped, in every source; see [`Source`].
@@ -166,14 +172,18 @@ impl Session {
         source: Option<SourceId>,
         command: impl FnOnce(SessionId, u32) -> Command<'static>,
     ) -> Result<(), CallError> {
-        let _turn = self.stage.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.stage.take_turn();
         let (epoch, gates) = self.stage.next_epoch(source);
         gates.iter().for_each(|gate| gate.hold());
         let result = self.ask(command(self.id(), epoch));
-        let is_done = result.is_ok() || result == Err(CallError::TimedOut);
-        gates.iter().for_each(|gate| gate.let_go(is_done.then_some(epoch)));
+        gates.iter().for_each(|gate| gate.let_go(may_be_done(&result).then_some(epoch)));
         result
     }
+}
+
+/// Whether the session server has done it, or may have.
+fn may_be_done(result: &Result<(), CallError>) -> bool {
+    matches!(result, Ok(()) | Err(CallError::TimedOut))
 }
 
 impl Drop for Session {
@@ -189,7 +199,8 @@ impl Drop for Session {
 pub(super) struct Stage {
     pub(super) session: SessionId,
     cast: Mutex<Cast>,
-    /// Held over a flush and its answer, so for at most the time of one call.
+    /// Held over a call that changes which sources there are, or their epoch, and its answer: for at most the time of
+    /// one call. So a source that is being attached knows the epoch of the seek behind it.
     turn: Mutex<()>,
 }
 
@@ -213,11 +224,18 @@ impl Stage {
 
     /// Ends the session and its sources.
     pub(super) fn shut(&self, why: SessionEnd) {
-        let mut cast = self.lock();
-        cast.end.get_or_insert(why);
-        let gates = std::mem::take(&mut cast.gates);
-        drop(cast);
+        self.lock().end.get_or_insert(why);
+        self.shut_sources(why);
+    }
+
+    /// Ends the sources that there are.
+    fn shut_sources(&self, why: SessionEnd) {
+        let gates = std::mem::take(&mut self.lock().gates);
         gates.iter().for_each(|(_, gate)| gate.shut(why));
+    }
+
+    fn take_turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A source that comes after the end is shut at once.

@@ -60,6 +60,8 @@ pub(super) enum Manner {
     Honest,
     /// Reads, and never answers.
     Mute,
+    /// Is honest, but does not answer before its manner changes.
+    Slow,
     Refusing(Refusal),
     /// Answers everything with a position.
     Lying,
@@ -196,16 +198,24 @@ impl Serving {
 
     fn answer(&mut self, request: &Request<'_>) {
         let _ = self.commands.send(format!("{:?}", request.command));
-        let manner = *self.manner.lock().expect("unpoisoned");
+        let mut manner = self.manner();
+        while matches!(manner, Manner::Slow) {
+            std::thread::yield_now();
+            manner = self.manner();
+        }
         let (result, descriptors) = match manner {
             Manner::Mute => return,
             Manner::Refusing(refusal) => (Err(refusal), Descriptors::new()),
             Manner::Lying => (Ok(Answer::Position { position_ns: 0 }), Descriptors::new()),
-            Manner::Honest | Manner::Overstating => {
+            Manner::Honest | Manner::Slow | Manner::Overstating => {
                 self.honest(&request.command, matches!(manner, Manner::Overstating))
             }
         };
         self.send(&Message::Reply { sequence: request.sequence, result }, descriptors);
+    }
+
+    fn manner(&self) -> Manner {
+        *self.manner.lock().expect("unpoisoned")
     }
 
     fn honest(

@@ -258,6 +258,49 @@ fn a_flush_of_one_source_leaves_the_others_alone() {
     assert_eq!(far_sound.take().expect("a frame").0.epoch, 1);
 }
 
+/// The rings of a stopped session go to the sources of the next load; two writers in one ring would break it.
+#[test]
+fn a_stopped_session_shuts_its_sources_and_takes_others() {
+    let Playing { mut source, session, server, far_end: _far_end, client: _client } = playing();
+    fill(&mut source);
+    let pusher = thread::spawn(move || (source.push(&frame(b"x"), SOON), source));
+    session.stop().expect("done");
+    let (pushed, mut source) = pusher.join().expect("no panic");
+    assert_eq!(pushed, Err(PushError::Ended(SessionEnd::Stopped)));
+    assert_eq!(session.end(), None);
+    let mut another = session.attach_source(H264).expect("a source");
+    let mut far_end = server.sources.recv_timeout(SOON).expect("the server's end");
+    assert_eq!(source.try_push(&frame(b"old")), Err(PushError::Ended(SessionEnd::Stopped)));
+    another.try_push(&frame(b"new")).expect("room");
+    assert_eq!(far_end.take().expect("a frame").1, b"new");
+}
+
+/// A source whose attach is under way while another thread seeks belongs to the position behind the seek.
+#[test]
+fn a_seek_waits_until_a_source_is_attached() {
+    let Playing { source: _source, session, server, far_end: _far_end, client: _client } = playing();
+    server.await_command("AttachSource");
+    server.set_manner(Manner::Slow);
+    let (mut sound, mut far_sound) = thread::scope(|scope| {
+        let attaching = scope.spawn(|| session.attach_source(OPUS).expect("a second source"));
+        server.await_command("AttachSource");
+        let (started, is_started) = channel();
+        let session = &session;
+        let seeking = scope.spawn(move || {
+            started.send(()).expect("heard");
+            session.set_position(Duration::ZERO)
+        });
+        is_started.recv_timeout(SOON).expect("started");
+        server.set_manner(Manner::Honest);
+        assert_eq!(seeking.join().expect("no panic"), Ok(()));
+        (attaching.join().expect("no panic"), server.sources.recv_timeout(SOON).expect("the server's end"))
+    });
+    assert_eq!(sound.try_push(&frame(b"sound")), Err(PushError::Flushed));
+    sound.try_push(&frame(b"sound")).expect("room");
+    far_sound.set_epoch(1);
+    assert_eq!(far_sound.take().expect("a frame").0.epoch, 1);
+}
+
 /// SM-30: a server that hangs in a seek holds nobody longer than a call may take.
 #[test]
 fn a_seek_that_is_never_answered_tells_the_pusher_at_once_and_ends_by_itself() {
