@@ -9,7 +9,8 @@ use greenroom_core::codec::postcard::{self, CodecError};
 use greenroom_core::limits::MESSAGE_BYTES_MAX;
 use greenroom_core::message::control::{Answer, AppStatus, BoxStatus, Command, Event, Message, Refusal, Request};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv, send, socket_with,
 };
@@ -71,12 +72,7 @@ pub struct ControlClient {
 impl ControlClient {
     /// Connects and agrees on the protocol's version.
     pub fn connect(path: &Path) -> Result<Self, ControlError> {
-        let no_manager = |cause| ControlError::NoManager { path: path.to_owned(), cause };
-        let address = SocketAddrUnix::new(path).map_err(no_manager)?;
-        let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(ControlError::Socket)?;
-        connect(&socket, &address).map_err(no_manager)?;
-        let mut client = Self { socket, sequence: 0, events: VecDeque::new() };
+        let mut client = Self { socket: open(path, ANSWER_TIMEOUT)?, sequence: 0, events: VecDeque::new() };
         match client.request(Command::Hello)? {
             Answer::Welcome { .. } => Ok(client),
             _ => Err(ControlError::Protocol),
@@ -139,6 +135,7 @@ impl ControlClient {
             Ok(_) => Ok(()),
             // What the manager said before it closed is still to be read.
             Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(Errno::AGAIN) => Err(ControlError::Timeout),
             Err(errno) => Err(ControlError::Socket(errno)),
         }
     }
@@ -165,6 +162,20 @@ impl ControlClient {
                 Err(errno) => return Err(ControlError::Socket(errno)),
             }
         }
+    }
+}
+
+/// Connects. A manager that is stuck takes neither connections nor messages: `timeout` holds for both.
+fn open(path: &Path, timeout: Duration) -> Result<OwnedFd, ControlError> {
+    let no_manager = |cause| ControlError::NoManager { path: path.to_owned(), cause };
+    let address = SocketAddrUnix::new(path).map_err(no_manager)?;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .map_err(ControlError::Socket)?;
+    set_socket_timeout(&socket, Timeout::Send, Some(timeout)).map_err(ControlError::Socket)?;
+    match retry_on_intr(|| connect(&socket, &address)) {
+        Ok(()) => Ok(socket),
+        Err(Errno::AGAIN) => Err(ControlError::Timeout),
+        Err(cause) => Err(no_manager(cause)),
     }
 }
 
@@ -236,6 +247,17 @@ mod tests {
         let path = place.path().join("control.sock");
         let error = ControlClient::connect(&path).unwrap_err().to_string();
         assert!(error.contains(path.to_str().unwrap()) && error.contains("start greenroomd"), "{error}");
+    }
+
+    #[test]
+    fn a_manager_that_takes_no_connections_is_given_up() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("control.sock");
+        let listener = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        listen(&listener, 0).unwrap();
+        let _first = open(&path, Duration::from_secs(20)).unwrap();
+        assert!(matches!(open(&path, Duration::from_millis(20)), Err(ControlError::Timeout)));
     }
 
     #[test]
