@@ -100,8 +100,10 @@ struct Wait {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<f64>().map_err(|error| error.to_string())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..1.0e9).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("not a number of seconds from 0 to a thousand million".into()),
+    }
 }
 
 /// Why it was not done.
