@@ -14,7 +14,7 @@
 //! | `client` | the library by which an app reaches its session server | client |
 //! | `listener` | named sockets: made, adopted, removed | manager, session |
 //! | `owner` | users and groups by name | manager, session |
-//! | `signals` | TERM, INT and HUP as a descriptor | manager, session |
+//! | `signals` | TERM, INT, QUIT and HUP as a descriptor | manager, session |
 //! | `harden` | what a program gives up first | manager, session |
 //! | `process` | children: `posix_spawn` and pidfd | manager |
 

@@ -10,13 +10,13 @@ use crate::error::{self, LinuxError};
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// TERM or INT: end in order.
+    /// TERM, INT or QUIT: end in order.
     End,
     /// HUP: read the configuration again.
     Reload,
 }
 
-/// TERM, INT and HUP, readable. While this process has it they do nothing by themselves.
+/// TERM, INT, QUIT and HUP, readable. While this process has it they do nothing by themselves.
 #[derive(Debug)]
 pub struct Signals {
     descriptor: SignalFd,
@@ -27,7 +27,8 @@ impl Signals {
     /// start: one that does not block them would be ended by them.
     pub fn new() -> Result<Self, LinuxError> {
         let because = |errno| LinuxError::new("receive signals", error::from_nix(errno));
-        let signals: SigSet = [NixSignal::SIGTERM, NixSignal::SIGINT, NixSignal::SIGHUP].into_iter().collect();
+        let signals: SigSet =
+            [NixSignal::SIGTERM, NixSignal::SIGINT, NixSignal::SIGQUIT, NixSignal::SIGHUP].into_iter().collect();
         signals.thread_block().map_err(because)?;
         let descriptor =
             SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map_err(because)?;
@@ -59,9 +60,12 @@ mod tests {
     fn signals_are_read_and_end_nobody() {
         let mut signals = Signals::new().unwrap();
         assert_eq!(signals.receive().unwrap(), None);
-        for (signal, asked) in
-            [(NixSignal::SIGTERM, Asked::End), (NixSignal::SIGINT, Asked::End), (NixSignal::SIGHUP, Asked::Reload)]
-        {
+        for (signal, asked) in [
+            (NixSignal::SIGTERM, Asked::End),
+            (NixSignal::SIGINT, Asked::End),
+            (NixSignal::SIGQUIT, Asked::End),
+            (NixSignal::SIGHUP, Asked::Reload),
+        ] {
             raise(signal).unwrap();
             assert_eq!(signals.receive().unwrap(), Some(asked));
         }
