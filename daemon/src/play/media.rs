@@ -1,6 +1,6 @@
 //! A media file, demuxed by GStreamer into coded frames.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -126,11 +126,11 @@ impl Media {
     /// `is_unwanted` is asked now and then; when it says so, the file is given up.
     pub(super) fn open(file: &Path, is_unwanted: &mut dyn FnMut() -> bool) -> Result<Self, MediaError> {
         let unreadable = |cause: String| MediaError::Unreadable { file: file.to_owned(), cause };
-        let metadata =
-            File::open(file).and_then(|file| file.metadata()).map_err(|error| unreadable(error.to_string()))?;
-        if metadata.is_dir() {
-            return Err(unreadable("it is a directory".into()));
+        // Before it is opened: a pipe that nobody writes to would be waited for, and no signal would end that.
+        if !fs::metadata(file).map_err(|error| unreadable(error.to_string()))?.is_file() {
+            return Err(unreadable("it is a directory, a pipe or a device; give a file".into()));
         }
+        File::open(file).map_err(|error| unreadable(error.to_string()))?;
         gst::init().map_err(|error| MediaError::Platform(error.to_string()))?;
         let (pipeline, found) = build(file)?;
         let (streams, notes) = (Vec::new(), Vec::new());

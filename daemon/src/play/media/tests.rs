@@ -124,6 +124,10 @@ fn what_cannot_be_played_says_what_it_is_and_what_to_do() {
     let opened = |path: &Path| open(path).map(drop).unwrap_err();
     assert!(matches!(opened(&path), MediaError::Unreadable { .. }), "not there");
     assert!(matches!(opened(directory.path()), MediaError::Unreadable { .. }), "a directory");
+    let pipe = directory.path().join("pipe.mp4");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    assert!(matches!(opened(&pipe), MediaError::Unreadable { .. }), "a pipe that nobody writes to");
     fs::write(&path, "").unwrap();
     assert!(matches!(opened(&path), MediaError::NotMedia { .. }), "empty");
     fs::write(&path, "no picture at all, but words").unwrap();
