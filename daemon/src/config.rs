@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use greenroom_core::limits::{OWNER_BYTES_MAX, READY_TIMEOUT, SINK_BYTES_MAX, SOCKET_PATH_BYTES_MAX};
+use greenroom_core::limits::{OWNER_BYTES_MAX, READY_TIMEOUT, SESSIONS_MAX, SINK_BYTES_MAX, SOCKET_PATH_BYTES_MAX};
 use greenroom_core::manager::Settings;
 use greenroom_core::message::{AppId, LogLevel, LogLevels, Resources};
 use serde::de::Error as _;
@@ -44,6 +45,21 @@ pub enum ConfigError {
         /// Where and why.
         cause: Box<toml::de::Error>,
     },
+    /// Caller: the configuration asks for more decoders than the box has.
+    #[error(
+        "the configuration {path} cannot work: [app.{app}] max_playback_sessions is {sessions}, but [box] decoders is \
+         {decoders}, so the app could never be active; lower the one or raise the other"
+    )]
+    NeverActive {
+        /// The file.
+        path: PathBuf,
+        /// The app.
+        app: String,
+        /// What it is to have.
+        sessions: u8,
+        /// What there is.
+        decoders: u8,
+    },
 }
 
 /// All of it.
@@ -65,6 +81,9 @@ pub struct Config {
     pub log: LogSection,
     /// `[app.NAME]`
     pub app: BTreeMap<AppName, AppSection>,
+    /// The file that it was read from; empty when there is none.
+    #[serde(skip)]
+    path: PathBuf,
 }
 
 /// The box.
@@ -116,12 +135,15 @@ pub struct SocketSection {
 #[serde(default, deny_unknown_fields)]
 pub struct SessionSection {
     /// Their program; empty for the one beside greenroomd.
+    #[serde(deserialize_with = "full_path")]
     pub program: PathBuf,
     /// Its arguments.
+    #[serde(deserialize_with = "arguments")]
     pub arguments: Vec<String>,
     /// How long one may take to be up; 0 for ever.
     pub ready_timeout_ms: u32,
     /// Variables that they get.
+    #[serde(deserialize_with = "variables")]
     pub environment: BTreeMap<String, String>,
     /// Variables that they get from the manager's environment.
     pub inherit_environment: Vec<String>,
@@ -186,6 +208,7 @@ pub struct LogSection {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AppSection {
+    #[serde(deserialize_with = "playback_sessions")]
     max_playback_sessions: Option<u8>,
     max_web_audio_players: Option<u8>,
     video_sink: Option<Sink>,
@@ -223,8 +246,60 @@ impl<'de> Deserialize<'de> for AppName {
     }
 }
 
+fn playback_sessions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    let sessions = u8::deserialize(deserializer)?;
+    if usize::from(sessions) > SESSIONS_MAX {
+        return Err(D::Error::custom(format!(
+            "max_playback_sessions is at most {SESSIONS_MAX} here, not {sessions}; lower it, or build with a higher \
+             GREENROOM_SESSIONS_MAX"
+        )));
+    }
+    Ok(Some(sessions))
+}
+
+fn full_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    let path = String::deserialize(deserializer)?;
+    check_full_path(&path).and_then(|()| check_no_zero(&path)).map_err(D::Error::custom)?;
+    Ok(path.into())
+}
+
+fn arguments<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let arguments = Vec::deserialize(deserializer)?;
+    arguments.iter().try_for_each(|text: &String| check_no_zero(text)).map_err(D::Error::custom)?;
+    Ok(arguments)
+}
+
+fn variables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let variables = BTreeMap::<String, String>::deserialize(deserializer)?;
+    for (name, value) in &variables {
+        if name.is_empty() || name.contains('=') {
+            let error = format!("'{name}' names no variable: a name is not empty and holds no '='; rename it");
+            return Err(D::Error::custom(error));
+        }
+        let holds_zero = |error| D::Error::custom(format!("{name}: {error}"));
+        check_no_zero(name).and_then(|()| check_no_zero(value)).map_err(holds_zero)?;
+    }
+    Ok(variables)
+}
+
+fn check_full_path(path: &str) -> Result<(), String> {
+    if path.is_empty() || path.starts_with('/') {
+        return Ok(());
+    }
+    Err(format!("'{path}' is no full path: one starts with /"))
+}
+
+/// The system takes texts that end with their first zero byte.
+fn check_no_zero(text: &str) -> Result<(), String> {
+    if text.contains('\0') { Err("a text holds a zero byte; remove it".to_owned()) } else { Ok(()) }
+}
+
+fn check_any(_: &str) -> Result<(), String> {
+    Ok(())
+}
+
 macro_rules! texts {
-    ($($(#[$doc:meta])* $name:ident = $default:literal, at most $bytes:expr, $what:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $default:literal, at most $bytes:expr, $what:literal, $check:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct $name(String);
@@ -246,9 +321,10 @@ macro_rules! texts {
             type Err = String;
 
             fn from_str(text: &str) -> Result<Self, String> {
-                if text.len() > $bytes || text.contains('\0') {
+                if text.len() > $bytes {
                     return Err(format!("{} has at most {} bytes; shorten it", $what, $bytes));
                 }
+                $check(text).and_then(|()| check_no_zero(text))?;
                 Ok(Self(text.to_owned()))
             }
         }
@@ -263,11 +339,11 @@ macro_rules! texts {
 
 texts! {
     /// Where pictures or sound go.
-    Sink = "auto", at most SINK_BYTES_MAX, "the description of a sink";
+    Sink = "auto", at most SINK_BYTES_MAX, "the description of a sink", check_any;
     /// The name or number of a user or group.
-    OwnerText = "", at most OWNER_BYTES_MAX, "a user or group";
+    OwnerText = "", at most OWNER_BYTES_MAX, "a user or group", check_any;
     /// The path of a socket or of a directory of sockets.
-    SocketText = "", at most SOCKET_PATH_BYTES_MAX, "a socket's path";
+    SocketText = "", at most SOCKET_PATH_BYTES_MAX, "a socket's path", check_full_path;
 }
 
 impl Config {
@@ -275,15 +351,40 @@ impl Config {
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
         match path {
             Some(path) => Self::read(path),
-            None if Path::new(DEFAULT_PATH).exists() => Self::read(Path::new(DEFAULT_PATH)),
-            None => Ok(Self::default()),
+            None => Self::read_if_there(Path::new(DEFAULT_PATH)),
+        }
+    }
+
+    /// A file that is there and cannot be read is not taken for none: it says what somebody wanted.
+    fn read_if_there(path: &Path) -> Result<Self, ConfigError> {
+        match Self::read(path) {
+            Err(ConfigError::Unreadable { cause, .. }) if cause.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            read => read,
         }
     }
 
     fn read(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |cause| ConfigError::Unreadable { path: path.to_owned(), cause };
         let text = fs::read_to_string(path).map_err(unreadable)?;
-        toml::from_str(&text).map_err(|cause| ConfigError::Wrong { path: path.to_owned(), cause: Box::new(cause) })
+        let wrong = |cause| ConfigError::Wrong { path: path.to_owned(), cause: Box::new(cause) };
+        let config: Self = toml::from_str(&text).map_err(wrong)?;
+        Ok(Self { path: path.to_owned(), ..config })
+    }
+
+    /// Finds what can be said only of the whole, once the command line has had its say.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let decoders = self.box_.decoders;
+        for (app, section) in &self.app {
+            if let Some(sessions) = section.max_playback_sessions.filter(|sessions| *sessions > decoders) {
+                return Err(ConfigError::NeverActive {
+                    path: self.path.clone(),
+                    app: app.0.clone(),
+                    sessions,
+                    decoders,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Where the manager is asked.
@@ -401,6 +502,14 @@ mod tests {
             ("[control]\nmode = 0o1777", "line 2", "octal"),
             ("[app.\"a b\"]\n", "line 1", "a b"),
             ("[log]\ndefault = 'loud'", "line 2", "loud"),
+            ("[app.tv]\nmax_playback_sessions = 200", "line 2", "max_playback_sessions is at most 4 here, not 200"),
+            ("[control]\nsocket = 'run/control.sock'", "line 2", "starts with /"),
+            ("[socket]\ndirectory = 'run'", "line 2", "starts with /"),
+            ("[socket]\nowner = \"a\\u0000b\"", "line 2", "zero byte"),
+            ("[session]\nprogram = 'greenroom-session'", "line 2", "starts with /"),
+            ("[session]\narguments = [\"a\\u0000b\"]", "line 2", "zero byte"),
+            ("[session.environment]\n'A=B' = 'c'", "line 1", "'A=B' names no variable"),
+            ("[session.environment]\nA = \"b\\u0000c\"", "line 1", "A: a text holds a zero byte"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(line) && error.contains(word), "{error}");
@@ -418,6 +527,29 @@ mod tests {
         }
         let missing = Config::load(Some(&place.path().join("none.toml"))).unwrap_err().to_string();
         assert!(missing.contains("none.toml") && missing.contains("--config"), "{missing}");
+    }
+
+    #[test]
+    fn an_app_that_could_never_be_active_is_named_with_its_file() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("greedy.toml");
+        fs::write(&path, "[app.one]\nmax_playback_sessions = 1\n[app.two]\nmax_playback_sessions = 2").unwrap();
+        let mut config = Config::load(Some(&path)).unwrap();
+        let error = config.check().unwrap_err().to_string();
+        for word in [path.to_str().unwrap(), "[app.two] max_playback_sessions", "[box] decoders"] {
+            assert!(error.contains(word), "{error}");
+        }
+        config.box_.decoders = 2;
+        config.check().unwrap();
+    }
+
+    #[test]
+    fn a_default_file_that_cannot_be_read_is_not_passed_over() {
+        let place = tempfile::tempdir().unwrap();
+        assert!(Config::read_if_there(&place.path().join("none.toml")).is_ok());
+        fs::write(place.path().join("file"), "").unwrap();
+        let error = Config::read_if_there(&place.path().join("file/greenroom.toml")).unwrap_err();
+        assert!(matches!(error, ConfigError::Unreadable { .. }), "{error}");
     }
 
     #[test]

@@ -255,19 +255,6 @@ fn a_server_that_fails_to_become_active_is_in_error_holds_nothing_and_takes_only
     assert_eq!(controller.list().0, []);
 }
 
-/// SM-17: shared memory cannot be had on the real server either, and it survives that.
-#[test]
-fn a_real_server_without_memory_for_its_rings_survives_in_error() {
-    let tv_box = Setup::new().more("[app.greedy]\nmax_playback_sessions = 200").decoders(255).start();
-    let mut controller = tv_box.watch();
-    let refusal = controller.initiate("greedy", TargetState::Inactive);
-    if refusal == Ok(Answer::Done) {
-        controller.expect("greedy", Uninitialized);
-        assert!(controller.expect("greedy", Error).is_some());
-    }
-    controller.bring_up("app1", TargetState::Active);
-}
-
 /// SM-19
 #[test]
 fn not_running_is_notified_when_the_process_is_reaped_and_nothing_of_it_is_left() {

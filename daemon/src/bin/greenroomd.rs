@@ -67,6 +67,7 @@ fn configure(arguments: &Arguments) -> Result<Config, Box<dyn std::error::Error>
         config.session.program = std::path::absolute(path)?;
     }
     config.box_.decoders = arguments.decoders.unwrap_or(config.box_.decoders);
+    config.check()?;
     Ok(config)
 }
 
