@@ -167,6 +167,15 @@ impl Events {
         });
     }
 
+    /// Forgets all that happened, because the sources that it happened to are gone.
+    pub(super) fn forget_sources(&self, session: u16) {
+        self.forget_playback(session);
+        self.add(session, |pending| {
+            pending.first_frames = 0;
+            pending.failed = None;
+        });
+    }
+
     pub(super) fn failed(&self, session: u16, error: PlaybackError) {
         self.add(session, |pending| pending.failed = Some(error));
     }
@@ -224,6 +233,20 @@ mod tests {
         events.position(7, 1);
         events.position(7, 2);
         assert_eq!(events.next(), Some(DecoderEvent::Position { session: 7, position_ns: 2 }));
+        assert_eq!(events.next(), None);
+    }
+
+    /// Who was told first that a session has stopped would take an older failure for one of the stopped session.
+    #[test]
+    fn what_happened_before_a_stop_is_not_told_after_it() {
+        let events = open();
+        events.first_frame(7, SourceId(0));
+        events.position(7, 1);
+        events.state(7, PlaybackState::Playing);
+        events.failed(7, PlaybackError::Decode);
+        events.forget_sources(7);
+        events.completed(7, 1, Ok(()));
+        assert_eq!(events.next(), Some(DecoderEvent::Completed { session: 7, token: 1, result: Ok(()) }));
         assert_eq!(events.next(), None);
     }
 

@@ -191,6 +191,7 @@ impl Worker {
     fn stop(&mut self) -> Result<(), PlaybackError> {
         self.drop_pipeline();
         self.forget_playback();
+        self.link.events.forget_sources(self.link.session);
         self.link.status.set_position_ns(None);
         self.beginning = START;
         self.wants_to_play = false;
