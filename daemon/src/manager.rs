@@ -1,5 +1,7 @@
 //! The manager's process: its host, and the loop.
 
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -7,6 +9,7 @@ use greenroom_core::driver::{FIRST_FREE_KIND, ManagerDriver, ManagerHost, Turn};
 use greenroom_core::hal::{
     Authority, Error, ErrorKind, Interest, Launcher, Listen, Peer, Profile, Ready, SocketPlace, Token, Watch,
 };
+use greenroom_core::limits::SOCKET_PATH_BYTES_MAX;
 use greenroom_core::manager::Manager;
 use greenroom_core::message::{AppId, LogLevels};
 use greenroom_core::trace::NoRecorder;
@@ -22,6 +25,9 @@ use tracing::{error, info, warn};
 use crate::config::{Config, OwnerText};
 use crate::log::Logging;
 use crate::runtime;
+
+/// Leaves room for the shortest name of a socket.
+const DIRECTORY_BYTES_MAX: usize = SOCKET_PATH_BYTES_MAX - "/a.sock".len();
 
 const SIGNALS: Token = Token { kind: FIRST_FREE_KIND, index: 0, generation: 0 };
 
@@ -40,6 +46,15 @@ pub enum ManagerError {
         /// What the platform said.
         cause: LinuxError,
     },
+    /// Caller: the apps' sockets are to belong to somebody who does not exist.
+    #[error("[socket] owner or group is nobody here; correct it: {0}")]
+    NoOwner(LinuxError),
+    /// Caller: no app's socket fits into the directory of sockets.
+    #[error(
+        "the directory of sockets {0} cannot be used: it starts with / and has at most {DIRECTORY_BYTES_MAX} bytes; \
+         configure another one as [socket] directory"
+    )]
+    NoRoom(PathBuf),
     /// Caller or platform: a directory of sockets cannot be had.
     #[error("cannot make the directory {path}: {cause}; make it, or configure another one")]
     Directory {
@@ -188,6 +203,11 @@ fn is_told_to_end(signals: &mut Signals, ready: &[Ready]) -> Result<bool, LinuxE
 
 fn open(config: Config, logging: Logging, path: &Path) -> Result<(Host, ListeningSocket), ManagerError> {
     let directory = config.socket_directory();
+    if !directory.is_absolute() || directory.as_os_str().len() > DIRECTORY_BYTES_MAX {
+        return Err(ManagerError::NoRoom(directory));
+    }
+    owner::user(config.socket.owner.as_str()).map_err(ManagerError::NoOwner)?;
+    owner::group(config.socket.group.as_str()).map_err(ManagerError::NoOwner)?;
     for needed in [path.parent().unwrap_or(Path::new("/")), &directory] {
         // One that was configured is the integrator's choice; the default one may have been made by somebody else.
         if needed.is_dir() && needed != runtime::directory() {
@@ -223,9 +243,13 @@ fn listen(files: &mut SocketFiles, config: &Config, path: &Path) -> Result<Liste
         group: control.group.as_str(),
     };
     files.listen(&place).map_err(|error| match error.kind() {
-        ErrorKind::Busy => ManagerError::Running(path.to_owned()),
+        ErrorKind::Busy if is_socket(path) => ManagerError::Running(path.to_owned()),
         _ => ManagerError::Control(error),
     })
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
 /// Root, the manager's own user, and those that are configured (see `[control] allow_users`).

@@ -302,6 +302,26 @@ fn a_wrong_configuration_is_named_with_line_and_key() {
     }
 }
 
+/// SM-08: whose apps' sockets could not be made at all is told before there is any.
+#[test]
+fn a_manager_does_not_start_where_its_sockets_cannot_be() {
+    let place = tempfile::tempdir().unwrap();
+    let refusal = |configuration: &str| {
+        let output = greenroomd(place.path(), configuration).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        said(&output)
+    };
+    let unknown = refusal("owner = 'no-such-user'\n");
+    assert!(unknown.contains("[socket] owner") && unknown.contains("no-such-user"), "{unknown}");
+    fs::write(place.path().join("control.sock"), "").unwrap();
+    let taken = refusal("");
+    assert!(taken.contains("is no socket") && !taken.contains("greenroomctl stop"), "{taken}");
+    let mut command = greenroomd(place.path(), "");
+    fs::write(place.path().join("greenroom.toml"), format!("[socket]\ndirectory = '/{}'", "x".repeat(101))).unwrap();
+    let output = command.output().unwrap();
+    assert!(output.status.code() == Some(1) && said(&output).contains("[socket] directory"), "{}", said(&output));
+}
+
 #[test]
 fn exit_statuses_tell_a_refusal_from_a_missing_manager_from_a_wait_that_was_too_long() {
     let manager = Manager::start("");
