@@ -18,7 +18,7 @@ use greenroom_hal_linux::error::LinuxError;
 use greenroom_hal_linux::event_loop::EventLoop;
 use greenroom_hal_linux::listener::{ListeningSocket, SocketFiles};
 use greenroom_hal_linux::owner;
-use greenroom_hal_linux::process::{Program, Spawner};
+use greenroom_hal_linux::process::{self, Program, Spawner};
 use greenroom_hal_linux::signals::{Asked, Signals};
 use tracing::{error, info, warn};
 
@@ -150,6 +150,7 @@ const STACK_BYTES: usize = 8 * size_of::<Driver>() + 2 * 1024 * 1024;
 
 /// Runs the manager until it has ended.
 pub fn run(config: Config, logging: Logging) -> Result<(), ManagerError> {
+    process::keep_ended_children()?;
     // Before any other thread is there, or it would be ended by the signals.
     let signals = Signals::new()?;
     let manager = thread::Builder::new().name("manager".to_owned()).stack_size(STACK_BYTES);

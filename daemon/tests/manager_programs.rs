@@ -207,6 +207,22 @@ fn a_server_that_is_killed_is_told_of_and_leaves_nothing_and_can_be_started_agai
     manager.ok(&["initiate", "app1", "--state", "active", "--wait"]);
 }
 
+/// SM-36: some shells and supervisors hand the signal on as ignored.
+#[test]
+fn how_a_server_ended_is_known_also_where_the_manager_was_started_without_child_signals() {
+    let place = tempfile::tempdir().unwrap();
+    let manager = greenroomd(place.path(), "");
+    let mut deaf = Command::new("bash");
+    deaf.args(["-c", "trap '' CHLD; exec \"$@\"", "bash"]).arg(manager.get_program()).args(manager.get_args());
+    let process = deaf.env("XDG_RUNTIME_DIR", place.path()).stderr(Stdio::null()).spawn().unwrap();
+    let manager = Manager { process, place };
+    until("the manager answers", || manager.ctl(&["list"]).status.success().then_some(()));
+    manager.ok(&["initiate", "app1", "--wait"]);
+    let mut watch = manager.watch();
+    kill_process(manager.process_of("app1"), Signal::KILL).unwrap();
+    assert_eq!(watch.until_state("error")["reason"], "Killed(9)");
+}
+
 /// SM-10
 #[test]
 fn a_socket_that_another_program_has_is_named_as_the_reason() {

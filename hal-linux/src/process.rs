@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use greenroom_core::hal::{Child, ErrorKind, ErrorType, ExitStatus, Signal, Spawn};
 use greenroom_core::message::AppId;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
-use nix::sys::signal::{SigSet, Signal as NixSignal};
+use nix::sys::signal::{SigHandler, SigSet, Signal as NixSignal};
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::{Errno, FdFlags};
 use rustix::process::{
@@ -36,7 +36,7 @@ pub struct Program {
 /// Starts one program, again and again: the same for every app, which it learns from the link.
 ///
 /// A child gets standard input, output and error, its end of the link, and no other descriptor; no signal is blocked or
-/// ignored in it. This process must not ignore `SIGCHLD`, or its children cannot be asked how they ended.
+/// ignored in it. Where this process may have been started with `SIGCHLD` ignored, [`keep_ended_children`] comes first.
 #[derive(Debug)]
 pub struct Spawner {
     program: Program,
@@ -65,6 +65,15 @@ impl Spawn for Spawner {
         let child = start(&self.program, theirs.as_fd())?;
         Ok((child, ours))
     }
+}
+
+/// Has children that end wait to be asked how, whatever this process has inherited: those of a process that ignores
+/// `SIGCHLD` are gone at once.
+pub fn keep_ended_children() -> Result<(), LinuxError> {
+    // SAFETY: the default is no handler, so nothing runs that could disturb anything.
+    unsafe { nix::sys::signal::signal(NixSignal::SIGCHLD, SigHandler::SigDfl) }
+        .map(drop)
+        .map_err(|errno| LinuxError::new("keep ended children", error::from_nix(errno)))
 }
 
 fn start(program: &Program, link: BorrowedFd<'_>) -> Result<PidChild, LinuxError> {
