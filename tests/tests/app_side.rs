@@ -401,7 +401,9 @@ fn a_terminal_gives_keys_while_the_app_plays_and_lines_after_every_way_out() {
     let socket = controller.socket_of("app1");
     let by_key: fn(&Terminal, &Child) = |terminal, _| terminal.type_keys(b" m+-\x1b[C\x1b[D q");
     let by_signal: fn(&Terminal, &Child) = |_, app| kill_process(Pid::from_child(app), Signal::TERM).unwrap();
-    for end in [by_key, by_signal] {
+    // Ctrl-\, which by itself would end the app on the spot.
+    let by_quitting: fn(&Terminal, &Child) = |_, app| kill_process(Pid::from_child(app), Signal::QUIT).unwrap();
+    for end in [by_key, by_signal, by_quitting] {
         let terminal = Terminal::open();
         let screen = || Stdio::from(terminal.screen.try_clone().unwrap());
         let mut app = Process::new(programs::path("greenroom-play"))
