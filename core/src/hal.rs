@@ -366,23 +366,22 @@ pub trait SharedMemory: ErrorType {
     fn give_back(&mut self, region: &Self::Descriptor, bytes: u32);
 }
 
-/// What the decoder of one session is told to do.
-#[derive(Debug)]
+/// What the decoder of one session is told to do. A stream is told of in the way `S` that is needed on the road there: by
+/// its kind in the machine, as a [`Stream`] at the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum DecoderCommand<'a, F> {
+pub enum DecoderCommand<S> {
     /// Get ready.
     Load {
         /// No seeking, no end known.
         live: bool,
     },
-    /// Take a stream; its frames come out of `frames`.
+    /// Take a stream.
     Attach {
         /// The source's number in its session.
         source: SourceId,
         /// What it is.
-        description: SourceDescription<'a>,
-        /// Where its frames come from.
-        frames: F,
+        stream: S,
     },
     /// Build the pipeline and pause it: no more sources will come.
     AllAttached,
@@ -420,6 +419,33 @@ pub enum DecoderCommand<'a, F> {
     },
 }
 
+impl<S> DecoderCommand<S> {
+    /// The same command, with its stream, if it has one, told of in another way.
+    pub fn with_stream<T, E>(self, tell: impl FnOnce(S) -> Result<T, E>) -> Result<DecoderCommand<T>, E> {
+        Ok(match self {
+            Self::Load { live } => DecoderCommand::Load { live },
+            Self::Attach { source, stream } => DecoderCommand::Attach { source, stream: tell(stream)? },
+            Self::AllAttached => DecoderCommand::AllAttached,
+            Self::Play => DecoderCommand::Play,
+            Self::Pause => DecoderCommand::Pause,
+            Self::Stop => DecoderCommand::Stop,
+            Self::SetPosition { position_ns, epoch } => DecoderCommand::SetPosition { position_ns, epoch },
+            Self::Flush { source, reset_time, epoch } => DecoderCommand::Flush { source, reset_time, epoch },
+            Self::SetVolume { permille } => DecoderCommand::SetVolume { permille },
+            Self::SetMute { muted } => DecoderCommand::SetMute { muted },
+        })
+    }
+}
+
+/// A stream as a decoder takes it.
+#[derive(Debug)]
+pub struct Stream<'a, F> {
+    /// What it is.
+    pub description: SourceDescription<'a>,
+    /// Where its frames come from.
+    pub frames: F,
+}
+
 /// The decoders of a session server, to control. No call blocks: commands are carried out by a worker of each
 /// session, one after the other, and each ends with exactly one [`DecoderEvent::Completed`], unless the session is
 /// closed before, which ends with one [`DecoderEvent::Closed`].
@@ -434,7 +460,7 @@ pub trait Decoder: ErrorType {
         &mut self,
         session: u16,
         token: u32,
-        command: DecoderCommand<'_, Self::Frames>,
+        command: DecoderCommand<Stream<'_, Self::Frames>>,
     ) -> Result<(), Self::Error>;
     /// Where playback is, in nanoseconds, if that can be said at once.
     fn position_ns(&mut self, session: u16) -> Option<u64>;

@@ -2,10 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::fmt;
 use std::rc::Rc;
 
-use greenroom_core::hal::{Decoder, DecoderCommand, DecoderEvent, ErrorKind, ErrorType};
+use greenroom_core::hal::{Decoder, DecoderCommand, DecoderEvent, ErrorKind, ErrorType, Stream};
 use greenroom_core::message::playback::{PlaybackError, SourceId, Statistics};
 
 use crate::error::{Call, SimulatedError};
@@ -20,20 +21,7 @@ struct Session<F> {
 }
 
 /// What a decoder was told to do, without the frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "they are the decoder commands of the core")]
-pub enum Given {
-    Load,
-    Attach(SourceId),
-    AllAttached,
-    Play,
-    Pause,
-    Stop,
-    SetPosition { position_ns: u64, epoch: u32 },
-    Flush { source: SourceId, epoch: u32 },
-    SetVolume(u16),
-    SetMute(bool),
-}
+pub type Given = DecoderCommand<()>;
 
 struct Shared<F> {
     sessions: RefCell<BTreeMap<u16, Session<F>>>,
@@ -163,7 +151,12 @@ impl<F> Decoder for MockDecoder<F> {
         Ok(())
     }
 
-    fn command(&mut self, session: u16, token: u32, command: DecoderCommand<'_, F>) -> Result<(), SimulatedError> {
+    fn command(
+        &mut self,
+        session: u16,
+        token: u32,
+        command: DecoderCommand<Stream<'_, F>>,
+    ) -> Result<(), SimulatedError> {
         self.world.fault(Call::CommandDecoder)?;
         let mut sessions = self.shared.sessions.borrow_mut();
         let missing = SimulatedError::new(Call::CommandDecoder, ErrorKind::NotFound);
@@ -171,24 +164,14 @@ impl<F> Decoder for MockDecoder<F> {
         if found.pending.is_some() {
             return Err(SimulatedError::new(Call::CommandDecoder, ErrorKind::Busy));
         }
-        let given = match command {
-            DecoderCommand::Load { .. } => Given::Load,
-            DecoderCommand::Attach { source, frames, .. } => {
-                found.frames.insert(source.0, frames);
-                Given::Attach(source)
-            }
-            DecoderCommand::AllAttached => Given::AllAttached,
-            DecoderCommand::Play => Given::Play,
-            DecoderCommand::Pause => Given::Pause,
-            DecoderCommand::Stop => {
-                found.frames.clear();
-                Given::Stop
-            }
-            DecoderCommand::SetPosition { position_ns, epoch } => Given::SetPosition { position_ns, epoch },
-            DecoderCommand::Flush { source, epoch, .. } => Given::Flush { source, epoch },
-            DecoderCommand::SetVolume { permille } => Given::SetVolume(permille),
-            DecoderCommand::SetMute { muted } => Given::SetMute(muted),
-        };
+        let source = if let DecoderCommand::Attach { source, .. } = &command { source.0 } else { 0 };
+        let Ok(given) = command.with_stream(|stream| {
+            found.frames.insert(source, stream.frames);
+            Ok::<_, Infallible>(())
+        });
+        if given == Given::Stop {
+            found.frames.clear();
+        }
         found.pending = Some((token, given));
         drop(sessions);
         if self.shared.completes.get() {

@@ -207,12 +207,12 @@ fn an_order_waits_for_the_one_before_it_and_a_question_does_not() {
     stage.run();
     assert_eq!(app.answer(), Ok(Answer::Position { position_ns: 42 }));
     assert_eq!(app.hear(), None);
-    assert_eq!(stage.decoders.pending(session.index), Some(Given::Load));
+    assert_eq!(stage.decoders.pending(session.index), Some(Given::Load { live: false }));
     stage.decoders.complete(session.index, Ok(()));
     stage.run();
     assert_eq!(app.answer(), Ok(Answer::Done));
     assert_eq!(app.answer(), Ok(Answer::Position { position_ns: 42 }));
-    assert_eq!(stage.decoders.pending(session.index), Some(Given::Attach(SourceId(0))));
+    assert_eq!(stage.decoders.pending(session.index), Some(Given::Attach { source: SourceId(0), stream: () }));
     stage.decoders.complete(session.index, Ok(()));
     stage.run();
     assert!(matches!(app.answer(), Ok(Answer::Source { .. })));

@@ -6,63 +6,15 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::{ClientId, Response};
+use crate::hal::DecoderCommand;
 use crate::limits::{DECODER_TIMEOUT, SOURCES_MAX};
 use crate::message::playback::{
     Event, MediaKind, PlaybackError, PlaybackState, Refusal, SessionId, SourceId, TableName,
 };
 use crate::time::Instant;
 
-/// What a decoder is ordered to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Order {
-    /// Get ready.
-    Load {
-        /// No seeking, no end known.
-        live: bool,
-    },
-    /// Take a stream.
-    Attach {
-        /// Its number in the session.
-        source: SourceId,
-        /// Which ring of the slot it uses.
-        kind: MediaKind,
-    },
-    /// Build the pipeline and pause it.
-    AllAttached,
-    /// Play.
-    Play,
-    /// Pause.
-    Pause,
-    /// Stop and drop the sources.
-    Stop,
-    /// Go elsewhere.
-    SetPosition {
-        /// Nanoseconds from the start of the media.
-        position_ns: u64,
-        /// The epoch of the frames from there on.
-        epoch: u32,
-    },
-    /// Drop what a source has sent so far.
-    Flush {
-        /// Which source.
-        source: SourceId,
-        /// Whether the running time starts at 0 again.
-        reset_time: bool,
-        /// The epoch of the frames from now on.
-        epoch: u32,
-    },
-    /// Set how loud it is, in thousandths.
-    SetVolume {
-        /// 0 to 2000.
-        permille: u16,
-    },
-    /// Silence it, or not.
-    SetMute {
-        /// Whether it is silent.
-        muted: bool,
-    },
-}
+/// What a decoder is ordered to do. Of a stream the machine says which ring of the slot it uses.
+pub type Order = DecoderCommand<MediaKind>;
 
 /// Where a playback session is.
 ///
@@ -225,7 +177,7 @@ impl Playback {
 
     /// The next source's order, if a stream of this kind can be taken in.
     pub(super) fn attach(&self, kind: MediaKind) -> Result<Order, Refusal> {
-        if !is_lawful(self.state, Order::Attach { source: SourceId(0), kind }) {
+        if !is_lawful(self.state, Order::Attach { source: SourceId(0), stream: kind }) {
             return Err(Refusal::WrongState { state: self.state() });
         }
         if self.sources.contains(&kind) {
@@ -240,7 +192,7 @@ impl Playback {
         if self.sources.is_full() {
             return Err(full);
         }
-        Ok(Order::Attach { source: SourceId(place), kind })
+        Ok(Order::Attach { source: SourceId(place), stream: kind })
     }
 
     /// Takes an order of the client, to be given to the decoder.
@@ -294,7 +246,7 @@ impl Playback {
                 self.live = live;
                 self.state = State::Loaded;
             }
-            (Order::Attach { source, kind }, _) => {
+            (Order::Attach { source, stream: kind }, _) => {
                 // `attach` has seen that there is a place.
                 let _ = self.sources.push(kind);
                 return Response::Source { slot: self.slot, source, kind };
@@ -526,7 +478,7 @@ mod tests {
     ];
     const ORDERS: [Order; 10] = [
         Order::Load { live: false },
-        Order::Attach { source: SourceId(0), kind: MediaKind::Video },
+        Order::Attach { source: SourceId(0), stream: MediaKind::Video },
         Order::AllAttached,
         Order::Play,
         Order::Pause,

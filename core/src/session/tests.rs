@@ -710,7 +710,7 @@ fn the_description_of_an_attach_is_not_lost_between_the_call_and_the_order() {
     let mut stage = Stage::active();
     let (client, session) = stage.playing_client();
     stage.ordered(client, Command::Load { session, live: false });
-    let order = Order::Attach { source: SOURCE, kind: MediaKind::Video };
+    let order = Order::Attach { source: SOURCE, stream: MediaKind::Video };
     let given = Action::Command { session: 0, slot: 0, token: 2, order };
     assert_eq!(stage.call(client, Command::AttachSource { session, source: VIDEO }), [given]);
 }

@@ -2,8 +2,8 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use greenroom_core::hal::{DecoderCommand, Doorbell};
-use greenroom_core::message::playback::{Codec, Shape, SourceDescription, SourceId};
+use greenroom_core::hal::{DecoderCommand, Doorbell, Stream};
+use greenroom_core::message::playback::{Codec, Shape, SourceDescription};
 use greenroom_core::ring::{FrameHeader, FrameSource, RingError};
 
 /// A [`FrameSource`] of any layout, as a source element uses it.
@@ -70,38 +70,20 @@ impl From<SourceDescription<'_>> for Description {
     }
 }
 
-/// A [`DecoderCommand`] that owns what it says.
-pub(super) enum Command {
-    Load { live: bool },
-    Attach { source: SourceId, description: Description, frames: Box<dyn Frames> },
-    AllAttached,
-    Play,
-    Pause,
-    Stop,
-    SetPosition { position_ns: u64, epoch: u32 },
-    Flush { source: SourceId, reset_time: bool, epoch: u32 },
-    SetVolume { permille: u16 },
-    SetMute { muted: bool },
+/// A [`Stream`] that owns what it says.
+pub(super) struct OwnedStream {
+    pub(super) description: Description,
+    pub(super) frames: Box<dyn Frames>,
 }
 
-impl<F> From<DecoderCommand<'_, F>> for Command
+impl<F> From<Stream<'_, F>> for OwnedStream
 where
     F: FrameSource<Bell: AsFd + Doorbell> + Send + 'static,
 {
-    fn from(command: DecoderCommand<'_, F>) -> Self {
-        match command {
-            DecoderCommand::Load { live } => Self::Load { live },
-            DecoderCommand::Attach { source, description, frames } => {
-                Self::Attach { source, description: description.into(), frames: Box::new(frames) }
-            }
-            DecoderCommand::AllAttached => Self::AllAttached,
-            DecoderCommand::Play => Self::Play,
-            DecoderCommand::Pause => Self::Pause,
-            DecoderCommand::Stop => Self::Stop,
-            DecoderCommand::SetPosition { position_ns, epoch } => Self::SetPosition { position_ns, epoch },
-            DecoderCommand::Flush { source, reset_time, epoch } => Self::Flush { source, reset_time, epoch },
-            DecoderCommand::SetVolume { permille } => Self::SetVolume { permille },
-            DecoderCommand::SetMute { muted } => Self::SetMute { muted },
-        }
+    fn from(stream: Stream<'_, F>) -> Self {
+        Self { description: stream.description.into(), frames: Box::new(stream.frames) }
     }
 }
+
+/// A [`DecoderCommand`] that can go to another thread.
+pub(super) type Command = DecoderCommand<OwnedStream>;

@@ -26,12 +26,13 @@ mod wake;
 mod worker;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use greenroom_core::hal::{Decoder, DecoderCommand, DecoderEvent, Doorbell, ErrorKind, ErrorType};
+use greenroom_core::hal::{Decoder, DecoderCommand, DecoderEvent, Doorbell, ErrorKind, ErrorType, Stream};
 use greenroom_core::message::playback::{SourceId, Statistics};
 use greenroom_core::ring::FrameSource;
 
@@ -137,14 +138,15 @@ where
         Ok(())
     }
 
-    fn command(&mut self, session: u16, token: u32, command: DecoderCommand<'_, F>) -> Result<(), LinuxError> {
+    fn command(&mut self, session: u16, token: u32, command: DecoderCommand<Stream<'_, F>>) -> Result<(), LinuxError> {
         let found = self.session(session)?;
         if found.is_busy {
             let error = LinuxError::other("command decoder", ErrorKind::Busy, "its last command has not ended yet");
             return Err(error.about(session));
         }
         found.is_busy = true;
-        found.inbox.command(token, command.into());
+        let Ok(command) = command.with_stream(|stream| Ok::<_, Infallible>(stream.into()));
+        found.inbox.command(token, command);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use gstreamer as gst;
 use gstreamer::glib;
 
 use super::branch::Attached;
-use super::command::{Command, Description, Frames};
+use super::command::{Command, OwnedStream};
 use super::events::Events;
 use super::inbox::{Inbox, Input, News};
 use super::pipeline::{Condition, Order, Pipeline};
@@ -117,7 +117,7 @@ impl Worker {
             (_, Command::Stop) => self.stop(),
             (Some(error), _) => Err(error),
             (None, Command::Load { live }) => self.load(live),
-            (None, Command::Attach { source, description, frames }) => self.attach(source, description, frames),
+            (None, Command::Attach { source, stream }) => self.attach(source, stream),
             (None, Command::AllAttached) => self.build(),
             (None, Command::Play) => self.aim(true),
             (None, Command::Pause) => self.aim(false),
@@ -135,13 +135,9 @@ impl Worker {
         Ok(())
     }
 
-    fn attach(
-        &mut self,
-        source: SourceId,
-        description: Description,
-        frames: Box<dyn Frames>,
-    ) -> Result<(), PlaybackError> {
+    fn attach(&mut self, source: SourceId, stream: OwnedStream) -> Result<(), PlaybackError> {
         let tally = self.link.status.start_tally(source).ok_or(PlaybackError::Decoder)?;
+        let OwnedStream { description, frames } = stream;
         self.attached.push(Attached { source, description, frames, tally });
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use greenroom_core::hal::{Decoder, DecoderCommand, DecoderEvent};
+use greenroom_core::hal::{Decoder, DecoderCommand, DecoderEvent, Stream};
 use greenroom_core::message::playback::{PlaybackError, PlaybackState, SourceDescription, SourceId, Statistics};
 use greenroom_hal_linux::decoder::{GstDecoder, SinkConfig};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,7 +14,7 @@ use super::feed::{Feed, MemorySource};
 const PATIENCE: Duration = Duration::from_secs(60);
 const SESSION: u16 = 3;
 
-pub(crate) type Command<'a> = DecoderCommand<'a, MemorySource>;
+pub(crate) type Command<'a> = DecoderCommand<Stream<'a, MemorySource>>;
 
 /// Takes any sink's text for both kinds.
 pub(crate) fn sinks(video: &str, audio: &str) -> SinkConfig {
@@ -52,7 +52,7 @@ impl Player {
 
     pub(crate) fn attach(&mut self, source: u8, description: SourceDescription<'_>) -> Feed {
         let (feed, frames) = Feed::new();
-        self.does(Command::Attach { source: SourceId(source), description, frames });
+        self.does(Command::Attach { source: SourceId(source), stream: Stream { description, frames } });
         feed
     }
 

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use greenroom_core::hal::{Decoder, DecoderCommand, DecoderEvent, Doorbell, SharedMemory};
+use greenroom_core::hal::{Decoder, DecoderCommand, DecoderEvent, Doorbell, SharedMemory, Stream};
 use greenroom_core::message::playback::{Codec, MediaKind, PlaybackState, RingPlace, SourceId};
 use greenroom_core::ring::{Consumer, Producer, PushError, Pushed, Record, RingSource, SlotLayout};
 use greenroom_hal_linux::decoder::GstDecoder;
@@ -91,7 +91,7 @@ fn until(decoder: &mut GstDecoder<Source>, wanted: impl Fn(&DecoderEvent) -> boo
     }
 }
 
-fn does(decoder: &mut GstDecoder<Source>, command: DecoderCommand<'_, Source>) {
+fn does(decoder: &mut GstDecoder<Source>, command: DecoderCommand<Stream<'_, Source>>) {
     decoder.command(0, 1, command).unwrap();
     until(decoder, |event| matches!(event, DecoderEvent::Completed { result: Ok(()), .. }));
 }
@@ -107,7 +107,7 @@ fn a_ring_feeds_the_decoder_while_both_sides_sleep_and_wake() {
     let (app, frames) = app_and_source();
     does(&mut decoder, DecoderCommand::Load { live: false });
     let description = clip.description();
-    does(&mut decoder, DecoderCommand::Attach { source: SourceId(0), description, frames });
+    does(&mut decoder, DecoderCommand::Attach { source: SourceId(0), stream: Stream { description, frames } });
     does(&mut decoder, DecoderCommand::AllAttached);
     does(&mut decoder, DecoderCommand::Play);
     let (epochs, told) = mpsc::channel();

@@ -4,7 +4,7 @@ use core::hint::black_box;
 use core::mem::MaybeUninit;
 
 use greenroom_core::driver::{Frames, Platform as Parts, SessionDriver, SessionHost};
-use greenroom_core::hal::{Decoder, DecoderCommand, DecoderEvent, Ready, Token};
+use greenroom_core::hal::{Decoder, DecoderCommand, DecoderEvent, Ready, Stream, Token};
 use greenroom_core::message::LogLevels;
 use greenroom_core::message::link::Configuration;
 use greenroom_core::message::playback::{SourceId, Statistics};
@@ -22,9 +22,14 @@ impl Decoder for Platform {
         perhaps(())
     }
 
-    fn command(&mut self, session: u16, token: u32, command: DecoderCommand<'_, Self::Frames>) -> Result<(), Failure> {
-        if let DecoderCommand::Attach { mut frames, .. } = command {
-            let _ = black_box(frames.next());
+    fn command(
+        &mut self,
+        session: u16,
+        token: u32,
+        command: DecoderCommand<Stream<'_, Self::Frames>>,
+    ) -> Result<(), Failure> {
+        if let DecoderCommand::Attach { mut stream, .. } = command {
+            let _ = black_box(stream.frames.next());
         }
         black_box((session, token));
         perhaps(())

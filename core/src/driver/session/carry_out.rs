@@ -4,7 +4,7 @@ use super::port::Port;
 use super::{Given, SessionDriver, SessionHost};
 use crate::driver::Machine;
 use crate::fmt::{Said, info, warning};
-use crate::hal::{Decoder, DecoderCommand, DecoderEvent, Descriptors, Error, ErrorKind, Interest, Listen, Watch};
+use crate::hal::{Decoder, DecoderEvent, Descriptors, Error, ErrorKind, Interest, Listen, Stream, Watch};
 use crate::limits::LINK_TIMEOUT;
 use crate::message::link;
 use crate::message::playback::{Answer, Message, PlaybackError, Refusal};
@@ -144,22 +144,11 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
         given: Given<'_>,
     ) -> Result<(), PlaybackError> {
         let platform = host.platform();
-        let command = match order {
-            Order::Load { live } => DecoderCommand::Load { live },
-            Order::Attach { source, kind } => {
-                let Given::Source(description) = given else { return Err(PlaybackError::Decoder) };
-                let frames = self.slots.frames(&mut platform.memory, slot, kind);
-                DecoderCommand::Attach { source, description, frames: frames.map_err(|_| PlaybackError::Memory)? }
-            }
-            Order::AllAttached => DecoderCommand::AllAttached,
-            Order::Play => DecoderCommand::Play,
-            Order::Pause => DecoderCommand::Pause,
-            Order::Stop => DecoderCommand::Stop,
-            Order::SetPosition { position_ns, epoch } => DecoderCommand::SetPosition { position_ns, epoch },
-            Order::Flush { source, reset_time, epoch } => DecoderCommand::Flush { source, reset_time, epoch },
-            Order::SetVolume { permille } => DecoderCommand::SetVolume { permille },
-            Order::SetMute { muted } => DecoderCommand::SetMute { muted },
-        };
+        let command = order.with_stream(|kind| {
+            let Given::Source(description) = given else { return Err(PlaybackError::Decoder) };
+            let frames = self.slots.frames(&mut platform.memory, slot, kind).map_err(|_| PlaybackError::Memory)?;
+            Ok(Stream { description, frames })
+        })?;
         platform.decoder.command(session, token, command).map_err(|error| {
             warning!("session {}: {}", session, Said(&error));
             PlaybackError::Decoder
