@@ -99,7 +99,7 @@ impl AppRecord {
                 if let Some(complaint) = line.strip_prefix("greenroom-play: ") {
                     self.complaint = Some(complaint.to_owned());
                 }
-                journal.said(app, "", line);
+                journal.muttered(app, line);
             }
         }
     }
@@ -107,11 +107,11 @@ impl AppRecord {
     fn take(&mut self, journal: &Journal, app: &str, report: Report) {
         match report {
             Report::Source { source, kind, codec } => {
-                journal.said(app, "", &format!("my file has {kind}, {codec}"));
+                journal.muttered(app, &format!("my file has {kind}, {codec}"));
                 self.streams.insert(source, kind);
             }
             Report::Application { state } => self.is_introduced |= state == "inactive",
-            Report::Note { text } if text.starts_with("a stream is left out") => journal.said(app, "", &text),
+            Report::Note { text } if text.starts_with("a stream is left out") => journal.muttered(app, &text),
             Report::State { state } => journal.server_said(app, &state.replace('_', " ")),
             Report::FirstFrame { source, after_ms } => {
                 let kind = self.streams.get(&source).map_or("frame", String::as_str);

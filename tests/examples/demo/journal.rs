@@ -19,6 +19,14 @@ pub(crate) struct Journal {
     bar: ProgressBar,
 }
 
+/// How far playing is.
+#[derive(Clone, Copy)]
+pub(crate) struct Progress {
+    pub(crate) position: Duration,
+    pub(crate) length: Duration,
+    pub(crate) pictures: usize,
+}
+
 /// The colours that are used.
 #[derive(Clone, Copy)]
 pub(crate) enum Colour {
@@ -62,6 +70,11 @@ impl Journal {
         self.print(&format!("{}{from:19} {arrow} {to:19}  {text}", self.time()));
     }
 
+    /// What an app says to nobody in particular.
+    pub(crate) fn muttered(&self, app: &str, text: &str) {
+        self.print(&format!("{}{app:19}   {:19}  {}", self.time(), "", self.paint(Colour::Dim, text)));
+    }
+
     /// What a session server tells the app.
     pub(crate) fn server_said(&self, app: &str, text: &str) {
         self.said(SESSION_SERVER, app, text);
@@ -90,8 +103,8 @@ impl Journal {
             }
             StepKind::AppTold(state) => self.said(APPLICATION_MANAGER, app, &format!("be {}", self.app_state(state))),
             StepKind::App(state) => self.said(app, APPLICATION_MANAGER, &format!("I am {}", self.app_state(state))),
-            StepKind::AppExited(Some(status)) => self.said(app, "", &format!("exited with status {status}")),
-            StepKind::AppExited(None) => self.said(app, "", "ended by a signal"),
+            StepKind::AppExited(Some(status)) => self.muttered(app, &format!("exited with status {status}")),
+            StepKind::AppExited(None) => self.muttered(app, "ended by a signal"),
         }
     }
 
@@ -115,20 +128,23 @@ impl Journal {
         self.paint(colour, &format!("{state:?}"))
     }
 
-    /// A bar of this length under the story; nothing where there is no terminal.
-    pub(crate) fn show_bar(&self, app: &str, length: Duration) {
+    /// A bar under the story; nothing where there is no terminal.
+    pub(crate) fn show_bar(&self, app: &str) {
         let Some(style) = bar_style().filter(|_| self.is_terminal) else { return };
-        self.bar.set_draw_target(ProgressDrawTarget::stdout());
         self.bar.reset();
         self.bar.set_style(style);
-        self.bar.set_length(milliseconds(length));
         self.bar.set_prefix(app.to_owned());
+        self.bar.set_message("");
+        // Last, so that the bar is never seen half dressed.
+        self.bar.set_draw_target(ProgressDrawTarget::stdout());
     }
 
-    /// Moves the bar; where there is none, says so from time to time.
-    pub(crate) fn progress(&self, app: &str, position: Duration, pictures: usize, is_time_for_a_line: bool) {
+    /// Moves the bar to `position` of `length`; where there is none, says so if it is time for a line.
+    pub(crate) fn progress(&self, app: &str, at: Progress, is_time_for_a_line: bool) {
+        let Progress { position, length, pictures } = at;
+        self.bar.set_length(milliseconds(length));
         self.bar.set_position(milliseconds(position));
-        self.bar.set_message(format!("{pictures} pictures"));
+        self.bar.set_message(format!("{:.1} s, {pictures} pictures", position.as_secs_f64()));
         if !self.is_terminal && is_time_for_a_line {
             self.note(&format!("{app} at {:.1} s, {pictures} pictures", position.as_secs_f64()));
         }

@@ -16,7 +16,7 @@ use rustix::process::Signal;
 
 use crate::Failure;
 use crate::app_record::AppRecord;
-use crate::journal::Journal;
+use crate::journal::{Journal, Progress};
 
 /// The apps, and how their sinks treat time.
 const APPS: [(&str, Pace); 3] = [("app1", Pace::RealTime), ("app2", Pace::RealTime), ("app3", Pace::Unlimited)];
@@ -55,7 +55,7 @@ impl<'a> Stage<'a> {
         told_running: &'a RefCell<BTreeMap<String, Instant>>,
         keep_every: usize,
     ) -> Result<Self, Failure> {
-        let mut setup = Setup::new().decoders(1);
+        let mut setup = Setup::new().decoders(1).more("[log]\ndefault = \"warning\"");
         let mut fifos = BTreeMap::new();
         for (app, pace) in APPS {
             let path = setup.place().join(format!("{app}.pictures"));
@@ -122,12 +122,12 @@ impl<'a> Stage<'a> {
     pub(crate) fn watch(&mut self, app: &'static str, until: Until) -> Result<(), Failure> {
         let (started, mut line_due) = (Instant::now(), LINE_INTERVAL);
         let (Until::End(limit) | Until::EndOr(limit)) = until;
-        let length = self.record(app).duration.map_or(limit, |duration| duration.min(limit));
-        self.journal.show_bar(app, length);
+        self.journal.show_bar(app);
         let result = loop {
             self.hear(LOOK_INTERVAL);
-            let (elapsed, pictures) = (started.elapsed(), self.pictures(app));
-            self.journal.progress(app, self.record(app).position, pictures, elapsed >= line_due);
+            let elapsed = started.elapsed();
+            let progress = self.progress(app, limit);
+            self.journal.progress(app, progress, elapsed >= line_due);
             if elapsed >= line_due {
                 line_due += LINE_INTERVAL;
             }
@@ -141,6 +141,13 @@ impl<'a> Stage<'a> {
         };
         self.journal.hide_bar();
         result
+    }
+
+    /// Where an app is in what is watched of it.
+    fn progress(&mut self, app: &str, limit: Duration) -> Progress {
+        let pictures = self.pictures(app);
+        let record = self.record(app);
+        Progress { position: record.position, length: record.duration.unwrap_or(limit).min(limit), pictures }
     }
 
     fn time_is_over(&self, app: &str, until: Until) -> Result<(), Failure> {

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, LineStyle, Table, presets};
 use greenroom_daemon::appmanager::Move;
 use greenroom_tests::sequence::{self, Lateness};
 
-use crate::journal::Journal;
+use crate::journal::{Colour, Journal};
 use crate::story::{Counted, Played};
 
 /// Shows all of them.
 pub(crate) fn show(journal: &Journal, all: &[Played], moves: &[Move], counted: &Counted) {
     journal.act("Pictures");
     journal.print(&frames(all).to_string());
+    let legend = "sent: by the app; taken: by the decoder, from the ring; decoded: read from the sink's pipe";
+    journal.print(&journal.paint(Colour::Dim, legend));
     journal.act("Pace, measured where the pictures come out");
     journal.print(&pace(all).to_string());
     journal.act("State changes, measured at the application manager");
@@ -23,7 +25,7 @@ pub(crate) fn show(journal: &Journal, all: &[Played], moves: &[Move], counted: &
 
 fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
+    table.load_style(presets::NOTHING.header_separator(LineStyle::none().fill('─').junction('─'))).set_header(header);
     table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     table
 }
