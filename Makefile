@@ -14,13 +14,21 @@ BUILDS := $(CARGO_TARGET_DIR)
 # Programs and libraries whose tests need no other process; `tests/` starts the real programs.
 CRATES := -p greenroom-core -p greenroom-hal-linux -p greenroom-hal-mock -p greenroom-daemon
 
+# What `make install` installs, and where, below DESTDIR. The configuration is always read from /etc/greenroom.
+BUILT ?= $(BUILDS)/release
+PREFIX ?= /usr/local
+DESTDIR ?=
+COMMANDS := greenroomd greenroomctl greenroom-play greenroom-appmanager
+INSTALLED := $(DESTDIR)$(PREFIX)
+CONFIGURATION := $(DESTDIR)/etc/greenroom/greenroom.toml
+
 # How long `make fuzz` fuzzes.
 SECONDS ?= 20
 
 # What `make test` does, in this order: first what fails fastest.
 STEPS := packages format lint features docs build unit loom no-alloc firmware fuzz e2e demo-check
 
-.PHONY: help demo test clean capacities fuzz-seeds $(STEPS)
+.PHONY: help demo test release install uninstall clean capacities fuzz-seeds $(STEPS)
 
 help: ## List what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -34,7 +42,35 @@ test: ## Do everything that CI does, and say how long each step took
 	@.ci/steps $(STEPS)
 
 build: ## Build the programs
-	cargo build -p greenroom-daemon --bins
+	cargo build -p greenroom-daemon --bins --examples
+	$(BUILDS)/debug/examples/manual $(BUILDS)/debug/share
+
+release: ## Build what `make install` installs: programs, manual pages, shell completions
+	.ci/packages programs
+	cargo build --release -p greenroom-daemon --bins --examples
+	$(BUILDS)/release/examples/manual $(BUILDS)/release/share
+
+# It builds nothing, so that root needs no compiler. A configuration that is there is the integrator's, and stays.
+install: ## Install what `make release` built, below DESTDIR and PREFIX (/usr/local)
+	@test -d "$(BUILT)/share" || { echo "nothing is built in $(BUILT); run 'make release' first" >&2; exit 1; }
+	install -D -m 755 -t "$(INSTALLED)/bin" $(COMMANDS:%="$(BUILT)/%")
+	install -D -m 755 -t "$(INSTALLED)/libexec/greenroom" "$(BUILT)/greenroom-session"
+	find "$(BUILT)/share" -type f -printf '%P\0' | xargs -0 -I FILE install -D -m 644 "$(BUILT)/share/FILE" "$(INSTALLED)/share/FILE"
+	sed 's|@BINDIR@|$(PREFIX)/bin|' daemon/systemd/greenroom.service.in | \
+	  install -D -m 644 /dev/stdin "$(INSTALLED)/lib/systemd/system/greenroom.service"
+	install -D -m 644 daemon/systemd/greenroom.sysusers "$(INSTALLED)/lib/sysusers.d/greenroom.conf"
+	test -e "$(CONFIGURATION)" || install -D -m 644 daemon/greenroom.toml "$(CONFIGURATION)"
+
+uninstall: ## Remove what `make install` installed, but not a configuration that was changed
+	rm -f $(COMMANDS:%="$(INSTALLED)/bin/%") "$(INSTALLED)/libexec/greenroom/greenroom-session"
+	rm -f "$(INSTALLED)"/share/man/man1/greenroom{ctl,-play,-appmanager}{,-*}.1 "$(INSTALLED)"/share/man/man8/greenroom{d,-session}.8
+	rm -f $(COMMANDS:%="$(INSTALLED)/share/bash-completion/completions/%.bash") $(COMMANDS:%="$(INSTALLED)/share/zsh/site-functions/_%")
+	rm -f $(COMMANDS:%="$(INSTALLED)/share/fish/vendor_completions.d/%.fish")
+	rm -f "$(INSTALLED)/lib/systemd/system/greenroom.service" "$(INSTALLED)/lib/sysusers.d/greenroom.conf"
+	! cmp -s daemon/greenroom.toml "$(CONFIGURATION)" || rm -f "$(CONFIGURATION)"
+	for directory in "$(INSTALLED)/libexec/greenroom" "$(DESTDIR)/etc/greenroom"; do \
+	  test ! -d "$$directory" || rmdir --ignore-fail-on-non-empty "$$directory"; \
+	done
 
 clean: ## Remove everything that was built
 	cargo clean

@@ -14,6 +14,7 @@ use greenroom_core::message::{AppId, LogLevel, LogLevels, Resources};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use crate::log::Format;
 use crate::names::Level;
 use crate::runtime;
 
@@ -134,7 +135,7 @@ pub struct SocketSection {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SessionSection {
-    /// Their program; empty for the one beside greenroomd.
+    /// Their program; empty for the one that was built or installed with greenroomd.
     #[serde(deserialize_with = "full_path")]
     pub program: PathBuf,
     /// Its arguments.
@@ -196,6 +197,8 @@ pub struct SinksSection {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogSection {
+    /// How a line looks, the manager's and the session servers'.
+    pub format: Format,
     default: Option<Level>,
     client: Option<Level>,
     session_server: Option<Level>,
@@ -405,11 +408,10 @@ impl Config {
 
     /// The session server's program.
     pub fn session_program(&self) -> PathBuf {
-        if !self.session.program.as_os_str().is_empty() {
-            return self.session.program.clone();
+        match self.session.program.as_os_str().is_empty() {
+            true => runtime::session_program(),
+            false => self.session.program.clone(),
         }
-        let beside = env::current_exe().ok().and_then(|own| Some(own.parent()?.join("greenroom-session")));
-        beside.unwrap_or_else(|| PathBuf::from("/usr/bin/greenroom-session"))
     }
 
     /// The environment of session servers. What is configured wins over what is inherited.
@@ -417,7 +419,7 @@ impl Config {
         let inherited =
             self.session.inherit_environment.iter().filter(|name| !self.session.environment.contains_key(*name));
         let inherited = inherited.filter_map(|name| Some((name.clone(), env::var(name).ok()?)));
-        inherited.chain(self.session.environment.clone()).collect()
+        inherited.chain(self.log.format.environment()).chain(self.session.environment.clone()).collect()
     }
 
     /// How much is logged at first.

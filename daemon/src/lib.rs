@@ -4,16 +4,19 @@
 //! |---|---|
 //! | [`app_protocol`] | what an application manager and an app say to each other |
 //! | [`appmanager`] | a sample application manager |
+//! | [`command_line`] | the programs' command lines |
 //! | [`config`] | the manager's configuration file |
 //! | [`control`] | asking the manager, and hearing its events |
 //! | [`log`] | what is written to stderr, at levels that change at run time |
 //! | [`manager`] | the manager's process |
 //! | [`names`] | what people call states, levels and components |
 //! | [`play`] | playing a media file through the client library |
-//! | [`runtime`] | where sockets lie when nobody says otherwise |
+//! | [`runtime`] | where sockets and programs lie when nobody says otherwise |
+//! | [`service`] | what the service manager, systemd, is told |
 
 pub mod app_protocol;
 pub mod appmanager;
+pub mod command_line;
 pub mod config;
 pub mod control;
 pub mod log;
@@ -21,3 +24,4 @@ pub mod manager;
 pub mod names;
 pub mod play;
 pub mod runtime;
+pub mod service;

@@ -1,10 +1,13 @@
 //! What the programs write to stderr, at levels that change while they run (SM-39).
 
+use std::env;
+
 use greenroom_core::message::{Component, LogLevel, LogLevels};
+use serde::Deserialize;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Registry, fmt, reload};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 /// Which code belongs to which component: the longest prefix of a module's path decides.
 const COMPONENTS: &[(&str, Component)] = &[
@@ -28,6 +31,38 @@ const COMPONENTS: &[(&str, Component)] = &[
     ("greenroomd", Component::Manager),
 ];
 
+/// The environment variable that says `json` to session servers, who log before they are configured.
+pub const FORMAT_VARIABLE: &str = "GREENROOM_LOG_FORMAT";
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+impl Format {
+    /// What [`FORMAT_VARIABLE`] says; anything but `json` is text.
+    pub fn from_environment() -> Self {
+        match env::var(FORMAT_VARIABLE).as_deref() {
+            Ok("json") => Self::Json,
+            _ => Self::Text,
+        }
+    }
+
+    /// The variable with which a child logs in this format.
+    pub fn environment(self) -> Option<(String, String)> {
+        match self {
+            Self::Text => None,
+            Self::Json => Some((FORMAT_VARIABLE.to_owned(), "json".to_owned())),
+        }
+    }
+}
+
 /// Why nothing can be logged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -48,13 +83,14 @@ pub struct Logging {
 
 impl Logging {
     /// Starts to log to stderr. Once a process.
-    pub fn start(levels: &LogLevels) -> Result<Self, LogError> {
+    pub fn start(levels: &LogLevels, format: Format) -> Result<Self, LogError> {
         let (filter, handle) = reload::Layer::new(targets(levels));
-        tracing_subscriber::registry()
-            .with(filter)
-            .with(fmt::layer().with_writer(std::io::stderr).with_ansi(false))
-            .try_init()
-            .map_err(|_| LogError::Started)?;
+        let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+        let lines = match format {
+            Format::Text => lines.boxed(),
+            Format::Json => lines.json().flatten_event(true).boxed(),
+        };
+        tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|_| LogError::Started)?;
         // What the core says passes this gate first; it must not be narrower than the filter may become.
         ::log::set_max_level(::log::LevelFilter::Trace);
         Ok(Self { filter: handle })
@@ -104,11 +140,11 @@ mod tests {
     /// SM-39
     #[test]
     fn levels_change_while_the_process_runs() {
-        let logging = Logging::start(&LogLevels::default()).unwrap();
+        let logging = Logging::start(&LogLevels::default(), Format::Text).unwrap();
         assert!(!tracing::enabled!(target: "greenroomd", Level::TRACE));
         logging.apply(&LogLevels { default: LogLevel::Debug, ..LogLevels::default() }).unwrap();
         assert!(tracing::enabled!(target: "greenroomd", Level::TRACE));
         assert!(::log::log_enabled!(target: "greenroom_core::manager", ::log::Level::Trace));
-        assert!(matches!(Logging::start(&LogLevels::default()), Err(LogError::Started)));
+        assert!(matches!(Logging::start(&LogLevels::default(), Format::Text), Err(LogError::Started)));
     }
 }

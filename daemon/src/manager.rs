@@ -12,6 +12,7 @@ use greenroom_core::hal::{
 use greenroom_core::limits::SOCKET_PATH_BYTES_MAX;
 use greenroom_core::manager::Manager;
 use greenroom_core::message::{AppId, LogLevels};
+use greenroom_core::time::earliest;
 use greenroom_core::trace::NoRecorder;
 use greenroom_hal_linux::clock::Clock;
 use greenroom_hal_linux::error::LinuxError;
@@ -25,6 +26,7 @@ use tracing::{error, info, warn};
 use crate::config::{Config, OwnerText};
 use crate::log::Logging;
 use crate::runtime;
+use crate::service::{InUse, Service};
 
 /// Leaves room for the shortest name of a socket.
 const DIRECTORY_BYTES_MAX: usize = SOCKET_PATH_BYTES_MAX - "/a.sock".len();
@@ -164,17 +166,20 @@ fn serve(config: Config, logging: Logging, mut signals: Signals) -> Result<(), M
     host.events.watch(&signals, SIGNALS, Interest::Read)?;
     let settings = host.config.settings();
     let mut driver = Driver::new(Manager::new(settings), host, control, NoRecorder);
+    let mut service = Service::from_environment(Clock.now());
     driver.start().map_err(ManagerError::Watch)?;
+    service.ready();
     info!("the manager listens at {}, {} decoder(s)", path.display(), settings.decoders);
-    let ended = pump(&mut driver, &mut signals);
+    let ended = pump(&mut driver, &mut signals, &mut service);
+    service.stopping();
     driver.host().files.remove(text(&path)?);
     info!("the manager has ended");
     ended
 }
 
-fn pump(driver: &mut Driver, signals: &mut Signals) -> Result<(), ManagerError> {
+fn pump(driver: &mut Driver, signals: &mut Signals, service: &mut Service) -> Result<(), ManagerError> {
     loop {
-        let deadline = driver.next_deadline();
+        let deadline = earliest(driver.next_deadline(), service.next_deadline());
         let ready = driver.host().events.wait(deadline)?;
         if is_told_to_end(signals, &ready)? && driver.terminate(Clock.now()) == Turn::Exit {
             return Ok(());
@@ -182,7 +187,17 @@ fn pump(driver: &mut Driver, signals: &mut Signals) -> Result<(), ManagerError> 
         if driver.turn(Clock.now(), &ready) == Turn::Exit {
             return Ok(());
         }
+        if driver.machine().is_ending() {
+            service.stopping();
+        }
+        service.progressed(Clock.now(), in_use(driver.machine()));
     }
+}
+
+fn in_use(manager: &Manager) -> InUse {
+    let status = manager.box_status();
+    let decoders_held = status.decoders.saturating_sub(status.decoders_free);
+    InUse { apps: manager.apps().count(), decoders_held, decoders: status.decoders }
 }
 
 fn is_told_to_end(signals: &mut Signals, ready: &[Ready]) -> Result<bool, LinuxError> {

@@ -1,4 +1,4 @@
-//! Where sockets lie when nobody says otherwise.
+//! Where sockets and programs lie when nobody says otherwise.
 
 use std::env;
 use std::fs::{self, DirBuilder};
@@ -6,17 +6,24 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+const SESSION_PROGRAM: &str = "greenroom-session";
+
 /// The environment variable that names the manager's control socket.
 pub const CONTROL_VARIABLE: &str = "GREENROOM_CONTROL";
 
-/// The directory of Greenroom's sockets: `/run/greenroom` for root, else `$XDG_RUNTIME_DIR/greenroom`, else
+/// The directory of Greenroom's sockets: `$RUNTIME_DIRECTORY`, which systemd sets for a service with
+/// `RuntimeDirectory=greenroom`, else `/run/greenroom` for root, else `$XDG_RUNTIME_DIR/greenroom`, else
 /// `/tmp/greenroom-UID`.
 pub fn directory() -> PathBuf {
+    let named = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    if let Some(of_service) = named("RUNTIME_DIRECTORY") {
+        return of_service;
+    }
     let user = rustix::process::geteuid();
     if user.is_root() {
         return PathBuf::from("/run/greenroom");
     }
-    match env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute()) {
+    match named("XDG_RUNTIME_DIR") {
         Some(own) => own.join("greenroom"),
         None => PathBuf::from(format!("/tmp/greenroom-{}", user.as_raw())),
     }
@@ -25,6 +32,16 @@ pub fn directory() -> PathBuf {
 /// The manager's control socket: `$GREENROOM_CONTROL`, else `control.sock` in [`directory`].
 pub fn control_socket() -> PathBuf {
     env::var_os(CONTROL_VARIABLE).map_or_else(|| directory().join("control.sock"), PathBuf::from)
+}
+
+/// The session server's program: beside this one, where a build leaves it, else where an installation has it, in
+/// `../libexec/greenroom`.
+pub fn session_program() -> PathBuf {
+    let own = env::current_exe().ok();
+    let directory = own.as_deref().and_then(Path::parent).unwrap_or(Path::new("/usr/bin"));
+    let beside = directory.join(SESSION_PROGRAM);
+    let installed = directory.with_file_name("libexec").join("greenroom").join(SESSION_PROGRAM);
+    if installed.exists() && !beside.exists() { installed } else { beside }
 }
 
 /// Makes the directory with this mode, if it is not there.

@@ -24,10 +24,13 @@ pub struct TvBox {
 pub struct Setup {
     place: TempDir,
     decoders: u8,
+    manager_program: PathBuf,
+    manager_environment: Vec<(String, String)>,
     session_program: Option<PathBuf>,
     environment: Vec<(String, String)>,
     ready_timeout_ms: u32,
     more: String,
+    configuration: Option<String>,
 }
 
 impl Default for Setup {
@@ -42,10 +45,13 @@ impl Setup {
         Self {
             place: tempfile::tempdir().expect("a directory can be made"),
             decoders: 1,
+            manager_program: programs::path("greenroomd"),
+            manager_environment: Vec::new(),
             session_program: None,
             environment: Vec::new(),
             ready_timeout_ms: 10_000,
             more: String::new(),
+            configuration: None,
         }
     }
 
@@ -53,6 +59,20 @@ impl Setup {
     #[must_use]
     pub fn decoders(mut self, decoders: u8) -> Self {
         self.decoders = decoders;
+        self
+    }
+
+    /// The program that is started as manager.
+    #[must_use]
+    pub fn manager_program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.manager_program = program.into();
+        self
+    }
+
+    /// A variable in the manager's environment.
+    #[must_use]
+    pub fn manager_environment(mut self, name: &str, value: &str) -> Self {
+        self.manager_environment.push((name.into(), value.into()));
         self
     }
 
@@ -91,6 +111,13 @@ impl Setup {
         self
     }
 
+    /// This text as configuration, instead of everything else that is set here for it.
+    #[must_use]
+    pub fn configuration(mut self, text: &str) -> Self {
+        self.configuration = Some(text.to_owned());
+        self
+    }
+
     /// The box's own directory.
     pub fn place(&self) -> &Path {
         self.place.path()
@@ -98,10 +125,17 @@ impl Setup {
 
     /// Writes the configuration; gives its path.
     pub fn write_configuration(&self) -> PathBuf {
+        let path = self.place.path().join("greenroom.toml");
+        let text = self.configuration.clone().unwrap_or_else(|| self.text());
+        fs::write(&path, text).expect("the configuration can be written");
+        path
+    }
+
+    fn text(&self) -> String {
         let place = self.place.path().display();
         let environment: Vec<String> =
             self.environment.iter().map(|(name, value)| format!("{name} = {value:?}")).collect();
-        let text = format!(
+        format!(
             "[box]\ndecoders = {}\n[control]\nsocket = \"{place}/control.sock\"\n[socket]\ndirectory = \"{place}\"\n\
              [session]\nprogram = {:?}\nready_timeout_ms = {}\nenvironment = {{ {} }}\n\
              [sinks]\nvideo = \"fake\"\naudio = \"fake\"\n{}",
@@ -110,29 +144,32 @@ impl Setup {
             self.ready_timeout_ms,
             environment.join(", "),
             self.more
-        );
-        let path = self.place.path().join("greenroom.toml");
-        fs::write(&path, text).expect("the configuration can be written");
-        path
+        )
     }
 
     /// Starts the manager and waits until it answers.
     pub fn start(self) -> TvBox {
-        let configuration = self.write_configuration();
-        let log = fs::File::create(self.place.path().join("manager.log")).expect("a log can be made");
-        let manager = Process::new(programs::path("greenroomd"))
-            .arg("--config")
-            .arg(configuration)
-            .stdin(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("greenroomd starts");
-        let mut tv_box = TvBox { place: self.place, manager };
+        let mut tv_box = self.spawn();
         until("the manager answers", || {
             assert!(tv_box.manager.try_wait().expect("a child").is_none(), "the manager ended: {}", tv_box.log());
             ControlClient::connect(&tv_box.control()).ok()
         });
         tv_box
+    }
+
+    /// Starts the manager, and waits for nothing.
+    pub fn spawn(self) -> TvBox {
+        let configuration = self.write_configuration();
+        let log = fs::File::create(self.place.path().join("manager.log")).expect("a log can be made");
+        let manager = Process::new(&self.manager_program)
+            .arg("--config")
+            .arg(configuration)
+            .envs(self.manager_environment)
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("greenroomd starts");
+        TvBox { place: self.place, manager }
     }
 }
 

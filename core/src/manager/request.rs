@@ -164,7 +164,8 @@ impl<const APPS: usize> Manager<APPS> {
         Refusal::Decoders { wanted, free, total, holders }
     }
 
-    const fn is_ending(&self) -> bool {
+    /// Whether it was told to end: it ends its apps, and then itself (SM-38).
+    pub const fn is_ending(&self) -> bool {
         self.exit_by.is_some() || self.exited
     }
 }

@@ -1,93 +1,13 @@
 //! Plays a media file through the client library, as an app would.
 
-use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Parser;
-use greenroom_core::message::LogLevels;
-use greenroom_daemon::app_protocol::ManagedState;
-use greenroom_daemon::log::Logging;
-use greenroom_daemon::play::{Options, ShowAs, play};
+use greenroom_core::message::{LogLevel, LogLevels};
+use greenroom_daemon::command_line::play::Arguments;
+use greenroom_daemon::log::{Format, Logging};
+use greenroom_daemon::play::play;
 use greenroom_hal_linux::signals::Signals;
-
-/// Plays a media file through the session server of an app.
-///
-/// Keys on a terminal: space pauses and plays, the left and right arrows jump 10 seconds, + and - set the volume, m
-/// mutes, q quits.
-#[derive(Parser)]
-#[command(name = "greenroom-play", version)]
-struct Arguments {
-    /// The socket of the app's session server; 'greenroomctl list' shows it
-    #[arg(long, value_name = "PATH")]
-    socket: PathBuf,
-    /// Show the first picture and wait
-    #[arg(long)]
-    start_paused: bool,
-    /// Start so many seconds into the file
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds)]
-    seek: f64,
-    /// How loud, in percent: 100 as recorded, at most 200
-    #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u16).range(0..=200))]
-    volume: u16,
-    /// Start silent
-    #[arg(long)]
-    mute: bool,
-    /// Lines instead of a progress bar, also on a terminal
-    #[arg(long)]
-    no_progress: bool,
-    /// One JSON object a line for each event
-    #[arg(long)]
-    json: bool,
-    /// Take 'notify_new_state inactive|running|not-running' on standard input, answer 'state_changed ...' on standard
-    /// output, write everything else to standard error
-    #[arg(long)]
-    managed: bool,
-    /// The first state of a managed app
-    #[arg(long, value_name = "STATE", requires = "managed", default_value = "inactive", value_parser = first_state)]
-    state: ManagedState,
-    /// The media file
-    file: PathBuf,
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if (0.0..1.0e9).contains(&seconds) => Ok(seconds),
-        _ => Err("not a number of seconds from 0 on".into()),
-    }
-}
-
-fn first_state(text: &str) -> Result<ManagedState, String> {
-    match text.parse() {
-        Ok(state @ (ManagedState::Inactive | ManagedState::Running)) => Ok(state),
-        _ => Err("an app starts inactive or running".into()),
-    }
-}
-
-impl Arguments {
-    fn options(self) -> Options {
-        Options {
-            show_as: self.show_as(),
-            managed: self.managed.then_some(self.state),
-            socket: self.socket,
-            file: self.file,
-            start_paused: self.start_paused,
-            start_at: Duration::from_secs_f64(self.seek),
-            volume_permille: self.volume.saturating_mul(10),
-            muted: self.mute,
-        }
-    }
-
-    fn show_as(&self) -> ShowAs {
-        let on_terminal = std::io::stderr().is_terminal() && std::io::stdin().is_terminal();
-        match (self.json, on_terminal && !self.no_progress && !self.managed) {
-            (true, _) => ShowAs::Json,
-            (false, true) => ShowAs::Bar,
-            (false, false) => ShowAs::Lines,
-        }
-    }
-}
 
 fn main() -> ExitCode {
     let options = Arguments::parse().options();
@@ -97,8 +17,8 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error),
     };
     // A program that has no log still plays.
-    let logging =
-        Logging::start(&LogLevels { default: greenroom_core::message::LogLevel::Warning, ..LogLevels::default() });
+    let levels = LogLevels { default: LogLevel::Warning, ..LogLevels::default() };
+    let logging = Logging::start(&levels, Format::from_environment());
     match play(options, signals, logging.ok()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),

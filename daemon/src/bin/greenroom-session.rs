@@ -3,7 +3,7 @@
 //! The manager starts it with its end of a private socket pair. It takes nothing from its arguments but the number of
 //! that descriptor: everything else comes over the link.
 
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -12,7 +12,8 @@ use greenroom_core::hal::{Descriptors, Interest, Token, Watch};
 use greenroom_core::message::link::{Configuration, Message};
 use greenroom_core::message::{LogLevels, Reason, ServerState};
 use greenroom_core::trace::NoRecorder;
-use greenroom_daemon::log::Logging;
+use greenroom_daemon::command_line::session::Arguments;
+use greenroom_daemon::log::{Format, Logging};
 use greenroom_hal_linux::clock::Clock;
 use greenroom_hal_linux::decoder::{GstDecoder, SinkConfig};
 use greenroom_hal_linux::error::LinuxError;
@@ -30,15 +31,6 @@ const SIGNALS: Token = Token { kind: FIRST_FREE_KIND, index: 0, generation: 0 };
 
 type Decoder = GstDecoder<Frames<LinuxMemory>>;
 type Driver = SessionDriver<Host>;
-
-/// The session server of one app. The manager, greenroomd, starts it; it is not meant to be started by hand.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Arguments {
-    /// The descriptor of its link to the manager.
-    #[arg(long, value_name = "N")]
-    link_fd: Option<RawFd>,
-}
 
 /// What the driver finds on Linux.
 struct Host {
@@ -104,7 +96,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(link: SeqPacket, hardening: Hardening) -> Result<u8, Box<dyn std::error::Error>> {
-    let logging = Logging::start(&LogLevels::default())?;
+    let logging = Logging::start(&LogLevels::default(), Format::from_environment())?;
     report(hardening);
     // Before any thread is started: each must block the signals.
     let (mut host, mut signals) = match prepare(logging) {

@@ -1,110 +1,17 @@
 //! Drives the manager from a command line or a script.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use greenroom_core::message::control::{Answer, AppStatus, BoxStatus, Command, Event, Refusal};
 use greenroom_core::message::{Reason, ServerState, TargetState};
+use greenroom_daemon::command_line::ctl::{Arguments, Order, Wait};
 use greenroom_daemon::control::{ControlClient, ControlError};
-use greenroom_daemon::names::{self, FirstState, Level, Part, Seen, Target};
+use greenroom_daemon::names;
 use greenroom_daemon::runtime;
 use serde_json::{Value, json};
-
-/// Drives the manager of the box's apps.
-#[derive(Parser)]
-#[command(version, after_help = EXIT_STATUS)]
-struct Arguments {
-    /// The manager's control socket [default: $GREENROOM_CONTROL, else /run/greenroom/control.sock for root, else
-    /// $XDG_RUNTIME_DIR/greenroom/control.sock, else /tmp/greenroom-UID/control.sock]
-    #[arg(long, global = true, value_name = "PATH")]
-    control: Option<PathBuf>,
-    /// Print JSON, one value a line
-    #[arg(long, global = true)]
-    json: bool,
-    #[command(subcommand)]
-    command: Order,
-}
-
-const EXIT_STATUS: &str = "Exit status: 0 done; 1 the manager refused, or the app failed; 2 the command line is wrong; \
-                           3 there is no manager, or it ended; 4 it did not happen in time";
-
-#[derive(Subcommand)]
-enum Order {
-    /// Start the session server of an app
-    Initiate {
-        /// The app's name
-        app: String,
-        /// The state that it is to reach
-        #[arg(long, value_enum, default_value_t)]
-        state: FirstState,
-        /// Its socket: a name in the default directory, or a full path [default: one that the manager chooses]
-        #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
-        socket: String,
-        #[command(flatten)]
-        wait: Wait,
-    },
-    /// Move an app's session server to another state
-    State {
-        /// The app's name
-        app: String,
-        /// The state that it is to reach
-        #[arg(value_enum)]
-        state: Target,
-        #[command(flatten)]
-        wait: Wait,
-    },
-    /// Print where an app's clients connect
-    ConnectionInfo {
-        /// The app's name
-        app: String,
-    },
-    /// Wait until an app is in a state
-    Wait {
-        /// The app's name
-        app: String,
-        /// The state
-        #[arg(value_enum)]
-        state: Seen,
-        /// Give up after this
-        #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
-        timeout: Duration,
-    },
-    /// Set how much a part of the system logs, everywhere
-    LogLevel {
-        /// Which part
-        #[arg(value_enum)]
-        component: Part,
-        /// How much
-        #[arg(value_enum)]
-        level: Level,
-    },
-    /// Print every app, and the box
-    List,
-    /// Print how each app is, and then what happens, until the manager ends
-    Watch,
-    /// End every app in order, and then the manager
-    Stop,
-}
-
-#[derive(clap::Args)]
-struct Wait {
-    /// Wait until it has reached that state
-    #[arg(long)]
-    wait: bool,
-    /// Give up waiting after this
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10", requires = "wait")]
-    timeout: Duration,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if (0.0..1.0e9).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("not a number of seconds from 0 to a thousand million".into()),
-    }
-}
 
 /// Why it was not done.
 #[derive(Debug, thiserror::Error)]

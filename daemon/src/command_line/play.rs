@@ -1,0 +1,88 @@
+//! The player.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::app_protocol::ManagedState;
+use crate::play::{Options, ShowAs};
+
+/// Plays a media file through the session server of an app.
+///
+/// Keys on a terminal: space pauses and plays, the left and right arrows jump 10 seconds, + and - set the volume, m
+/// mutes, q quits.
+#[derive(Debug, Parser)]
+#[command(name = "greenroom-play", version)]
+pub struct Arguments {
+    /// The socket of the app's session server; 'greenroomctl list' shows it
+    #[arg(long, value_name = "PATH")]
+    pub socket: PathBuf,
+    /// Show the first picture and wait
+    #[arg(long)]
+    pub start_paused: bool,
+    /// Start so many seconds into the file
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds)]
+    pub seek: f64,
+    /// How loud, in percent: 100 as recorded, at most 200
+    #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u16).range(0..=200))]
+    pub volume: u16,
+    /// Start silent
+    #[arg(long)]
+    pub mute: bool,
+    /// Lines instead of a progress bar, also on a terminal
+    #[arg(long)]
+    pub no_progress: bool,
+    /// One JSON object a line for each event
+    #[arg(long)]
+    pub json: bool,
+    /// Take 'notify_new_state inactive|running|not-running' on standard input, answer 'state_changed ...' on standard
+    /// output, write everything else to standard error
+    #[arg(long)]
+    pub managed: bool,
+    /// The first state of a managed app
+    #[arg(long, value_name = "STATE", requires = "managed", default_value = "inactive", value_parser = first_state)]
+    pub state: ManagedState,
+    /// The media file
+    pub file: PathBuf,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..1.0e9).contains(&seconds) => Ok(seconds),
+        _ => Err("not a number of seconds from 0 on".into()),
+    }
+}
+
+fn first_state(text: &str) -> Result<ManagedState, String> {
+    match text.parse() {
+        Ok(state @ (ManagedState::Inactive | ManagedState::Running)) => Ok(state),
+        _ => Err("an app starts inactive or running".into()),
+    }
+}
+
+impl Arguments {
+    /// What to play, and how.
+    pub fn options(self) -> Options {
+        Options {
+            show_as: self.show_as(),
+            managed: self.managed.then_some(self.state),
+            socket: self.socket,
+            file: self.file,
+            start_paused: self.start_paused,
+            start_at: Duration::from_secs_f64(self.seek),
+            volume_permille: self.volume.saturating_mul(10),
+            muted: self.mute,
+        }
+    }
+
+    fn show_as(&self) -> ShowAs {
+        let on_terminal = std::io::stderr().is_terminal() && std::io::stdin().is_terminal();
+        match (self.json, on_terminal && !self.no_progress && !self.managed) {
+            (true, _) => ShowAs::Json,
+            (false, true) => ShowAs::Bar,
+            (false, false) => ShowAs::Lines,
+        }
+    }
+}
