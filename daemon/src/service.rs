@@ -1,6 +1,9 @@
 //! What the service manager, systemd, is told (sd_notify(3)): that the manager is up, that it makes progress, what it
 //! has in use, that it ends.
 //!
+//! What is told is a datagram, sent at once. It waits only while systemd's queue is full: a system whose first process reads
+//! no more is not saved by a manager that goes on.
+//!
 //! Without `NOTIFY_SOCKET` in the environment nothing is told, and no loop is woken for it.
 
 use std::env;

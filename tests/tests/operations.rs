@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::io::{Write, stderr};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Command as Process;
@@ -194,7 +195,7 @@ fn a_removed_installation_leaves_nothing_but_a_configuration_that_was_changed() 
     installed.make("install");
     assert_eq!(fs::read_to_string(&configuration).unwrap(), "[box]\ndecoders = 2\n");
     installed.make("uninstall");
-    assert_eq!(installed.files(), [configuration.clone()]);
+    assert_eq!(installed.files(), std::slice::from_ref(&configuration));
     fs::remove_file(configuration).unwrap();
     installed.make("install");
     installed.make("uninstall");
@@ -240,7 +241,11 @@ fn systemd_understands_the_unit_and_finds_it_hardened() {
     fs::write(&unit, here).unwrap();
     let analyze = |arguments: &[&str]| Process::new("systemd-analyze").args(arguments).arg(&unit).output();
     let Ok(verified) = analyze(&["verify", "--man=no", "--recursive-errors=no"]) else {
-        eprintln!("SKIPPED: systemd-analyze is not here; nobody has verified daemon/systemd/greenroom.service.in");
+        // Past the harness, which keeps what a passed test prints to itself.
+        let _ = writeln!(
+            stderr(),
+            "SKIPPED: no systemd-analyze here, so daemon/systemd/greenroom.service.in is not verified"
+        );
         return;
     };
     let said = String::from_utf8_lossy(&verified.stderr);
