@@ -222,6 +222,9 @@ pub trait Listen: ErrorType {
     /// A second descriptor of the same socket, to be kept by another process.
     fn duplicate(&mut self, listener: &Self::Listener) -> Result<Self::Descriptor, Self::Error>;
 
+    /// Whether the file of a socket that this process made or adopted is still there, and the same file.
+    fn has_file(&self, path: &str) -> bool;
+
     /// Removes the file of a socket that this process made or adopted, if it is still the same file.
     fn remove(&mut self, path: &str);
 }

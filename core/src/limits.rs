@@ -80,6 +80,14 @@ pub const LINK_TIMEOUT: Duration = Duration::from_secs(3);
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// A session server that was sent TERM is killed after this.
 pub const TERMINATE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Restarts of one app's session server in one [`RESTART_WINDOW`], after which it is given up (SM-36).
+pub const RESTART_INTENSITY: u32 = 5;
+/// Restarts are counted within this: what fails more rarely is no loop.
+pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
+/// The pause before the second restart in a window; the first is immediate, each further pause twice as long.
+pub const RESTART_PAUSE: Duration = Duration::from_millis(100);
+/// No pause before a restart is longer than this.
+pub const RESTART_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// One command to a decoder ends within this, or its session fails: shorter than [`LINK_TIMEOUT`], so that the
 /// session server can still answer.
 pub const DECODER_TIMEOUT: Duration = Duration::from_millis(2500);

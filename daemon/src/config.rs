@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use greenroom_core::limits::{OWNER_BYTES_MAX, READY_TIMEOUT, SESSIONS_MAX, SINK_BYTES_MAX, SOCKET_PATH_BYTES_MAX};
+use greenroom_core::limits::{
+    OWNER_BYTES_MAX, READY_TIMEOUT, RESTART_INTENSITY, RESTART_WINDOW, SESSIONS_MAX, SINK_BYTES_MAX,
+    SOCKET_PATH_BYTES_MAX,
+};
 use greenroom_core::manager::Settings;
 use greenroom_core::message::{AppId, LogLevel, LogLevels, Resources};
 use serde::de::Error as _;
@@ -143,6 +146,12 @@ pub struct SessionSection {
     pub arguments: Vec<String>,
     /// How long one may take to be up; 0 for ever.
     pub ready_timeout_ms: u32,
+    /// Whether one that ends unasked is followed by another one.
+    pub restart: bool,
+    /// Restarts in one window, after which the app is given up.
+    pub restart_intensity: u32,
+    /// How long a window is.
+    pub restart_window_ms: u32,
     /// Variables that they get.
     #[serde(deserialize_with = "variables")]
     pub environment: BTreeMap<String, String>,
@@ -177,6 +186,9 @@ impl Default for SessionSection {
             program: PathBuf::new(),
             arguments: Vec::new(),
             ready_timeout_ms: READY_TIMEOUT.as_millis() as u32,
+            restart: true,
+            restart_intensity: RESTART_INTENSITY,
+            restart_window_ms: RESTART_WINDOW.as_millis() as u32,
             environment: BTreeMap::new(),
             inherit_environment: INHERITED.iter().map(|&name| name.to_owned()).collect(),
         }
@@ -441,6 +453,9 @@ impl Config {
         Settings {
             decoders: self.box_.decoders,
             ready_timeout: Some(ready).filter(|ready| !ready.is_zero()),
+            restart: self.session.restart,
+            restart_intensity: self.session.restart_intensity,
+            restart_window: Duration::from_millis(self.session.restart_window_ms.into()),
             log_levels: self.log_levels(),
             ..Settings::default()
         }
@@ -529,6 +544,17 @@ mod tests {
         }
         let missing = Config::load(Some(&place.path().join("none.toml"))).unwrap_err().to_string();
         assert!(missing.contains("none.toml") && missing.contains("--config"), "{missing}");
+    }
+
+    /// SM-36
+    #[test]
+    fn restarts_are_as_configured_and_as_the_core_has_them_by_default() {
+        let defaults = Config::default().settings();
+        assert_eq!(defaults, Settings { log_levels: defaults.log_levels, ..Settings::default() });
+        let text = "[session]\nrestart = false\nrestart_intensity = 2\nrestart_window_ms = 500";
+        let settings = parse(text).unwrap().settings();
+        let window = Duration::from_millis(500);
+        assert_eq!((settings.restart, settings.restart_intensity, settings.restart_window), (false, 2, window));
     }
 
     #[test]

@@ -192,8 +192,8 @@ fn the_decoders_go_from_one_app_to_the_next() {
 
 /// SM-21, SM-34, SM-36
 #[test]
-fn a_server_that_is_killed_is_told_of_and_leaves_nothing_and_can_be_started_again() {
-    let manager = Manager::start("");
+fn a_server_that_is_killed_and_not_restarted_leaves_nothing_and_can_be_started_again() {
+    let manager = Manager::start("[session]\nrestart = false");
     manager.ok(&["initiate", "app1", "--state", "active", "--wait"]);
     manager.ok(&["initiate", "app2", "--wait"]);
     let mut watch = manager.watch();
@@ -224,6 +224,21 @@ fn how_a_server_ended_is_known_also_where_the_manager_was_started_without_child_
 }
 
 /// SM-10
+/// SM-36
+#[test]
+fn a_server_that_is_killed_comes_back_and_the_list_tells_of_it() {
+    let manager = Manager::start("");
+    manager.ok(&["initiate", "app1", "--state", "active", "--wait"]);
+    assert_eq!(manager.list()["apps"][0]["restarts"], 0);
+    let process = manager.process_of("app1");
+    let mut watch = manager.watch();
+    kill_process(process, Signal::KILL).unwrap();
+    watch.until_state("active");
+    assert_ne!(manager.process_of("app1"), process);
+    assert_eq!(manager.list()["apps"][0]["restarts"], 1);
+    assert!(manager.ok(&["list"]).contains("RESTARTS"));
+}
+
 #[test]
 fn a_socket_that_another_program_has_is_named_as_the_reason() {
     let manager = Manager::start("");

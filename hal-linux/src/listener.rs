@@ -117,14 +117,22 @@ impl Listen for SocketFiles {
             .map_err(|errno| LinuxError::new("duplicate a listening socket", errno))
     }
 
+    fn has_file(&self, path: &str) -> bool {
+        self.files.get(path).is_some_and(|file| is_at(file, path))
+    }
+
     fn remove(&mut self, path: &str) {
         let Some(file) = self.files.remove(path) else { return };
-        let (Ok(ours), Ok(present)) = (rustix::fs::fstat(&file), look_at(path)) else { return };
-        if (ours.st_dev, ours.st_ino) == (present.st_dev, present.st_ino) {
+        if is_at(&file, path) {
             // Whoever was faster has done what is wanted.
             let _ = rustix::fs::unlink(path);
         }
     }
+}
+
+fn is_at(file: &OwnedFd, path: &str) -> bool {
+    let (Ok(ours), Ok(present)) = (rustix::fs::fstat(file), look_at(path)) else { return false };
+    (ours.st_dev, ours.st_ino) == (present.st_dev, present.st_ino)
 }
 
 fn new_socket() -> Result<OwnedFd, Errno> {
@@ -255,7 +263,9 @@ mod tests {
         let socket = new_socket().unwrap();
         bind(&socket, &address(&path).unwrap()).unwrap();
         files.remember(&path).unwrap();
+        assert!(files.has_file(&path));
         files.remove(&path);
+        assert!(!files.has_file(&path));
         assert!(!std::fs::exists(&path).unwrap());
         assert!(files.files.is_empty());
     }

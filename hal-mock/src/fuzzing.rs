@@ -79,6 +79,7 @@ fn control_seeds() -> Vec<(&'static str, Vec<u8>)> {
         process_id: 4242,
         resources: Resources::default(),
         decoders: 1,
+        restarts: 2,
     };
     let killed = control::Event::StateChanged { app, state: ServerState::NotRunning, reason: Some(Reason::Killed(9)) };
     vec![

@@ -200,6 +200,11 @@ impl Listen for SocketFiles {
         Ok(Descriptor::new(Rc::<Listening>::clone(&listener.listening)))
     }
 
+    fn has_file(&self, path: &str) -> bool {
+        let ours = self.ours.get(path).copied();
+        ours.is_some() && self.world.files(|files| files.number(path)) == ours
+    }
+
     fn remove(&mut self, path: &str) {
         let Some(number) = self.ours.remove(path) else { return };
         self.world.files(|files| {

@@ -144,9 +144,8 @@ impl Server {
 
     /// An app that has said Hello.
     pub fn connect(&self) -> App {
-        let socket = SeqPacket::connect(&self.socket(), PATIENCE).unwrap();
-        let mut app = App { connection: Connection::asking(socket), descriptors: Descriptors::new() };
-        assert!(matches!(app.call(Call::Hello), Ok(Answer::Welcome { .. })));
+        let mut app = App::connected_to(&self.socket());
+        app.greet();
         app
     }
 }
@@ -160,6 +159,18 @@ pub struct App {
 }
 
 impl App {
+    /// An app whose connection waits to be accepted, or is.
+    pub fn connected_to(socket: &Path) -> Self {
+        let socket = SeqPacket::connect(socket, PATIENCE).unwrap();
+        Self { connection: Connection::asking(socket), descriptors: Descriptors::new() }
+    }
+
+    /// Says Hello, and is welcome.
+    pub fn greet(&mut self) {
+        let answer = self.call(Call::Hello);
+        assert!(matches!(answer, Ok(Answer::Welcome { .. })), "{answer:?}");
+    }
+
     /// A call and its answer.
     pub fn call(&mut self, command: Call<'_>) -> Result<Answer, Refusal> {
         self.connection.send(&Request { sequence: 9, command }, Descriptors::new()).unwrap();

@@ -29,6 +29,7 @@ pub struct Setup {
     session_program: Option<PathBuf>,
     environment: Vec<(String, String)>,
     ready_timeout_ms: u32,
+    session: String,
     more: String,
     configuration: Option<String>,
 }
@@ -50,6 +51,7 @@ impl Setup {
             session_program: None,
             environment: Vec::new(),
             ready_timeout_ms: 10_000,
+            session: String::new(),
             more: String::new(),
             configuration: None,
         }
@@ -103,6 +105,14 @@ impl Setup {
         self
     }
 
+    /// More keys of `[session]`, as they stand in the file.
+    #[must_use]
+    pub fn session(mut self, lines: &str) -> Self {
+        self.session.push_str(lines);
+        self.session.push('\n');
+        self
+    }
+
     /// More lines of configuration: whole tables, as they stand in the file.
     #[must_use]
     pub fn more(mut self, lines: &str) -> Self {
@@ -137,12 +147,13 @@ impl Setup {
             self.environment.iter().map(|(name, value)| format!("{name} = {value:?}")).collect();
         format!(
             "[box]\ndecoders = {}\n[control]\nsocket = \"{place}/control.sock\"\n[socket]\ndirectory = \"{place}\"\n\
-             [session]\nprogram = {:?}\nready_timeout_ms = {}\nenvironment = {{ {} }}\n\
+             [session]\nprogram = {:?}\nready_timeout_ms = {}\nenvironment = {{ {} }}\n{}\
              [sinks]\nvideo = \"fake\"\naudio = \"fake\"\n{}",
             self.decoders,
             self.session_program.clone().unwrap_or_else(|| programs::path("greenroom-session")),
             self.ready_timeout_ms,
             environment.join(", "),
+            self.session,
             self.more
         )
     }
@@ -336,6 +347,14 @@ impl Controller {
     #[track_caller]
     pub fn status(&mut self, app: &str) -> Option<AppStatus> {
         self.list().0.into_iter().find(|status| status.app.as_str() == app)
+    }
+
+    /// Sends an app's session server a signal.
+    #[track_caller]
+    pub fn signal_server(&mut self, app: &str, signal: Signal) {
+        let server = self.status(app).expect("the app is there").process_id;
+        let process = Pid::from_raw(server.cast_signed()).expect("a process");
+        kill_process(process, signal).expect("its session server is there");
     }
 
     /// The next notification.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use greenroom_core::codec::postcard;
 use greenroom_core::driver::{Machine, ManagerDriver, ManagerHost, Turn};
 use greenroom_core::hal::{
-    Authority, Descriptors, ErrorKind, ExitStatus, Launcher, Listen, Peer, Profile, Received, Signal, Socket,
+    Authority, Descriptors, ErrorKind, ExitStatus, Launcher, Listen, Listener, Peer, Profile, Received, Signal, Socket,
     SocketPlace,
 };
 use greenroom_core::limits::{CONTROLLERS_MAX, MESSAGE_BYTES_MAX, OBSERVER_BACKLOG_MAX};
@@ -16,9 +16,11 @@ use greenroom_core::message::{
 };
 use greenroom_core::trace::{Record, Recorder};
 use greenroom_hal_mock::process::Process;
-use greenroom_hal_mock::{Call, EventLoop, ListeningSocket, SeqPacket, SocketFiles, Spawner, World};
+use greenroom_hal_mock::{Call, Descriptor, EventLoop, ListeningSocket, SeqPacket, SocketFiles, Spawner, World};
 
 const CONTROL: &str = "/run/greenroom/control.sock";
+/// Of the app "app1".
+const SOCKET: &str = "/run/greenroom/app1.sock";
 const ME: Peer = Peer { process_id: 2, user_id: 1000, group_id: 1000 };
 const STRANGER: Peer = Peer { process_id: 3, user_id: 1001, group_id: 1001 };
 
@@ -90,14 +92,19 @@ struct Stage {
 }
 
 impl Stage {
+    /// One that restarts nothing, so that an end is the end.
     fn new() -> Self {
+        Self::with(Settings { restart: false, ..Settings::default() })
+    }
+
+    fn with(settings: Settings) -> Self {
         let world = World::new(7);
         let mut files = SocketFiles::new(&world);
         let place = SocketPlace { path: CONTROL, mode: 0o600, owner: "", group: "" };
         let control = files.listen(&place).unwrap();
         let host =
             Host { events: EventLoop::new(&world), spawner: Spawner::new(&world), files, levels: LogLevels::default() };
-        let machine = Manager::new(Settings::default());
+        let machine = Manager::new(settings);
         let mut driver = Box::new(ManagerDriver::new(machine, host, control, Count::default()));
         driver.start().unwrap();
         Self { world, driver, last: Turn::Next }
@@ -146,19 +153,37 @@ impl Stage {
     fn initiate(&mut self, controller: &mut Controller, app: &str) -> Server {
         let command = Command::Initiate { app, state: TargetState::Inactive, socket: "" };
         assert_eq!(self.ask(controller, command), Ok(Answer::Done));
-        Server { process: self.world.next_started().unwrap(), greeted: false, sequence: 0 }
+        self.next_server().unwrap()
     }
 
     /// A session server that is Inactive.
     fn run(&mut self, controller: &mut Controller, app: &str) -> Server {
-        let mut server = self.initiate(controller, app);
+        let server = self.initiate(controller, app);
+        self.bring_up(server).0
+    }
+
+    /// Brings a session server up; gives the socket that it was handed.
+    fn bring_up(&mut self, mut server: Server) -> (Server, Option<Descriptor>) {
         server.says(ServerState::Uninitialized, None);
         self.settle();
-        server.hears(|command| assert!(matches!(command, link::Command::SetConfiguration(_))));
+        let mut inherited = server.hears(|command| assert!(matches!(command, link::Command::SetConfiguration(_))));
         server.replies(Ok(()));
         server.says(ServerState::Inactive, None);
         self.settle();
-        server
+        (server, inherited.pop())
+    }
+
+    /// The session server that was started last.
+    fn next_server(&mut self) -> Option<Server> {
+        self.world.next_started().map(|process| Server { process, greeted: false, sequence: 0 })
+    }
+
+    /// A session server makes its socket and hands it up.
+    fn listen(&mut self, server: &mut Server, theirs: &mut SocketFiles) -> ListeningSocket {
+        let listener = theirs.listen(&SocketPlace { path: SOCKET, mode: 0o640, owner: "", group: "" }).unwrap();
+        server.hands_up(&theirs.duplicate(&listener).unwrap());
+        self.settle();
+        listener
     }
 
     fn watched(&mut self) -> usize {
@@ -255,13 +280,22 @@ impl Server {
         self.send(&link::Message::Reply { sequence: self.sequence, result });
     }
 
-    fn hears(&mut self, check: impl FnOnce(link::Command<'_>)) {
+    fn hands_up(&mut self, listener: &Descriptor) {
+        let mut buffer = [0; 16];
+        let bytes = postcard::encode(&link::Message::Listener, &mut buffer).unwrap();
+        self.process.link().send(bytes, &[listener]).unwrap();
+    }
+
+    /// Takes the next request; gives the descriptors that came with it.
+    fn hears(&mut self, check: impl FnOnce(link::Command<'_>)) -> Descriptors<Descriptor> {
         let mut buffer = [0; MESSAGE_BYTES_MAX];
-        let received = self.process.link().receive(&mut buffer, &mut Descriptors::new()).unwrap();
+        let mut descriptors = Descriptors::new();
+        let received = self.process.link().receive(&mut buffer, &mut descriptors).unwrap();
         let Received::Message { bytes } = received else { panic!("{received:?}") };
         let request: link::Request<'_> = postcard::decode(&buffer[..bytes]).unwrap();
         self.sequence = request.sequence;
         check(request.command);
+        descriptors
     }
 }
 
@@ -350,17 +384,141 @@ fn the_socket_of_a_server_that_was_killed_is_removed() {
     let mut stage = Stage::new();
     let mut controller = stage.connect();
     let mut server = stage.run(&mut controller, "app1");
-    let path = "/run/greenroom/app1.sock";
     let mut theirs = SocketFiles::new(&stage.world);
-    let listener = theirs.listen(&SocketPlace { path, mode: 0o640, owner: "", group: "" }).unwrap();
-    let descriptor = theirs.duplicate(&listener).unwrap();
-    let mut buffer = [0; 16];
-    let bytes = postcard::encode(&link::Message::Listener, &mut buffer).unwrap();
-    server.process.link().send(bytes, &[&descriptor]).unwrap();
-    stage.settle();
+    stage.listen(&mut server, &mut theirs);
     server.process.exit(ExitStatus::Killed(9));
     stage.settle();
-    assert_eq!(stage.world.permissions(path), None);
+    assert_eq!(stage.world.permissions(SOCKET), None);
+}
+
+/// SM-36
+#[test]
+fn the_next_server_serves_who_has_connected_to_the_socket_meanwhile() {
+    let mut stage = Stage::with(Settings::default());
+    let mut controller = stage.observe();
+    let mut dead = stage.run(&mut controller, "app1");
+    let mut theirs = SocketFiles::new(&stage.world);
+    let listener = stage.listen(&mut dead, &mut theirs);
+    dead.process.exit(ExitStatus::Killed(11));
+    drop((listener, theirs));
+    stage.settle();
+    let _client = stage.world.connect(SOCKET, ME).expect("connections queue");
+    let next = stage.next_server().expect("it is restarted");
+    let (mut next, inherited) = stage.bring_up(next);
+    let mut its = SocketFiles::new(&stage.world);
+    let mut listener = its.adopt(inherited.expect("the socket is handed down")).unwrap();
+    assert!(listener.accept().unwrap().is_some());
+    // It hands the socket up like any other; the file stays in its place.
+    next.hands_up(&its.duplicate(&listener).unwrap());
+    stage.settle();
+    let _later = stage.world.connect(SOCKET, ME).unwrap();
+    assert!(listener.accept().unwrap().is_some());
+    let crashed = (ServerState::Error, Some(Reason::Killed(11)));
+    let [up, inactive] = [ServerState::Uninitialized, ServerState::Inactive].map(|state| (state, None));
+    let heard: Vec<_> = controller.heard().into_iter().map(|(_, state, reason)| (state, reason)).collect();
+    assert_eq!(heard, [up, inactive, crashed, up, inactive]);
+}
+
+/// SM-36: one that ends in order removes its file, and then nobody could connect to the old socket.
+#[test]
+fn a_server_that_has_removed_its_socket_is_followed_by_one_that_makes_its_own() {
+    let mut stage = Stage::with(Settings::default());
+    let mut controller = stage.connect();
+    let mut dead = stage.run(&mut controller, "app1");
+    let mut theirs = SocketFiles::new(&stage.world);
+    stage.listen(&mut dead, &mut theirs);
+    theirs.remove(SOCKET);
+    dead.process.exit(ExitStatus::Exited(0));
+    stage.settle();
+    let next = stage.next_server().unwrap();
+    let (mut next, inherited) = stage.bring_up(next);
+    assert!(inherited.is_none());
+    stage.listen(&mut next, &mut theirs);
+    assert!(stage.world.connect(SOCKET, ME).is_ok());
+}
+
+/// SM-34, SM-36
+#[test]
+fn a_socket_that_cannot_be_handed_on_is_left_to_the_next_server_to_make_anew() {
+    let mut stage = Stage::with(Settings::default());
+    let mut controller = stage.connect();
+    let mut dead = stage.run(&mut controller, "app1");
+    let mut theirs = SocketFiles::new(&stage.world);
+    drop(stage.listen(&mut dead, &mut theirs));
+    dead.process.exit(ExitStatus::Killed(9));
+    stage.settle();
+    stage.world.fail_next(Call::Duplicate, ErrorKind::Exhausted);
+    let next = stage.next_server().unwrap();
+    let (mut next, inherited) = stage.bring_up(next);
+    assert!(inherited.is_none());
+    stage.listen(&mut next, &mut theirs);
+    assert!(stage.world.connect(SOCKET, ME).is_ok());
+}
+
+/// SM-34, SM-36
+#[test]
+fn a_server_that_crashes_again_and_again_is_given_up_and_its_socket_goes() {
+    let mut stage = Stage::with(Settings::default());
+    let mut controller = stage.observe();
+    let watched = stage.watched();
+    let mut server = stage.run(&mut controller, "app1");
+    let mut theirs = SocketFiles::new(&stage.world);
+    drop(stage.listen(&mut server, &mut theirs));
+    let (mut restarts, mut told) = (0, Vec::new());
+    loop {
+        server.process.exit(ExitStatus::Killed(11));
+        stage.settle();
+        told.extend(controller.heard());
+        if stage.driver.machine().apps().count() == 0 {
+            break;
+        }
+        assert!(stage.world.connect(SOCKET, ME).is_ok(), "connections queue");
+        if restarts > 0 {
+            assert!(stage.next_server().is_none(), "there is a pause");
+            stage.time_out();
+        }
+        let next = stage.next_server().expect("it is restarted");
+        server = stage.bring_up(next).0;
+        restarts += 1;
+    }
+    assert_eq!(restarts, Settings::default().restart_intensity);
+    assert_eq!(stage.world.permissions(SOCKET), None);
+    assert_eq!((stage.watched(), stage.driver.next_deadline()), (watched, None));
+    assert_eq!(told.pop(), Some(("app1".to_owned(), ServerState::Error, Some(Reason::Killed(11)))));
+}
+
+/// SM-36, SM-37
+#[test]
+fn an_app_that_is_asked_to_end_during_the_pause_ends_and_its_socket_goes() {
+    let mut stage = Stage::with(Settings::default());
+    let mut controller = stage.observe();
+    let mut server = stage.run(&mut controller, "app1");
+    let mut theirs = SocketFiles::new(&stage.world);
+    drop(stage.listen(&mut server, &mut theirs));
+    server.process.exit(ExitStatus::Killed(11));
+    stage.settle();
+    stage.next_server().unwrap().process.exit(ExitStatus::Killed(11));
+    stage.settle();
+    assert_eq!(stage.ask(&mut controller, change("app1", TargetState::NotRunning)), Ok(Answer::Done));
+    assert_eq!(stage.world.permissions(SOCKET), None);
+    assert_eq!((stage.driver.machine().apps().count(), stage.driver.next_deadline()), (0, None));
+    let last = controller.heard().pop().unwrap();
+    assert_eq!(last, ("app1".to_owned(), ServerState::NotRunning, Some(Reason::Asked)));
+}
+
+/// SM-36
+#[test]
+fn a_restart_that_the_platform_cannot_watch_is_tried_again() {
+    let mut stage = Stage::with(Settings::default());
+    let mut controller = stage.connect();
+    let server = stage.run(&mut controller, "app1");
+    stage.world.fail_next(Call::Watch, ErrorKind::Exhausted);
+    server.process.exit(ExitStatus::Killed(11));
+    stage.settle();
+    assert!(!stage.next_server().unwrap().process.is_alive());
+    stage.time_out();
+    let next = stage.next_server().expect("it is tried again");
+    assert!(stage.bring_up(next).0.process.is_alive());
 }
 
 /// SM-36

@@ -1,13 +1,15 @@
-//! One app's session server, from the start of its process to its reaping.
+//! One app and its session server: from the start of the first one's process to the reaping of the last one's.
 
 mod deeds;
 mod requests;
+mod restart;
 
 use heapless::Deque;
 use serde::{Deserialize, Serialize};
 
 use super::Ticket;
 use super::phase::{Event, Late, Outcome, Phase, Scene};
+use super::restarts::Restarts;
 use crate::fmt::debug;
 use crate::hal::{ErrorKind, ExitStatus, Signal};
 use crate::message::control::AppStatus;
@@ -54,7 +56,7 @@ pub struct App {
     resources: Resources,
     /// The state that it is to be in; `phase` says where it is.
     wanted: TargetState,
-    /// The state that its configuration names.
+    /// The state that its server's configuration names.
     first: TargetState,
     phase: Phase,
     process_id: u32,
@@ -76,6 +78,13 @@ pub struct App {
     cause: Option<Reason>,
     /// It said by itself that it ends.
     announced: bool,
+    /// A server of it has been in the state that it was initiated to: from then on it is kept up (SM-36). Before that its
+    /// start has failed, which is for who asked to deal with.
+    is_supervised: bool,
+    restarts: Restarts,
+    /// Why the next server goes to another state than was wanted; told with that state.
+    demotion: Option<Reason>,
+    socket_removal_due: bool,
     deadline: Option<Instant>,
     is_touched: bool,
 }
@@ -105,6 +114,10 @@ impl App {
             signalled: false,
             cause: None,
             announced: false,
+            is_supervised: false,
+            restarts: Restarts::default(),
+            demotion: None,
+            socket_removal_due: false,
             deadline: None,
             is_touched: false,
         }
@@ -136,7 +149,7 @@ impl App {
         self.resources
     }
 
-    /// The state that its configuration names.
+    /// The state that its server's configuration names.
     pub(super) const fn first(&self) -> TargetState {
         self.first
     }
@@ -164,10 +177,11 @@ impl App {
             process_id: self.process_id,
             resources: self.resources,
             decoders: self.decoders(),
+            restarts: self.restarts.total(),
         }
     }
 
-    /// Whether it is on its way out, and cannot come back.
+    /// Whether its server is on its way out, and cannot come back.
     pub(super) const fn is_ending(&self) -> bool {
         matches!(self.phase, Phase::Stopping | Phase::Terminating | Phase::Killing | Phase::Reaped)
     }
@@ -199,9 +213,10 @@ impl App {
         match (self.phase, event) {
             (P::Spawning, E::Spawned(process_id)) => self.spawned(process_id, scene),
             (P::Spawning, E::SpawnFailed(kind)) => self.spawn_failed(kind, scene),
-            // Before its process was started nothing can come from it.
+            (P::Resting, E::TimedOut) => self.start_again(scene),
+            // Without a process nothing can come from it.
             (
-                P::Spawning,
+                P::Spawning | P::Resting,
                 E::Said(..)
                 | E::Accepted
                 | E::Refused
@@ -210,9 +225,9 @@ impl App {
                 | E::Told
                 | E::LinkClosed
                 | E::LinkBroken
-                | E::Exited(_)
-                | E::TimedOut,
+                | E::Exited(_),
             )
+            | (P::Spawning, E::TimedOut)
             // Nothing comes from a process that was reaped, and a process is started once.
             | (P::Reaped, _)
             | (_, E::Spawned(_) | E::SpawnFailed(_)) => return Err(Late),
@@ -330,8 +345,11 @@ impl App {
     }
 
     fn spawn_failed(&mut self, kind: ErrorKind, scene: &mut Scene<'_>) {
-        self.enter(Phase::Reaped, scene);
         self.release(scene);
+        if self.is_supervised {
+            return self.restart_failed(kind, scene);
+        }
+        self.finish(scene);
         self.settle(match kind {
             ErrorKind::NotFound => Outcome::ProgramMissing,
             ErrorKind::Denied => Outcome::ProgramDenied,
@@ -341,7 +359,9 @@ impl App {
 
     /// It has reached the state that it was sent to.
     fn arrive(&mut self, state: ServerState, scene: &mut Scene<'_>) {
-        self.notify(state, None);
+        self.is_supervised = true;
+        let demotion = self.demotion.take();
+        self.notify(state, demotion);
         if state == ServerState::Active {
             return self.enter(Phase::Active, scene);
         }
@@ -394,10 +414,12 @@ impl App {
 
     /// Asks it to end.
     fn stop(&mut self, scene: &Scene<'_>) {
-        if self.phase == Phase::Spawning {
-            return;
+        match self.phase {
+            // It is asked as soon as it is there.
+            Phase::Spawning => {}
+            Phase::Resting => self.end_without_server(scene),
+            _ => self.enter_with_order(Phase::Stopping, scene),
         }
-        self.enter_with_order(Phase::Stopping, scene);
     }
 
     /// It reported an Error that ends it (SM-10, SM-11).
@@ -441,29 +463,31 @@ impl App {
     }
 
     fn reaped(&mut self, status: ExitStatus, scene: &mut Scene<'_>) {
-        let (state, reason) = self.end_state(status);
+        let (state, reason) = self.end_state(status, self.is_kept_up(scene));
         self.settle(Outcome::ServerGone);
         self.notify(state, Some(reason));
         self.release(scene);
         self.lose_link();
-        self.signal = None;
-        self.enter(Phase::Reaped, scene);
+        (self.signal, self.process_id) = (None, 0);
+        self.carry_on(scene);
     }
 
-    /// How the end is told: the first cause wins; what was asked for is no error.
-    fn end_state(&self, status: ExitStatus) -> (ServerState, Reason) {
+    /// How the end is told: the first cause wins; what was asked for is no error. After NotRunning nothing follows, so it
+    /// is not told of a server that is to be restarted (SM-31).
+    fn end_state(&self, status: ExitStatus, is_kept_up: bool) -> (ServerState, Reason) {
         let seen = match status {
             ExitStatus::Exited(status) => Reason::Exited(status),
             ExitStatus::Killed(signal) => Reason::Killed(signal),
         };
         let was_asked = self.wanted == TargetState::NotRunning;
         match self.cause {
+            Some(cause) if is_kept_up => (ServerState::Error, cause),
             // Its Error was told when it happened, and did not end it.
             Some(cause) if self.notified == Some(ServerState::Error) => (ServerState::NotRunning, cause),
             Some(cause) => (ServerState::Error, cause),
             None if was_asked && seen == Reason::Exited(0) => (ServerState::NotRunning, Reason::Asked),
             None if was_asked || self.announced || self.notified == Some(ServerState::Error) => {
-                (ServerState::NotRunning, seen)
+                (if is_kept_up { ServerState::Error } else { ServerState::NotRunning }, seen)
             }
             None if self.signalled => (ServerState::Error, Reason::LinkBroken),
             None => (ServerState::Error, seen),
@@ -473,6 +497,10 @@ impl App {
     /// Answers who waits. Who asked for the end has what was asked for, however it came.
     fn settle(&mut self, outcome: Outcome) {
         let Some(ticket) = self.requester.take() else { return };
+        // A request that fails changes nothing, so it is not what the next server is to do.
+        if outcome != Outcome::Done && (self.phase, self.wanted) == (Phase::Activating, TargetState::Active) {
+            self.wanted = TargetState::Inactive;
+        }
         let asked_to_end = self.wanted == TargetState::NotRunning && self.is_ending();
         self.outcome = Some((ticket, if asked_to_end { Outcome::Done } else { outcome }));
     }
@@ -509,7 +537,7 @@ impl App {
     fn arm(&mut self, scene: &Scene<'_>) {
         let settings = scene.settings;
         let limit = match self.phase {
-            Phase::Spawning | Phase::Killing | Phase::Reaped => None,
+            Phase::Spawning | Phase::Resting | Phase::Killing | Phase::Reaped => None,
             Phase::Starting => settings.ready_timeout,
             Phase::Configuring | Phase::Activating | Phase::Deactivating => Some(settings.link_timeout),
             Phase::Inactive | Phase::Active | Phase::Failed => {

@@ -16,6 +16,7 @@ mod deadlines;
 mod phase;
 mod registry;
 mod request;
+mod restarts;
 mod socket_path;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,9 @@ use self::phase::{Deed, Event, Late, Phase, Scene};
 use self::registry::Registry;
 use crate::driver::Machine;
 use crate::hal::{ErrorKind, ExitStatus, Signal};
-use crate::limits::{APPS_MAX, LINK_TIMEOUT, READY_TIMEOUT, STOP_TIMEOUT, TERMINATE_TIMEOUT};
+use crate::limits::{
+    APPS_MAX, LINK_TIMEOUT, READY_TIMEOUT, RESTART_INTENSITY, RESTART_WINDOW, STOP_TIMEOUT, TERMINATE_TIMEOUT,
+};
 use crate::message::control::{Answer, AppStatus, BoxStatus, Command, Refusal};
 use crate::message::{AppId, LogLevels, Reason, Resources, ServerState, SocketPath, TargetState, link};
 use crate::resources::Ledger;
@@ -40,7 +43,7 @@ use crate::time::{Instant, earliest};
 /// What [`AppHandle`] names: one stay of one app in the manager's table.
 pub use self::app::App;
 
-/// Names one session server. A later one of the same app has another handle.
+/// Names an app from its initiation to its end, over all its session servers. Initiated again it has another handle.
 pub type AppHandle = Handle<App>;
 
 /// What [`Ticket::controller`] names: a connection to the control socket, in the driver's table.
@@ -123,7 +126,8 @@ pub enum Input<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Action {
-    /// Start the session server of an app, then hand in [`Input::Spawned`].
+    /// Start a session server of an app, then hand in [`Input::Spawned`]. One that was there before was reaped, and its
+    /// socket is for the new one to take over (SM-36).
     Spawn {
         /// Which app.
         app: AppHandle,
@@ -178,8 +182,14 @@ pub enum Action {
         app: AppId,
         /// Its state.
         state: ServerState,
-        /// Why, where it is Error or NotRunning.
+        /// Why, where it is Error, NotRunning, or Inactive instead of Active after a restart.
         reason: Option<Reason>,
+    },
+    /// Remove the socket that an app's session servers have left: no other follows. It comes before the observers hear
+    /// of the end (SM-34).
+    RemoveSocket {
+        /// Which app's.
+        app: AppHandle,
     },
     /// The log levels of the manager's own process are others now (SM-39).
     ApplyLogLevels(LogLevels),
@@ -206,6 +216,12 @@ pub struct Settings {
     pub stop_timeout: Duration,
     /// How long it may take after TERM.
     pub terminate_timeout: Duration,
+    /// Whether a session server that ends unasked is followed by another one (SM-36).
+    pub restart: bool,
+    /// How many restarts of an app there may be in one window; at the next end it is given up.
+    pub restart_intensity: u32,
+    /// How long a window is, from the first restart in it.
+    pub restart_window: Duration,
     /// How much is logged at first.
     pub log_levels: LogLevels,
 }
@@ -218,6 +234,9 @@ impl Default for Settings {
             link_timeout: LINK_TIMEOUT,
             stop_timeout: STOP_TIMEOUT,
             terminate_timeout: TERMINATE_TIMEOUT,
+            restart: true,
+            restart_intensity: RESTART_INTENSITY,
+            restart_window: RESTART_WINDOW,
             log_levels: LogLevels::default(),
         }
     }
@@ -385,6 +404,7 @@ impl<const APPS: usize> Manager<APPS> {
             },
             Deed::Signal(signal) => Action::Signal { app, signal },
             Deed::CloseLink => Action::CloseLink { app },
+            Deed::RemoveSocket => Action::RemoveSocket { app },
             Deed::Configure(sequence) => Action::Configure { app, sequence },
             Deed::SetState(sequence, state) => Action::SetState { app, sequence, state },
             Deed::SetLogLevels(sequence) => Action::SetLogLevels { app, sequence, levels: self.log_levels },

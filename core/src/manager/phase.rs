@@ -12,6 +12,10 @@ use crate::time::Instant;
 /// What the manager knows of a session server.
 ///
 /// ```text
+///     +--------- Resting <---- pause ----+-- Reaped, and to be kept up (SM-36)
+///     v                                  |
+///     +<------------- at once -----------+
+///     |
 ///  Spawning --> Starting --> Configuring --+--> Inactive --> Activating --+--> Active
 ///     |         (READY)      (LINK)        |     ^    ^      (LINK)       |      |
 ///     |                                    |     |    +-- refused --------|      |
@@ -26,10 +30,11 @@ use crate::time::Instant;
 ///     |
 ///     |   Stopping --(STOP)--> Terminating --(TERMINATE)--> Killing
 ///     |
-///     +--> Reaped <-- the process was seen to end, whatever the phase
+///     +--> Reaped <-- the process was seen to end, whatever the phase; or asked to end while Resting
 /// ```
 ///
-/// In brackets stands the time limit of a phase.
+/// In brackets stands the time limit of a phase. An app is kept up once a server of it has been where it was to go first:
+/// then each server that ends without having been asked to is followed by another one, until there were too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Phase {
@@ -55,8 +60,10 @@ pub(super) enum Phase {
     Terminating,
     /// It was sent KILL.
     Killing,
-    /// It has ended and was reaped. Its place is freed when all that is to be told of it was told.
+    /// It has ended and was reaped, and no other follows. Its place is freed when all that is to be told of it was told.
     Reaped,
+    /// It has ended and was reaped; another one is started after a pause.
+    Resting,
 }
 
 /// What happens to one app.
@@ -140,6 +147,7 @@ pub(super) enum Deed {
     Configure(u32),
     SetState(u32, TargetState),
     SetLogLevels(u32),
+    RemoveSocket,
 }
 
 /// Whether a request for another state can be taken.

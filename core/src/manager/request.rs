@@ -74,7 +74,7 @@ impl<const APPS: usize> Manager<APPS> {
         }
         match self.apps.find(name).and_then(|handle| self.apps.get(handle)) {
             None => Ok(()),
-            Some(app) if app.is_ending() => Err(Refusal::Busy),
+            Some(app) if app.is_ending() || app.is_restarting() => Err(Refusal::Busy),
             Some(app) => Err(Refusal::AlreadyRunning { state: app.notified() }),
         }
     }
@@ -120,7 +120,7 @@ impl<const APPS: usize> Manager<APPS> {
     /// SM-09
     fn connection_info(&self, name: &str) -> Result<Answer, Refusal> {
         let app = self.apps.get(self.find(name)?).ok_or(Refusal::UnknownApp)?;
-        if app.notified().is_none() {
+        if !app.is_reachable() {
             return Err(Refusal::NotRunning);
         }
         Ok(Answer::ConnectionInfo { socket: app.socket().clone() })

@@ -115,18 +115,20 @@ pub enum Answer {
 pub struct AppStatus {
     /// Its name.
     pub app: AppId,
-    /// The state that was notified last; `None` before the first.
+    /// The state that was notified last; `None` before the first of its present session server.
     pub state: Option<ServerState>,
     /// The state that it was asked to be in.
     pub wanted: TargetState,
     /// Where its clients connect.
     pub socket: SocketPath,
-    /// The process of its session server.
+    /// The process of its session server; 0 while there is none.
     pub process_id: u32,
     /// What it may hold.
     pub resources: Resources,
     /// Decoders that it holds now.
     pub decoders: u8,
+    /// How often its session server was restarted since the app was initiated (SM-36).
+    pub restarts: u32,
 }
 
 /// How the box is.
@@ -156,7 +158,7 @@ pub enum Event {
         app: AppId,
         /// The state it is in.
         state: ServerState,
-        /// Why, where it is Error or NotRunning.
+        /// Why, where it is Error, NotRunning, or Inactive instead of Active after a restart.
         reason: Option<Reason>,
     },
     /// This observer was too slow: so many events were left out. A list shows how things are now.
@@ -208,7 +210,8 @@ pub enum Refusal {
     },
     /// Caller: the app is not up yet, or no longer.
     NotRunning,
-    /// Caller: another request for this app is in progress, or its old session server is still ending (SM-37).
+    /// Caller: another request for this app is in progress, its old session server is still ending (SM-37), or it is being
+    /// restarted (SM-36).
     Busy,
     /// Caller: this cannot be asked of an app in this state.
     WrongState {
@@ -280,7 +283,9 @@ impl fmt::Display for Refusal {
                 write!(out, "it runs already ({}); use 'greenroomctl state'", StateName(*state))
             }
             Self::NotRunning => out.write_str("its session server is not up; wait for its next state"),
-            Self::Busy => out.write_str("another request for it is in progress; try again when its state has changed"),
+            Self::Busy => out.write_str(
+                "another request for it is in progress, or it is being restarted; try again when its state has changed",
+            ),
             Self::WrongState { state } => write!(
                 out,
                 "its session server is in state {} and takes not-running only; end it and start it again",

@@ -218,6 +218,14 @@ pub enum Reason {
     ManagerGone,
     /// It refused its configuration.
     ConfigurationRefused,
+    /// It could not be restarted: its program is not there.
+    ProgramMissing,
+    /// It could not be restarted: its program may not be run.
+    ProgramDenied,
+    /// It could not be restarted: the platform could not start a process.
+    SpawnFailed,
+    /// It was to come back Active, and its decoders were taken meanwhile (SM-36, SM-40).
+    DecodersTaken,
 }
 
 impl fmt::Display for Reason {
@@ -251,6 +259,16 @@ impl fmt::Display for Reason {
             Self::ConfigurationRefused => out.write_str(
                 "its session server refused its configuration; lower the app's resources to what this build allows",
             ),
+            Self::ProgramMissing => {
+                out.write_str("the session server's program is not there; see [session] program in the configuration")
+            }
+            Self::ProgramDenied => {
+                out.write_str("the session server's program may not be run; check its mode and its path's directories")
+            }
+            Self::SpawnFailed => out.write_str("the session server could not be started; see the manager's log"),
+            Self::DecodersTaken => {
+                out.write_str("its decoders were taken while it was restarted; make a holder inactive, then ask again")
+            }
         }
     }
 }

@@ -248,7 +248,7 @@ fn late(app: &str, wanted: ServerState, timeout: Duration, is: Option<ServerStat
     Failure::Late { app: app.to_owned(), wanted, seconds: timeout.as_secs_f64(), is }
 }
 
-/// After an Error, or its end, an app does not get to another state by itself.
+/// After an Error, or its end, an app is not on its way to another state. It may be restarted, but not for who waits.
 fn can_still_be(app: &str, is: ServerState, reason: Option<Reason>, wanted: ServerState) -> Result<(), Failure> {
     let ended = matches!(is, ServerState::NotRunning | ServerState::Error);
     if is == wanted || !ended || wanted == ServerState::NotRunning {
@@ -265,13 +265,14 @@ fn target(state: TargetState) -> &'static str {
 fn table(apps: &[AppStatus]) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["APP", "STATE", "WANTED", "PID", "DECODERS", "SOCKET"]);
+    table.set_header(["APP", "STATE", "WANTED", "PID", "RESTARTS", "DECODERS", "SOCKET"]);
     for status in apps {
         table.add_row([
             status.app.as_str(),
             status.state.map_or("starting", names::state),
             target(status.wanted),
             &status.process_id.to_string(),
+            &status.restarts.to_string(),
             &format!("{} of {}", status.decoders, status.resources.max_playback_sessions),
             status.socket.as_str(),
         ]);
@@ -285,6 +286,7 @@ fn app_json(status: &AppStatus) -> Value {
         "state": status.state.map(names::state),
         "wanted": target(status.wanted),
         "process_id": status.process_id,
+        "restarts": status.restarts,
         "decoders": status.decoders,
         "max_playback_sessions": status.resources.max_playback_sessions,
         "max_web_audio_players": status.resources.max_web_audio_players,

@@ -100,6 +100,10 @@ impl Listen for Platform {
         perhaps(0)
     }
 
+    fn has_file(&self, path: &str) -> bool {
+        black_box(path.len() > 1)
+    }
+
     fn remove(&mut self, path: &str) {
         black_box(path);
     }

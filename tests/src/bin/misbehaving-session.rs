@@ -65,6 +65,9 @@ impl Server {
                 Some(Request { sequence, command: Command::SetConfiguration(configuration) }) => {
                     self.reply(sequence, Ok(()));
                     self.enter(configuration.state.into(), None);
+                    if self.behaviour == "dies-when-there" {
+                        return ExitCode::from(9);
+                    }
                     continue;
                 }
                 Some(Request { sequence, .. }) => {

@@ -94,7 +94,9 @@ pub fn a_process_removes_its_own_file_and_no_other(platform: &mut impl Platform)
     drop(ours.listen(&place(&path)).unwrap());
     theirs.remove(&path);
     assert!(platform.mode(&path).is_some());
+    assert_eq!((ours.has_file(&path), theirs.has_file(&path)), (true, false));
     let _listener = theirs.listen(&place(&path)).unwrap();
+    assert_eq!((ours.has_file(&path), theirs.has_file(&path)), (false, true));
     ours.remove(&path);
     assert!(platform.connect(&path).is_ok());
     theirs.remove(&path);
@@ -123,6 +125,7 @@ pub fn a_duplicate_keeps_the_path_valid_until_a_replacement_adopts_it<P: Platfor
     let client = platform.connect(&path).unwrap();
     let mut second = platform.files();
     let mut adopted = second.adopt(kept).unwrap();
+    assert!(second.has_file(&path));
     assert!(adopted.accept().unwrap().is_some());
     drop(client);
     second.remove(&path);

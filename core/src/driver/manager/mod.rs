@@ -8,7 +8,7 @@ use self::servers::{Heard, Servers};
 use super::Machine;
 use crate::fmt::{info, warning};
 use crate::hal::{
-    Authority, Error, ErrorKind, Interest, Launcher, Listen, Listener, Ready, Socket, Spawn, Token, Watch,
+    Authority, Descriptors, Error, ErrorKind, Interest, Launcher, Listen, Listener, Ready, Socket, Spawn, Token, Watch,
 };
 use crate::limits::{APPS_MAX, MESSAGE_BYTES_MAX, MESSAGES_PER_TURN_MAX};
 use crate::manager::{Action, AppHandle, Facts, Input, Manager, Ticket};
@@ -42,7 +42,8 @@ pub trait ManagerHost: Launcher + Authority {
     type Control: Listener;
     /// What starts session servers.
     type Spawn: Spawn;
-    /// What takes over the sockets that session servers made, so that none is left when they have ended.
+    /// What takes over the sockets that session servers made, so that the next server of an app gets the same one, and
+    /// none is left when the last has ended.
     type Listen: Listen<Descriptor = LinkDescriptor<Self>>;
     /// What watches all of them.
     type Watch: Watch<Self::Control>
@@ -197,6 +198,7 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
                 self.ask(app, sequence, link::Command::SetLogLevels(levels));
             }
             Action::CloseLink { app } => self.servers.close_link(&mut self.host, app),
+            Action::RemoveSocket { app } => self.servers.forget(&mut self.host, app),
             Action::Signal { app, signal } => self.servers.signal(app, signal),
             Action::Reply { to, result } => self.controllers.reply(self.host.watch(), to, result),
             Action::Notify { app, state, reason } => {
@@ -221,8 +223,10 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
         self.spawned = Some((app, result));
     }
 
-    /// SM-07: the machine's part, and the integrator's policy.
+    /// SM-07: the machine's part, and the integrator's policy. The socket of an earlier server of the app goes with it, so
+    /// that clients that have connected meanwhile are served by this one (SM-36).
     fn configure(&mut self, app: AppHandle, sequence: u32) {
+        let socket = self.servers.socket_to_inherit(&mut self.host, app);
         let Some(known) = self.machine.configuration(app) else { return };
         let profile = self.host.profile(known.app);
         let configuration = link::Configuration {
@@ -238,12 +242,12 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
             audio_sink: profile.audio_sink,
         };
         let request = link::Request { sequence, command: link::Command::SetConfiguration(configuration) };
-        self.servers.send(app, &request);
+        self.servers.send(app, &request, socket);
         self.servers.rewatch(&mut self.host, app);
     }
 
     fn ask(&mut self, app: AppHandle, sequence: u32, command: link::Command<'_>) {
-        self.servers.send(app, &link::Request { sequence, command });
+        self.servers.send(app, &link::Request { sequence, command }, Descriptors::new());
         self.servers.rewatch(&mut self.host, app);
     }
 
@@ -252,8 +256,7 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
         let Some(status) = self.servers.try_wait(&mut self.host, app) else { return };
         let mut messages = 0..LAST_WORDS_MAX;
         while messages.next().is_some() && self.hear(now, app) {}
-        // Who hears of its end finds nothing of it any more (SM-34).
-        self.servers.forget(&mut self.host, app);
+        self.servers.bury(&mut self.host, app);
         self.feed(now, Input::ChildExited { app, status });
     }
 

@@ -30,7 +30,8 @@ struct Server<H: ManagerHost> {
     child: Option<ChildOf<H>>,
     link: Option<Connection<LinkOf<H>>>,
     interest: Interest,
-    /// Kept so that the file can be removed when a server could not do it itself.
+    /// Kept for the next server of the app (SM-36), and so that the file can be removed when a server could not do it
+    /// itself (SM-34).
     listener: Option<(ListenerOf<H>, SocketPath)>,
 }
 
@@ -52,7 +53,8 @@ impl<H: ManagerHost, const APPS: usize> Servers<H, APPS> {
         place.as_mut().filter(|server| server.app == app)
     }
 
-    /// Takes a process and its link in, and watches both; gives the process's number.
+    /// Takes a process and its link in, and watches both; gives the process's number. The socket of an earlier process of
+    /// the app stays.
     pub(super) fn insert(
         &mut self,
         host: &mut H,
@@ -67,7 +69,8 @@ impl<H: ManagerHost, const APPS: usize> Servers<H, APPS> {
         };
         let process_id = child.process_id();
         let link = Some(Connection::answering(socket));
-        *place = Some(Server { app, child: Some(child), link, interest: Interest::Read, listener: None });
+        let listener = place.take().filter(|earlier| earlier.app == app).and_then(|earlier| earlier.listener);
+        *place = Some(Server { app, child: Some(child), link, interest: Interest::Read, listener });
         Ok(process_id)
     }
 
@@ -107,9 +110,14 @@ impl<H: ManagerHost, const APPS: usize> Servers<H, APPS> {
         }
     }
 
-    pub(super) fn send(&mut self, app: AppHandle, request: &link::Request<'_>) {
+    pub(super) fn send(
+        &mut self,
+        app: AppHandle,
+        request: &link::Request<'_>,
+        descriptors: Descriptors<LinkDescriptor<H>>,
+    ) {
         let Some(link) = self.get(app).and_then(|server| server.link.as_mut()) else { return };
-        if let Err(error) = link.send(request, Descriptors::new()) {
+        if let Err(error) = link.send(request, descriptors) {
             self.note_unsent(app, error);
         }
     }
@@ -182,7 +190,39 @@ impl<H: ManagerHost, const APPS: usize> Servers<H, APPS> {
         }
     }
 
-    /// Frees the place of a server that was reaped, and removes what it left (SM-34).
+    /// The socket that an earlier server of the app made, for the next one. When that server has removed its file, nobody
+    /// could connect to it: then the next one makes another.
+    pub(super) fn socket_to_inherit(&mut self, host: &mut H, app: AppHandle) -> Descriptors<LinkDescriptor<H>> {
+        let mut descriptors = Descriptors::new();
+        let Some(server) = self.get(app) else { return descriptors };
+        let Some((listener, path)) = server.listener.take_if(|(_, path)| host.listen().has_file(path)) else {
+            // One that is kept would make the path look taken.
+            server.listener = None;
+            return descriptors;
+        };
+        match host.listen().duplicate(&listener) {
+            Ok(duplicate) => {
+                // There is room for one.
+                let _ = descriptors.push(duplicate);
+                server.listener = Some((listener, path));
+            }
+            Err(error) => warning!("the socket {} cannot be handed on: {:?}", path.as_str(), error.kind()),
+        }
+        descriptors
+    }
+
+    /// Lets go of a server that was reaped, but for its socket.
+    pub(super) fn bury(&mut self, host: &mut H, app: AppHandle) {
+        self.close_link(host, app);
+        for _ in 0..self.broken.len() {
+            if let Some(noted) = self.broken.pop_front().filter(|noted| *noted != app) {
+                // It has just left its place.
+                let _ = self.broken.push_back(noted);
+            }
+        }
+    }
+
+    /// Frees the place of an app whose last server was reaped, and removes what it left (SM-34).
     pub(super) fn forget(&mut self, host: &mut H, app: AppHandle) {
         self.close_link(host, app);
         let Some(place) = self.servers.get_mut(usize::from(app.index())) else { return };

@@ -7,8 +7,9 @@ use crate::message::TargetState;
 impl App {
     /// The next thing to do for it: answers before notifications, notifications before what comes next.
     pub(in crate::manager) fn poll(&mut self) -> Option<Deed> {
-        if core::mem::take(&mut self.spawn_due) {
-            return Some(Deed::Spawn);
+        // Who hears of its end finds nothing of it any more (SM-34).
+        if core::mem::take(&mut self.socket_removal_due) {
+            return Some(Deed::RemoveSocket);
         }
         if let Some((ticket, outcome)) = self.outcome.take() {
             return Some(Deed::Reply(ticket, outcome));
@@ -25,7 +26,8 @@ impl App {
                 self.link = Link::Absent;
                 Some(Deed::CloseLink)
             }
-            Link::Absent => None,
+            // What was left of an earlier server has gone now.
+            Link::Absent => core::mem::take(&mut self.spawn_due).then_some(Deed::Spawn),
         }
     }
 
@@ -42,8 +44,9 @@ impl App {
                 Phase::Activating => Some(Deed::SetState(sequence, TargetState::Active)),
                 Phase::Deactivating => Some(Deed::SetState(sequence, TargetState::Inactive)),
                 Phase::Stopping => Some(Deed::SetState(sequence, TargetState::NotRunning)),
-                Phase::Spawning | Phase::Starting | Phase::Inactive | Phase::Active => None,
-                Phase::Failed | Phase::Terminating | Phase::Killing | Phase::Reaped => None,
+                Phase::Spawning | Phase::Resting | Phase::Starting => None,
+                Phase::Inactive | Phase::Active | Phase::Failed => None,
+                Phase::Terminating | Phase::Killing | Phase::Reaped => None,
             };
         }
         if self.levels_due && !self.is_ending() {

@@ -22,12 +22,14 @@ impl App {
             (P::Stopping | P::Terminating | P::Killing | P::Reaped, To::NotRunning)
             | (P::Inactive, To::Inactive)
             | (P::Active, To::Active) => Ok(Admission::There),
-            (P::Spawning | P::Starting | P::Configuring | P::Activating | P::Deactivating, To::NotRunning)
+            (P::Resting | P::Spawning | P::Starting | P::Configuring, To::NotRunning)
+            | (P::Activating | P::Deactivating, To::NotRunning)
             | (P::Inactive | P::Active | P::Failed, To::NotRunning)
             | (P::Inactive, To::Active)
             | (P::Active, To::Inactive) => Ok(Admission::Open),
-            (P::Spawning | P::Starting, To::Inactive | To::Active) => Err(Refusal::NotRunning),
-            (P::Configuring | P::Activating | P::Deactivating, To::Inactive | To::Active)
+            (P::Spawning | P::Starting, To::Inactive | To::Active) if !self.is_restarting() => Err(Refusal::NotRunning),
+            (P::Resting | P::Spawning | P::Starting | P::Configuring, To::Inactive | To::Active)
+            | (P::Activating | P::Deactivating, To::Inactive | To::Active)
             | (P::Stopping | P::Terminating | P::Killing | P::Reaped, To::Inactive | To::Active) => Err(Refusal::Busy),
             (P::Failed, To::Inactive | To::Active) => Err(Refusal::WrongState { state: self.notified }),
         }
@@ -71,9 +73,8 @@ impl App {
             Phase::Active => self.enter_with_order(Phase::Deactivating, scene),
             // Both come to a stop by themselves, because that is what is wanted now.
             Phase::Spawning | Phase::Deactivating => {}
-            Phase::Starting | Phase::Configuring | Phase::Inactive | Phase::Activating | Phase::Failed => {
-                self.stop(scene);
-            }
+            Phase::Resting | Phase::Starting | Phase::Configuring => self.stop(scene),
+            Phase::Inactive | Phase::Activating | Phase::Failed => self.stop(scene),
             Phase::Stopping | Phase::Terminating | Phase::Killing | Phase::Reaped => {}
         }
     }
@@ -83,7 +84,7 @@ impl App {
         self.levels_due = match self.phase {
             Phase::Configuring => self.order != Order::Due,
             Phase::Inactive | Phase::Activating | Phase::Active | Phase::Deactivating | Phase::Failed => true,
-            Phase::Spawning | Phase::Starting => false,
+            Phase::Resting | Phase::Spawning | Phase::Starting => false,
             Phase::Stopping | Phase::Terminating | Phase::Killing | Phase::Reaped => false,
         };
         // Who has not answered the last change gets no more time by the next one.

@@ -191,7 +191,13 @@ const SITUATIONS: &[Situation] = &[
     ("Terminating, refused to end", TargetState::Active, &[ACTIVE, &[TO_NOT_RUNNING, REFUSES]]),
     ("Killing", TargetState::Inactive, &[&[SPAWNED, TIMED_OUT]]),
     ("Killing, asked to end", TargetState::Active, &[ACTIVE, &[TO_NOT_RUNNING, TIMED_OUT, TIMED_OUT]]),
-    ("Reaped", TargetState::Inactive, &[INACTIVE, &[EXITS]]),
+    ("Reaped", TargetState::Inactive, &[INACTIVE, &[TO_NOT_RUNNING, EXITS]]),
+    ("Spawning, restarted", TargetState::Active, &[ACTIVE, &[EXITS]]),
+    ("Starting, restarted", TargetState::Inactive, &[INACTIVE, &[EXITS, SPAWNED]]),
+    ("Configuring, restarted, asked", TargetState::Active, &[ACTIVE, &[EXITS, SPAWNED, UP]]),
+    ("Configuring, restarted, accepted", TargetState::Active, &[ACTIVE, &[EXITS, SPAWNED, UP, ACCEPTS]]),
+    ("Resting", TargetState::Inactive, &[INACTIVE, &[EXITS, SPAWNED, EXITS]]),
+    ("Resting, to Active", TargetState::Active, &[ACTIVE, &[EXITS, SPAWNED, EXITS]]),
 ];
 
 fn told(deed: &Deed) -> String {
@@ -206,6 +212,7 @@ fn told(deed: &Deed) -> String {
         Deed::Notify(state, Some(reason)) => format!("NOTIFY {state:?} {reason:?}"),
         Deed::Signal(signal) => format!("signal {signal:?}"),
         Deed::CloseLink => "close link".to_string(),
+        Deed::RemoveSocket => "remove socket".to_string(),
         Deed::Configure(_) => "configure".to_string(),
         Deed::SetState(_, state) => format!("set {state:?}"),
         Deed::SetLogLevels(_) => "set log levels".to_string(),

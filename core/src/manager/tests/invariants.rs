@@ -158,7 +158,8 @@ impl Chaos {
                 }
                 Action::SetState { app, sequence, state } => self.will_obey(app, sequence, Some(state.into())),
                 Action::SetLogLevels { app, sequence, .. } => self.will_obey(app, sequence, None),
-                Action::CloseLink { .. } | Action::Signal { .. } | Action::ApplyLogLevels(_) | Action::Exit => {}
+                Action::CloseLink { .. } | Action::Signal { .. } | Action::RemoveSocket { .. } => {}
+                Action::ApplyLogLevels(_) | Action::Exit => {}
             }
         }
         self.count_decoders();
@@ -173,12 +174,19 @@ impl Chaos {
             (None, Uninitialized | NotRunning | Error) => true,
             (Some(Uninitialized), Inactive | Active | NotRunning | Error) => true,
             (Some(Inactive), Active | NotRunning | Error) | (Some(Active), Inactive | NotRunning | Error) => true,
-            // Only one that lived on after its Error is told to have ended.
+            // One that lived on after its Error is told to have ended; or the app, while it had no server.
             (Some(Error), NotRunning) => true,
+            // The next server, or that it could not be started, or has died before it was up (SM-36).
+            (Some(Error), Uninitialized | Error) => true,
             _ => false,
         };
         assert!(follows, "{app}: {state:?} ({reason:?}) after {before:?}");
-        assert_eq!(reason.is_some(), matches!(state, Error | NotRunning));
+        let is_told_why = matches!(state, Error | NotRunning) || reason == Some(Reason::DecodersTaken);
+        assert_eq!(reason.is_some(), is_told_why, "{state:?} {reason:?}");
+        if reason == Some(Reason::DecodersTaken) {
+            assert_eq!(state, Inactive);
+            self.seen.insert("demoted".into());
+        }
         let lives = self.stage.manager.apps.find(app).is_some();
         if lives {
             self.states.insert(app.into(), state);
@@ -209,7 +217,7 @@ impl Chaos {
     }
 }
 
-/// SM-21, SM-30, SM-31, SM-33, SM-34
+/// SM-21, SM-30, SM-31, SM-33, SM-34, SM-36
 #[test]
 fn whatever_happens_every_request_is_answered_once_and_every_life_is_told_in_order() {
     let mut seen = BTreeSet::new();
@@ -230,6 +238,9 @@ fn whatever_happens_every_request_is_answered_once_and_every_life_is_told_in_ord
         "Some(Active) -> Error",
         "Some(Inactive) -> NotRunning",
         "Some(Error) -> NotRunning",
+        "Some(Error) -> Uninitialized",
+        "Some(Error) -> Error",
+        "demoted",
         "Ok(Done)",
         "Err(Superseded)",
         "Err(ServerRefused)",

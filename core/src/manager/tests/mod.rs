@@ -3,6 +3,7 @@
 mod every_pair;
 mod invariants;
 mod requests;
+mod restarts;
 mod servers;
 mod shutdown;
 
@@ -27,8 +28,9 @@ const FACTS: Facts<'static> = Facts {
 };
 
 impl Stage {
+    /// One that restarts nothing, so that an end is the end.
     fn new() -> Self {
-        Self::with(Settings::default())
+        Self::with(Settings { restart: false, ..Settings::default() })
     }
 
     fn with(settings: Settings) -> Self {

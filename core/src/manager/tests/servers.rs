@@ -294,7 +294,7 @@ fn what_comes_from_an_earlier_life_of_an_app_is_counted_and_changes_nothing() {
 /// SM-36
 #[test]
 fn the_end_of_one_server_touches_no_other() {
-    let mut stage = Stage::with(Settings { decoders: 2, ..Settings::default() });
+    let mut stage = Stage::with(Settings { decoders: 2, restart: false, ..Settings::default() });
     stage.run("app1", TargetState::Active);
     stage.run("app2", TargetState::Active);
     let app = stage.app("app1");
