@@ -83,7 +83,8 @@ impl Stage {
             Action::CloseLink { app } => serve(self.server, app, now, session::Input::LinkClosed),
             Action::Notify { state, .. } => self.news = Some(state),
             Action::Reply { result, .. } => defmt::info!("the button's answer: {}", result),
-            Action::SetLogLevels { .. } | Action::Signal { .. } | Action::ApplyLogLevels(_) | Action::Exit => {}
+            Action::SetLogLevels { .. } | Action::Signal { .. } | Action::RemoveSocket { .. } => {}
+            Action::ApplyLogLevels(_) | Action::Exit => {}
         }
     }
 
