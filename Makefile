@@ -25,10 +25,13 @@ CONFIGURATION := $(DESTDIR)/etc/greenroom/greenroom.toml
 # How long `make fuzz` fuzzes.
 SECONDS ?= 20
 
+# How often `make bench` lets each contestant of a comparison have its turn: 15 or more.
+ROUNDS ?= 21
+
 # What `make test` does, in this order: first what fails fastest.
 STEPS := packages format lint features docs build unit loom no-alloc firmware fuzz e2e demo-check
 
-.PHONY: help demo test release install uninstall clean capacities fuzz-seeds $(STEPS)
+.PHONY: help demo test bench release install uninstall clean capacities fuzz-seeds $(STEPS)
 
 help: ## List what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -104,6 +107,9 @@ firmware: ## Build the core's example for a bare Cortex-M4 and run it in an emul
 
 fuzz: ## Fuzz the codec for SECONDS (default 20)
 	.ci/fuzz codec_postcard $(SECONDS)
+
+bench: ## Measure speed, each figure beside its limit or peer (ROUNDS, default 21); write target/bench/results.json
+	cargo run --release -p greenroom-bench -- --rounds $(ROUNDS) --results $(BUILDS)/bench/results.json
 
 capacities: ## Measure what one more of each capacity costs, for the README
 	.ci/capacities

@@ -1,0 +1,69 @@
+//! What Greenroom reaches, each figure beside its limit or peer from the same run.
+//!
+//! A number alone says more about the machine than about the program. So every figure is taken in rounds, in each of
+//! which its peers have their turn as well, under the same pinning, with the same sizes and pages; what is given out is
+//! the median of the rounds, with the quartiles, and the quotient of the two medians.
+
+mod figure;
+mod patience;
+mod pinning;
+mod report;
+mod ring;
+mod rounds;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::pinning::Pinning;
+use crate::report::Report;
+
+/// Why a measurement has no result. What is wrong is the machine or a bug: nobody can act on more than the sentence.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Measures Greenroom beside its limits and peers.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Rounds of each comparison; in each, every contestant has one turn.
+    #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u32).range(15..))]
+    rounds: u32,
+    /// Where the results go.
+    #[arg(long, default_value = "target/bench/results.json")]
+    results: PathBuf,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+/// What this program does when it started itself as the other process of a comparison.
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Sends frames.
+    #[command(hide = true)]
+    Sender(ring::Orders),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match &arguments.role {
+        Some(Role::Sender(orders)) => ring::send(orders),
+        None => measure(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("greenroom-bench: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(arguments: &Arguments) -> Result<(), Failure> {
+    let pinning = Pinning::choose()?;
+    pinning::pin(pinning.receiver)?;
+    // Anonymous memory and shared memory shall have pages of the same size; children inherit that.
+    rustix::thread::disable_transparent_huge_pages(true)?;
+    let mut report = Report::new(pinning, arguments.rounds);
+    ring::measure(&mut report, pinning, arguments.rounds)?;
+    report.finish(&arguments.results)
+}

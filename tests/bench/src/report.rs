@@ -1,0 +1,77 @@
+//! Progress, the table and the file of results.
+
+use std::fs;
+use std::path::Path;
+
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::Failure;
+use crate::figure::Figure;
+use crate::pinning::Pinning;
+use crate::rounds::Spread;
+
+/// Collects figures.
+#[derive(Debug)]
+pub(crate) struct Report {
+    figures: Vec<Figure>,
+}
+
+impl Report {
+    pub(crate) fn new(pinning: Pinning, rounds: u32) -> Self {
+        println!("{rounds} interleaved rounds; median [quartiles]; {pinning}; pages of the base size, touched before");
+        Self { figures: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, figure: Figure) {
+        self.figures.push(figure);
+    }
+
+    /// Prints the table and writes the results.
+    pub(crate) fn finish(self, results: &Path) -> Result<(), Failure> {
+        println!("\n{}\n", self.table());
+        if let Some(directory) = results.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        let all: Vec<_> = self.figures.iter().map(Figure::result).collect();
+        fs::write(results, serde_json::to_string_pretty(&all)? + "\n")?;
+        println!("written to {}", results.display());
+        Ok(())
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        table.set_header(["figure", "value", "unit", "beside", "its value", "ratio"]);
+        for figure in &self.figures {
+            table.add_row([
+                figure.name.clone(),
+                readable(figure.value),
+                figure.unit.into(),
+                figure.reference.into(),
+                readable(figure.reference_value),
+                format!("{:.2}", figure.ratio()),
+            ]);
+        }
+        for number in [1, 4, 5] {
+            table.column_mut(number).into_iter().for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+        }
+        table
+    }
+}
+
+fn readable(Spread { lower, median, upper }: Spread) -> String {
+    let decimals = if median < 100.0 { 2 } else { 0 };
+    format!("{median:.decimals$} [{lower:.decimals$} .. {upper:.decimals$}]")
+}
+
+/// Shows how far one comparison has come; where nobody looks, a line at its start.
+pub(crate) fn progress(what: &str, turns: u32) -> ProgressBar {
+    let bar = ProgressBar::new(turns.into());
+    if bar.is_hidden() {
+        println!("{what}");
+    }
+    let style = ProgressStyle::with_template("{msg:24} {wide_bar} {pos}/{len}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.with_message(what.to_owned())
+}
