@@ -11,25 +11,32 @@ use crate::figure::Figure;
 use crate::pinning::Pinning;
 use crate::rounds::Spread;
 
-/// Collects figures.
+/// Collects figures and prints them.
 #[derive(Debug)]
 pub(crate) struct Report {
     figures: Vec<Figure>,
+    warnings: Vec<String>,
 }
 
 impl Report {
     pub(crate) fn new(pinning: Pinning, rounds: u32) -> Self {
         println!("{rounds} interleaved rounds; median [quartiles]; {pinning}; pages of the base size, touched before");
-        Self { figures: Vec::new() }
+        Self { figures: Vec::new(), warnings: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, figure: Figure) {
         self.figures.push(figure);
     }
 
+    /// Says below the table what a reader of its figures must know.
+    pub(crate) fn warn(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+
     /// Prints the table and writes the results.
     pub(crate) fn finish(self, results: &Path) -> Result<(), Failure> {
         println!("\n{}\n", self.table());
+        self.warnings.iter().for_each(|warning| println!("not to be relied on: {warning}\n"));
         if let Some(directory) = results.parent() {
             fs::create_dir_all(directory)?;
         }
