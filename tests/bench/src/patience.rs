@@ -6,11 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::Failure;
 
-/// Pauses between two looks, less than a microsecond together. Who looks at every pause takes the cursor's cache line from
-/// the other side at nearly every frame, or does not, as chance has it: small frames then pass at one of two speeds.
-const PAUSES: u32 = 32;
 /// Looks before the processor is offered to others: some microseconds, longer than a small copy takes.
-const LOOKS: u32 = 20;
+const SPINS: u32 = 200;
 /// A peer that is silent for so long is gone.
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -25,8 +22,8 @@ impl Patience {
     /// To be called after each vain look. Fails when the other side has been silent for too long.
     pub(crate) fn wait(&mut self) -> Result<(), Failure> {
         self.looks = self.looks.saturating_add(1);
-        if self.looks < LOOKS {
-            (0..PAUSES).for_each(|_| spin_loop());
+        if self.looks < SPINS {
+            spin_loop();
             return Ok(());
         }
         yield_now();

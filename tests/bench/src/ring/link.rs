@@ -11,6 +11,9 @@ use crate::Failure;
 /// More than the longest name of a service.
 const MESSAGE_BYTES: usize = 256;
 
+/// What came, and the descriptors with it.
+type Message = (Vec<u8>, Descriptors<OwnedFd>);
+
 pub(super) struct Link(SeqPacket);
 
 impl Link {
@@ -33,7 +36,7 @@ impl Link {
     }
 
     /// The next message, or none when the other process has closed.
-    pub(super) fn receive(&mut self) -> Result<Option<(Vec<u8>, Descriptors<OwnedFd>)>, Failure> {
+    pub(super) fn receive(&mut self) -> Result<Option<Message>, Failure> {
         let (mut buffer, mut descriptors) = ([0; MESSAGE_BYTES], Descriptors::new());
         loop {
             match self.0.receive(&mut buffer, &mut descriptors)? {
