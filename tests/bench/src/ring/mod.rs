@@ -29,7 +29,7 @@ pub(crate) use sender::{Orders, run as send};
 
 use crate::Failure;
 use crate::figure::Figure;
-use crate::patience::Patience;
+use crate::patience::{PAUSES, Patience};
 use crate::pinning::Pinning;
 use crate::report::{Report, progress};
 use crate::rounds::{Contestant, interleave};
@@ -85,6 +85,9 @@ trait Sender {
 
 /// The end of a ring out of which frames come.
 trait Receiver {
+    /// Pauses between two looks.
+    const PAUSES: u32 = PAUSES;
+
     /// Copies a frame out, if there is one.
     fn try_receive(&mut self, into: &mut [Page]) -> Result<bool, Failure>;
 }
@@ -93,7 +96,7 @@ trait Receiver {
 fn send_all(sender: &mut impl Sender, frames: u32, buffer: &mut [Page]) -> Result<(), Failure> {
     for number in 0..frames {
         *buffer.as_mut_bytes().first_chunk_mut().ok_or("a frame is too small for its number")? = number.to_le_bytes();
-        let mut patience = Patience::default();
+        let mut patience = Patience::new(PAUSES);
         while !sender.try_send(black_box(buffer))? {
             patience.wait()?;
         }
@@ -102,10 +105,10 @@ fn send_all(sender: &mut impl Sender, frames: u32, buffer: &mut [Page]) -> Resul
 }
 
 /// Takes so many frames, each of which must be the next one; frames per second after the first.
-fn receive_all(receiver: &mut impl Receiver, frames: u32, buffer: &mut [Page]) -> Result<f64, Failure> {
+fn receive_all<R: Receiver>(receiver: &mut R, frames: u32, buffer: &mut [Page]) -> Result<f64, Failure> {
     let mut first = None;
     for number in 0..frames {
-        let mut patience = Patience::default();
+        let mut patience = Patience::new(R::PAUSES);
         while !receiver.try_receive(buffer)? {
             patience.wait()?;
         }
