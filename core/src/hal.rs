@@ -10,8 +10,8 @@ use core::fmt::{self, Debug};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::DESCRIPTORS_MAX;
-use crate::message::playback::{PlaybackError, PlaybackState, SourceDescription, SourceId, Statistics};
+use crate::limits::{DESCRIPTORS_MAX, TEXT_BYTES_MAX};
+use crate::message::playback::{PlaybackError, PlaybackState, SourceDescription, SourceId, Statistics, Text, Window};
 use crate::message::{AppId, Resources};
 
 /// What kind of failure a platform's error is: what the core can act on.
@@ -420,6 +420,28 @@ pub enum DecoderCommand<S> {
         /// Whether it is silent.
         muted: bool,
     },
+    /// Take a source away; the others go on. Nothing of it is told any more.
+    RemoveSource {
+        /// Which source.
+        source: SourceId,
+    },
+    /// Play faster or slower, also after each seek, until it is stopped.
+    SetPlaybackRate {
+        /// 100 to 8000; 1000 is as recorded.
+        permille: u16,
+    },
+    /// Show the pictures here.
+    SetVideoWindow {
+        /// With a width and a height.
+        window: Window,
+    },
+    /// Silence one source, or not, until it is stopped. Texts of a source that is silent are not due.
+    SetSourceMute {
+        /// Which source.
+        source: SourceId,
+        /// Whether it is silent.
+        muted: bool,
+    },
 }
 
 impl<S> DecoderCommand<S> {
@@ -436,6 +458,10 @@ impl<S> DecoderCommand<S> {
             Self::Flush { source, reset_time, epoch } => DecoderCommand::Flush { source, reset_time, epoch },
             Self::SetVolume { permille } => DecoderCommand::SetVolume { permille },
             Self::SetMute { muted } => DecoderCommand::SetMute { muted },
+            Self::RemoveSource { source } => DecoderCommand::RemoveSource { source },
+            Self::SetPlaybackRate { permille } => DecoderCommand::SetPlaybackRate { permille },
+            Self::SetVideoWindow { window } => DecoderCommand::SetVideoWindow { window },
+            Self::SetSourceMute { source, muted } => DecoderCommand::SetSourceMute { source, muted },
         })
     }
 }
@@ -451,7 +477,12 @@ pub struct Stream<'a, F> {
 
 /// The decoders of a session server, to control. No call blocks: commands are carried out by a worker of each
 /// session, one after the other, and each ends with exactly one [`DecoderEvent::Completed`], unless the session is
-/// closed before, which ends with one [`DecoderEvent::Closed`].
+/// closed before, which ends with one [`DecoderEvent::Closed`]. One that ends with [`PlaybackError::Unsupported`] has
+/// changed nothing.
+///
+/// Nothing is told of what is over: after a close only its end, so that an event is never about an earlier session in the
+/// same place; after the completion of a Stop or RemoveSource nothing about the sources of before, and after that of a
+/// seek or flush no state, position, underflow or text of before.
 pub trait Decoder: ErrorType {
     /// Where the frames of one source come from.
     type Frames;
@@ -471,6 +502,10 @@ pub trait Decoder: ErrorType {
     fn duration_ns(&mut self, session: u16) -> Option<u64>;
     /// What a source has done so far.
     fn statistics(&mut self, session: u16, source: SourceId) -> Statistics;
+    /// Takes the text that is due for the longest, into `buffer`; none, where there is none. At most
+    /// [`crate::limits::TEXTS_MAX`] of a session are kept; of more the oldest go, and so do those that are longer than the
+    /// buffer: the next one says how many.
+    fn next_text<'b>(&mut self, session: u16, buffer: &'b mut [u8; TEXT_BYTES_MAX]) -> Option<Text<'b>>;
     /// Frees everything of a session, whatever it does.
     fn close(&mut self, session: u16);
     /// What happened since, one thing a call. Ready to be asked when the platform's loop says so.
@@ -523,6 +558,58 @@ pub enum DecoderEvent {
         /// Which one.
         session: u16,
     },
+    /// A source had nothing to decode while it played. The session is Buffering until another [`DecoderEvent::State`]
+    /// says that it goes on. Never for a source that has ended.
+    Underflow {
+        /// Which session.
+        session: u16,
+        /// Which source.
+        source: SourceId,
+    },
+    /// Frames came too late. Both numbers count from the start of the source.
+    QualityOfService {
+        /// Which session.
+        session: u16,
+        /// Which source.
+        source: SourceId,
+        /// Pictures or sound buffers that the sink played.
+        frames_rendered: u32,
+        /// Pictures or sound buffers that came too late to be played.
+        frames_dropped: u32,
+    },
+    /// The pictures of a source have this size from now on.
+    PictureSize {
+        /// Which session.
+        session: u16,
+        /// Which source.
+        source: SourceId,
+        /// In pixels.
+        width: u32,
+        /// In pixels.
+        height: u32,
+    },
+    /// A text is due: [`Decoder::next_text`] gives it. Once for each text.
+    Text {
+        /// Of which session.
+        session: u16,
+    },
+}
+
+impl DecoderEvent {
+    /// The session that it is about.
+    pub const fn session(&self) -> u16 {
+        let (Self::Completed { session, .. }
+        | Self::State { session, .. }
+        | Self::FirstFrame { session, .. }
+        | Self::Position { session, .. }
+        | Self::Failed { session, .. }
+        | Self::Closed { session }
+        | Self::Underflow { session, .. }
+        | Self::QualityOfService { session, .. }
+        | Self::PictureSize { session, .. }
+        | Self::Text { session }) = *self;
+        session
+    }
 }
 
 #[cfg(test)]

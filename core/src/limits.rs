@@ -56,13 +56,18 @@ capacities! {
     SINK_BYTES_MAX = 512;
     /// Bytes of the name of a user or group that owns a socket.
     OWNER_BYTES_MAX = 32;
+    /// Bytes of one text of a subtitle track: a TTML document of some seconds.
+    TEXT_BYTES_MAX = 7168;
+    /// Texts of one session that are due and that its app has not read; of more the oldest are counted and dropped.
+    TEXTS_MAX = 8;
     /// Frames that may wait in the ring of one source; a power of two.
     RING_SLOTS = 64;
 }
 
-/// What a call needs beside the codec's configuration, in bytes: far less than this.
-const CALL_BYTES_MAX: usize = 128;
-const _: () = assert!(CODEC_DATA_BYTES_MAX + CALL_BYTES_MAX <= MESSAGE_BYTES_MAX, "a message holds an attach");
+/// What a message needs beside a codec's configuration or a text, in bytes: far less than this.
+const ENVELOPE_BYTES_MAX: usize = 128;
+const _: () = assert!(CODEC_DATA_BYTES_MAX + ENVELOPE_BYTES_MAX <= MESSAGE_BYTES_MAX, "a message holds an attach");
+const _: () = assert!(TEXT_BYTES_MAX + ENVELOPE_BYTES_MAX <= MESSAGE_BYTES_MAX, "a message holds a text");
 
 /// Payload bytes of a video ring: two of the largest pictures that broadcast streams carry.
 pub const VIDEO_RING_BYTES: u32 = 8 * 1024 * 1024;

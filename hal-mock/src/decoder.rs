@@ -7,7 +7,8 @@ use std::fmt;
 use std::rc::Rc;
 
 use greenroom_core::hal::{Decoder, DecoderCommand, DecoderEvent, ErrorKind, ErrorType, Stream};
-use greenroom_core::message::playback::{PlaybackError, SourceId, Statistics};
+use greenroom_core::limits::{TEXT_BYTES_MAX, TEXTS_MAX};
+use greenroom_core::message::playback::{PlaybackError, SourceId, Statistics, Text};
 
 use crate::error::{Call, SimulatedError};
 use crate::event_loop::{Readiness, Source};
@@ -18,6 +19,21 @@ use crate::world::World;
 struct Session<F> {
     frames: BTreeMap<u8, F>,
     pending: Option<(u32, Given)>,
+    texts: VecDeque<DueText>,
+    missed: u32,
+}
+
+/// A text that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueText {
+    /// Which source it came from.
+    pub source: SourceId,
+    /// When it begins.
+    pub start_ns: u64,
+    /// How long it lasts.
+    pub duration_ns: Option<u64>,
+    /// What it says.
+    pub body: String,
 }
 
 /// What a decoder was told to do, without the frames.
@@ -26,6 +42,9 @@ pub type Given = DecoderCommand<()>;
 struct Shared<F> {
     sessions: RefCell<BTreeMap<u16, Session<F>>>,
     events: RefCell<VecDeque<DecoderEvent>>,
+    /// Every command that was ever given, in order.
+    history: RefCell<Vec<(u16, Given)>>,
+    statistics: Cell<Statistics>,
     completes: Cell<bool>,
     lets_go: Cell<bool>,
     position_ns: Cell<Option<u64>>,
@@ -57,6 +76,8 @@ impl<F> MockDecoder<F> {
         let shared = Shared {
             sessions: RefCell::default(),
             events: RefCell::default(),
+            history: RefCell::default(),
+            statistics: Cell::default(),
             completes: Cell::new(true),
             lets_go: Cell::new(true),
             position_ns: Cell::default(),
@@ -110,6 +131,29 @@ impl<F> MockDecoder<F> {
         self.shared.position_ns.set(Some(position_ns));
     }
 
+    /// What every source has done, from now on.
+    pub fn set_statistics(&self, statistics: Statistics) {
+        self.shared.statistics.set(statistics);
+    }
+
+    /// What a session was told from its opening on, in order.
+    pub fn history(&self, session: u16) -> Vec<Given> {
+        let history = self.shared.history.borrow();
+        history.iter().filter(|(told, _)| *told == session).map(|(_, given)| *given).collect()
+    }
+
+    /// A text of a session is due.
+    pub fn show_text(&self, session: u16, text: DueText) {
+        let mut sessions = self.shared.sessions.borrow_mut();
+        let Some(found) = sessions.get_mut(&session) else { return };
+        found.texts.push_back(text);
+        if found.texts.len() > TEXTS_MAX {
+            found.texts.pop_front();
+            found.missed += 1;
+        }
+        self.say(DecoderEvent::Text { session });
+    }
+
     /// Does something with the frames of a source, as its streaming thread would.
     pub fn with_frames<R>(&self, session: u16, source: SourceId, work: impl FnOnce(&mut F) -> R) -> Option<R> {
         self.shared.sessions.borrow_mut().get_mut(&session)?.frames.get_mut(&source.0).map(work)
@@ -147,7 +191,9 @@ impl<F> Decoder for MockDecoder<F> {
         if sessions.contains_key(&session) {
             return Err(SimulatedError::new(Call::OpenDecoder, ErrorKind::Busy));
         }
-        sessions.insert(session, Session { frames: BTreeMap::new(), pending: None });
+        let opened = Session { frames: BTreeMap::new(), pending: None, texts: VecDeque::new(), missed: 0 };
+        sessions.insert(session, opened);
+        self.shared.history.borrow_mut().retain(|(told, _)| *told != session);
         Ok(())
     }
 
@@ -169,8 +215,15 @@ impl<F> Decoder for MockDecoder<F> {
             found.frames.insert(source, stream.frames);
             Ok::<_, Infallible>(())
         });
-        if given == Given::Stop {
-            found.frames.clear();
+        self.shared.history.borrow_mut().push((session, given));
+        match given {
+            Given::Stop => (found.frames, found.texts) = Default::default(),
+            Given::SetPosition { .. } | Given::Flush { .. } => found.texts.clear(),
+            Given::RemoveSource { source } => {
+                found.frames.remove(&source.0);
+                found.texts.retain(|text| text.source != source);
+            }
+            _ => {}
         }
         found.pending = Some((token, given));
         drop(sessions);
@@ -189,7 +242,17 @@ impl<F> Decoder for MockDecoder<F> {
     }
 
     fn statistics(&mut self, _: u16, _: SourceId) -> Statistics {
-        Statistics::default()
+        self.shared.statistics.get()
+    }
+
+    fn next_text<'b>(&mut self, session: u16, buffer: &'b mut [u8; TEXT_BYTES_MAX]) -> Option<Text<'b>> {
+        let mut sessions = self.shared.sessions.borrow_mut();
+        let found = sessions.get_mut(&session)?;
+        let DueText { source, start_ns, duration_ns, body } = found.texts.pop_front()?;
+        let into = &mut buffer[..body.len()];
+        into.copy_from_slice(body.as_bytes());
+        let body = std::str::from_utf8(into).expect("it was a text");
+        Some(Text { source, start_ns, duration_ns, missed: std::mem::take(&mut found.missed), body })
     }
 
     fn close(&mut self, session: u16) {

@@ -14,7 +14,7 @@ use greenroom_hal_linux::clock::Clock;
 use greenroom_hal_linux::event_loop::EventLoop;
 use greenroom_hal_linux::process::{PidChild, Program, Spawner};
 use greenroom_hal_linux::socket::SeqPacket;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 
 use crate::session_stage::{OK, configuration, state};
 
@@ -30,22 +30,20 @@ pub fn program() -> PathBuf {
 }
 
 /// Waits until the socket has something, and receives it. `None`: the peer has closed.
-fn receive<M: DeserializeOwned>(
+fn receive<'b, M: Deserialize<'b>>(
     connection: &mut Connection<SeqPacket>,
+    buffer: &'b mut [u8; MESSAGE_BYTES_MAX],
     descriptors: &mut Descriptors<OwnedFd>,
 ) -> Option<M> {
     let deadline = Clock.now().after(PATIENCE);
     let mut events = EventLoop::new().unwrap();
     let token = Token { kind: 0, index: 0, generation: 0 };
     events.watch(connection.socket(), token, Interest::Read).unwrap();
-    let mut buffer = [0; MESSAGE_BYTES_MAX];
-    loop {
-        match connection.receive(&mut buffer, descriptors).unwrap() {
-            Incoming::Message { message, .. } => return Some(message),
-            Incoming::Closed => return None,
-            Incoming::Nothing => {}
-        }
-        assert!(!events.wait(Some(deadline)).unwrap().is_empty(), "nothing was said in time");
+    assert!(!events.wait(Some(deadline)).unwrap().is_empty(), "nothing was said in time");
+    match connection.receive(buffer, descriptors).unwrap() {
+        Incoming::Message { message, .. } => Some(message),
+        Incoming::Closed => None,
+        Incoming::Nothing => panic!("the socket was ready"),
     }
 }
 
@@ -113,7 +111,8 @@ impl Server {
     pub fn hear(&mut self) -> link::Message {
         loop {
             let mut descriptors = Descriptors::new();
-            match receive(&mut self.link, &mut descriptors).expect("the server is there") {
+            let mut buffer = [0; MESSAGE_BYTES_MAX];
+            match receive(&mut self.link, &mut buffer, &mut descriptors).expect("the server is there") {
                 link::Message::Clients { .. } => {}
                 message => {
                     assert_eq!(descriptors.len(), usize::from(message == link::Message::Listener));
@@ -156,13 +155,20 @@ pub struct App {
     pub connection: Connection<SeqPacket>,
     /// What came with the last message.
     pub descriptors: Descriptors<OwnedFd>,
+    /// The last message.
+    buffer: [u8; MESSAGE_BYTES_MAX],
 }
 
 impl App {
+    /// An app at this end of a connection.
+    pub fn new(socket: SeqPacket) -> Self {
+        let connection = Connection::asking(socket);
+        Self { connection, descriptors: Descriptors::new(), buffer: [0; MESSAGE_BYTES_MAX] }
+    }
+
     /// An app whose connection waits to be accepted, or is.
     pub fn connected_to(socket: &Path) -> Self {
-        let socket = SeqPacket::connect(socket, PATIENCE).unwrap();
-        Self { connection: Connection::asking(socket), descriptors: Descriptors::new() }
+        Self::new(SeqPacket::connect(socket, PATIENCE).unwrap())
     }
 
     /// Says Hello, and is welcome.
@@ -182,8 +188,8 @@ impl App {
     }
 
     /// What the server says next.
-    pub fn hear(&mut self) -> Message {
-        receive(&mut self.connection, &mut self.descriptors).expect("the server is there")
+    pub fn hear(&mut self) -> Message<'_> {
+        receive(&mut self.connection, &mut self.buffer, &mut self.descriptors).expect("the server is there")
     }
 
     /// Waits for an event.
@@ -203,7 +209,7 @@ impl App {
 
     /// Waits until the server has closed.
     pub fn is_closed(&mut self) -> bool {
-        while receive::<Message>(&mut self.connection, &mut self.descriptors).is_some() {}
+        while receive::<Message<'_>>(&mut self.connection, &mut self.buffer, &mut self.descriptors).is_some() {}
         true
     }
 }

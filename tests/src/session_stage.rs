@@ -177,12 +177,15 @@ pub struct App {
     pub connection: Connection<SeqPacket>,
     /// What came with the last message.
     pub descriptors: Descriptors<Descriptor>,
+    /// The last message.
+    buffer: [u8; MESSAGE_BYTES_MAX],
 }
 
 impl App {
     /// An app at this socket.
     pub fn new(socket: SeqPacket) -> Self {
-        Self { connection: Connection::asking(socket), descriptors: Descriptors::new() }
+        let connection = Connection::asking(socket);
+        Self { connection, descriptors: Descriptors::new(), buffer: [0; MESSAGE_BYTES_MAX] }
     }
 
     /// Makes a call.
@@ -191,9 +194,8 @@ impl App {
     }
 
     /// What the server said next.
-    pub fn hear(&mut self) -> Option<Message> {
-        let mut buffer = [0; MESSAGE_BYTES_MAX];
-        match self.connection.receive(&mut buffer, &mut self.descriptors) {
+    pub fn hear(&mut self) -> Option<Message<'_>> {
+        match self.connection.receive(&mut self.buffer, &mut self.descriptors) {
             Ok(Incoming::Message { message, .. }) => Some(message),
             Ok(Incoming::Nothing | Incoming::Closed) => None,
             Err(error) => panic!("{error}"),
@@ -208,23 +210,24 @@ impl App {
                     assert_eq!(sequence, 9);
                     return result;
                 }
-                Message::Event(_) => {}
+                Message::Event(_) | Message::Text { .. } => {}
             }
         }
     }
 
     /// The events that have come; answers among them are dropped.
     pub fn events(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.hear())
-            .filter_map(|message| if let Message::Event(event) = message { Some(event) } else { None })
-            .collect()
+        let mut events = Vec::new();
+        while let Some(message) = self.hear() {
+            events.extend(if let Message::Event(event) = message { Some(event) } else { None });
+        }
+        events
     }
 
     /// Whether the server has closed; what comes before is dropped.
     pub fn is_closed(&mut self) -> bool {
-        let mut buffer = [0; MESSAGE_BYTES_MAX];
         loop {
-            match self.connection.receive::<Message>(&mut buffer, &mut self.descriptors) {
+            match self.connection.receive::<Message<'_>>(&mut self.buffer, &mut self.descriptors) {
                 Ok(Incoming::Message { .. }) => {}
                 Ok(Incoming::Nothing) => return false,
                 Ok(Incoming::Closed) | Err(_) => return true,

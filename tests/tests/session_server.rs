@@ -215,8 +215,7 @@ fn garbage_costs_its_sender_the_connection_and_nobody_else() {
     let mut other = server.connect();
     let mut hostile = SeqPacket::connect(&server.socket(), PATIENCE).unwrap();
     hostile.send(b"\x0Aprotobuf, for example", &[]).unwrap();
-    let mut hostile = App { connection: Connection::asking(hostile), descriptors: Descriptors::new() };
-    assert!(hostile.is_closed());
+    assert!(App::new(hostile).is_closed());
     other.session();
 }
 

@@ -61,7 +61,7 @@ impl Caller {
                         self.sessions += 1;
                     }
                 }
-                Ok(Incoming::Message { message: Message::Event(_), .. }) => {}
+                Ok(Incoming::Message { message: Message::Event(_) | Message::Text { .. }, .. }) => {}
                 Ok(Incoming::Nothing) => return,
                 Ok(Incoming::Closed) | Err(_) => return self.is_closed = true,
             }

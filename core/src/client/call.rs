@@ -95,7 +95,11 @@ impl CallKind {
             | Command::Flush { .. }
             | Command::SetVolume { .. }
             | Command::SetMute { .. }
-            | Command::SetDuration { .. } => Self::Plain,
+            | Command::SetDuration { .. }
+            | Command::RemoveSource { .. }
+            | Command::SetPlaybackRate { .. }
+            | Command::SetVideoWindow { .. }
+            | Command::SetSourceMute { .. } => Self::Plain,
         }
     }
 

@@ -74,7 +74,8 @@ pub enum Input<'a> {
     /// Peer: a message, with so many descriptors.
     Received {
         /// The message.
-        message: Message,
+        #[serde(borrow)]
+        message: Message<'a>,
         /// How many descriptors came with it.
         descriptors: u8,
     },
@@ -116,6 +117,8 @@ pub enum Action {
     },
     /// Tell the app what happened.
     Notify(Notification),
+    /// Tell the app the text of the [`Input::Received`] that was just handled.
+    NotifyText,
 }
 
 /// What an app is told beside the outcomes of its calls.
@@ -161,6 +164,7 @@ pub struct Client {
     outgoing: Option<Outgoing>,
     ended: Vec<SessionId, SESSIONS_MAX>,
     event: Option<Event>,
+    text: bool,
     lost: Option<LostReason>,
     stale: u32,
 }
@@ -180,6 +184,7 @@ impl Client {
             outgoing: None,
             ended: Vec::new(),
             event: None,
+            text: false,
             lost: None,
             stale: 0,
         }
@@ -284,11 +289,13 @@ impl Client {
         Ok(())
     }
 
-    fn received(&mut self, message: Message, descriptors: u8) {
+    fn received(&mut self, message: Message<'_>, descriptors: u8) {
         match message {
             Message::Reply { sequence, result } => self.answered(call_of(sequence), result, descriptors),
-            Message::Event(_) if descriptors > 0 => self.lose(LostReason::Misbehaved),
+            Message::Event(_) | Message::Text { .. } if descriptors > 0 => self.lose(LostReason::Misbehaved),
             Message::Event(event) => self.happened(event),
+            Message::Text { session, .. } if self.sessions.contains(&session) => self.text = true,
+            Message::Text { .. } => self.came_too_late(),
         }
     }
 
@@ -447,7 +454,10 @@ fn session_of(event: &Event) -> Option<SessionId> {
         | Event::FirstFrame { session, .. }
         | Event::Position { session, .. }
         | Event::Failed { session, .. }
-        | Event::SessionEnded { session } => Some(session),
+        | Event::SessionEnded { session }
+        | Event::Underflow { session, .. }
+        | Event::QualityOfService { session, .. }
+        | Event::PictureSize { session, .. } => Some(session),
     }
 }
 
@@ -492,6 +502,9 @@ impl Machine for Client {
         }
         if core::mem::take(&mut self.open) {
             return Some(Action::Open);
+        }
+        if core::mem::take(&mut self.text) {
+            return Some(Action::NotifyText);
         }
         // Who learns that a call failed can see why.
         self.next_send().or_else(|| self.next_notification()).or_else(|| self.next_completion())

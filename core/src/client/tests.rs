@@ -192,6 +192,7 @@ fn names(actions: &[Action]) -> String {
             Action::Complete { .. } => "Complete",
             Action::Notify(Notification::Event(_)) => "Event",
             Action::Notify(Notification::ConnectionLost(_)) => "Lost",
+            Action::NotifyText => "Text",
         })
         .collect();
     format!("[{}]", names.join(", "))
@@ -568,7 +569,7 @@ fn every_call_has_one_outcome_whatever_the_server_sends() {
                     waiting.swap_remove(place.expect("a call that waits, and only once"));
                     completed += 1;
                 }
-                Action::DropMemory(_) | Action::Open | Action::Close | Action::Notify(_) => {}
+                Action::DropMemory(_) | Action::Open | Action::Close | Action::Notify(_) | Action::NotifyText => {}
             }
         }
     }

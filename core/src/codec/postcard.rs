@@ -121,6 +121,15 @@ mod tests {
         let session = playback::SessionId { index: 1, generation: 2 };
         let play = playback::Request { sequence: 1, command: playback::Command::Play { session } };
         assert_eq!(encode(&play, &mut buffer).unwrap(), [1, 8, 1, 2]);
+        let source = playback::SourceId(2);
+        let muted = playback::Command::SetSourceMute { session, source, muted: true };
+        let mute = playback::Request { sequence: 1, command: muted };
+        assert_eq!(encode(&mute, &mut buffer).unwrap(), [1, 22, 1, 2, 2, 1]);
+        let text = playback::Text { source, start_ns: 3, duration_ns: None, missed: 0, body: "hi" };
+        let due = playback::Message::Text { session, text };
+        assert_eq!(encode(&due, &mut buffer).unwrap(), [2, 1, 2, 2, 3, 0, 0, 2, b'h', b'i']);
+        let size = playback::Event::PictureSize { session, source, width: 1, height: 2 };
+        assert_eq!(encode(&playback::Message::Event(size), &mut buffer).unwrap(), [1, 9, 1, 2, 2, 1, 2]);
     }
 
     #[test]

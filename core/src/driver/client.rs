@@ -7,7 +7,7 @@ use crate::client::{Action, CallId, Client, Input, LostReason, NotTaken, Notific
 use crate::hal::{Connect, Descriptors, Error, ErrorKind, Interest, Ready, Sent, Socket, Token, Watch};
 use crate::limits::{MESSAGE_BYTES_MAX, MESSAGES_PER_TURN_MAX};
 use crate::message::SocketPath;
-use crate::message::playback::{Answer, Command, Request};
+use crate::message::playback::{Answer, Command, Message, Request, SessionId, Text};
 use crate::time::Instant;
 use crate::trace::{NoRecorder, Record, Recorder};
 
@@ -21,6 +21,9 @@ pub trait ClientHost: Connect + Watch<<Self as Connect>::Socket> {
 
     /// Something happened.
     fn notified(&mut self, notification: Notification);
+
+    /// A text is due.
+    fn text(&mut self, session: SessionId, text: Text<'_>);
 
     /// The shared memory is not the app's any more; its mapping goes away as soon as nobody writes to it. With a reason
     /// where the connection ended, too.
@@ -163,6 +166,11 @@ impl<S: Socket, R: Recorder> ClientDriver<S, R> {
                     host.completed(call, outcome, theirs);
                 }
                 Action::Notify(notification) => host.notified(notification),
+                Action::NotifyText => {
+                    if let Input::Received { message: Message::Text { session, text }, .. } = input {
+                        host.text(session, text);
+                    }
+                }
             }
         }
         Ok(accepted)

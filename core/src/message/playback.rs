@@ -145,6 +145,53 @@ pub enum Command<'a> {
         /// Which source.
         source: SourceId,
     },
+    /// Take a source away. Of a session that is being set up any; later the last one stays.
+    RemoveSource {
+        /// Which session.
+        session: SessionId,
+        /// Which source. Its number may go to the next that is attached.
+        source: SourceId,
+    },
+    /// Play faster or slower; holds until the session is stopped. Live media has its own pace.
+    SetPlaybackRate {
+        /// Which session.
+        session: SessionId,
+        /// 1000 is as recorded; what is not within [`RATE_PERMILLE`] is refused.
+        rate_permille: u16,
+    },
+    /// Show the pictures in this part of the screen.
+    SetVideoWindow {
+        /// Which session.
+        session: SessionId,
+        /// Where to; one without width or height is refused.
+        window: Window,
+    },
+    /// Silence one source, or let it be heard; of a text source, do not tell its texts. Holds until the session is stopped.
+    SetSourceMute {
+        /// Which session.
+        session: SessionId,
+        /// Which source.
+        source: SourceId,
+        /// Whether it is silent.
+        muted: bool,
+    },
+}
+
+/// The playback rates that a session can be set to, in thousandths: a tenth to eight times.
+pub const RATE_PERMILLE: core::ops::RangeInclusive<u16> = 100..=8000;
+
+/// A part of the screen, in its pixels from the upper left corner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Window {
+    /// Pixels from the left.
+    pub x: u32,
+    /// Pixels from the top.
+    pub y: u32,
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
 }
 
 impl Command<'_> {
@@ -166,7 +213,11 @@ impl Command<'_> {
             | Self::GetPosition { session }
             | Self::SetDuration { session, .. }
             | Self::GetDuration { session }
-            | Self::GetStatistics { session, .. } => Some(session),
+            | Self::GetStatistics { session, .. }
+            | Self::RemoveSource { session, .. }
+            | Self::SetPlaybackRate { session, .. }
+            | Self::SetVideoWindow { session, .. }
+            | Self::SetSourceMute { session, .. } => Some(session),
         }
     }
 }
@@ -214,6 +265,20 @@ pub enum Codec {
     Vorbis,
     /// FLAC.
     Flac,
+    /// Samples of 16 bits, little-endian, channels interleaved. The shape says rate and channels, here as below.
+    PcmS16Le,
+    /// Samples of 24 bits in 3 bytes.
+    PcmS24Le,
+    /// Samples of 32 bits.
+    PcmS32Le,
+    /// Samples of 32 bits, floating.
+    PcmF32Le,
+    /// Plain text in UTF-8: one frame is one text on the screen.
+    TextUtf8,
+    /// The text of one WebVTT cue, as it stands below the cue's times.
+    TextWebVtt,
+    /// One TTML document.
+    TextTtml,
 }
 
 /// Which kind of decoder and sink a stream needs.
@@ -235,7 +300,17 @@ impl Codec {
             Self::H264 | Self::H264Avc | Self::Vp9 | Self::H265 | Self::H265Hvc | Self::Vp8 | Self::Av1 => {
                 MediaKind::Video
             }
-            Self::Aac | Self::AacAdts | Self::Opus | Self::Mp3 | Self::Vorbis | Self::Flac => MediaKind::Audio,
+            Self::Aac
+            | Self::AacAdts
+            | Self::Opus
+            | Self::Mp3
+            | Self::Vorbis
+            | Self::Flac
+            | Self::PcmS16Le
+            | Self::PcmS24Le
+            | Self::PcmS32Le
+            | Self::PcmF32Le => MediaKind::Audio,
+            Self::TextUtf8 | Self::TextWebVtt | Self::TextTtml => MediaKind::Text,
         }
     }
 }
@@ -261,7 +336,7 @@ pub struct Shape {
 /// What a session server sends to an app.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Message {
+pub enum Message<'a> {
     /// The one answer to a call.
     Reply {
         /// The call's number.
@@ -271,6 +346,31 @@ pub enum Message {
     },
     /// Something happened.
     Event(Event),
+    /// A text of a session is due now.
+    Text {
+        /// Which session.
+        session: SessionId,
+        /// The text.
+        #[serde(borrow)]
+        text: Text<'a>,
+    },
+}
+
+/// A text that is due: to be shown from now on, for as long as it lasts or until the next one of its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Text<'a> {
+    /// Which source it came from.
+    pub source: SourceId,
+    /// When it begins, in nanoseconds from the start of the media.
+    pub start_ns: u64,
+    /// How long it lasts, in nanoseconds, where its frame says so.
+    pub duration_ns: Option<u64>,
+    /// Texts of this session before this one that were lost: longer than [`crate::limits::TEXT_BYTES_MAX`], or too many
+    /// while the app did not read.
+    pub missed: u32,
+    /// What its frame holds; nothing: show nothing.
+    pub body: &'a str,
 }
 
 /// A call that went well.
@@ -346,6 +446,8 @@ pub struct Statistics {
     pub frames_rendered: u32,
     /// Pictures or sound buffers that came too late to be played.
     pub frames_dropped: u32,
+    /// Frames that wait to be decoded: in the ring and before the decoder.
+    pub frames_queued: u32,
 }
 
 /// What a playback session does.
@@ -389,6 +491,8 @@ pub enum PlaybackError {
     Decoder,
     /// Platform: shared memory or a bell could not be had.
     Memory,
+    /// Platform: this decoder cannot do that. Nothing has changed.
+    Unsupported,
 }
 
 impl fmt::Display for PlaybackError {
@@ -408,6 +512,7 @@ impl fmt::Display for PlaybackError {
             Self::DecoderStuck => out.write_str("the decoder did not answer in time"),
             Self::Decoder => out.write_str("the decoder failed; see the session server's log"),
             Self::Memory => out.write_str("shared memory or a doorbell could not be had"),
+            Self::Unsupported => out.write_str("this box's decoder cannot do that; nothing has changed"),
         }
     }
 }
@@ -455,6 +560,36 @@ pub enum Event {
     SessionEnded {
         /// Which session.
         session: SessionId,
+    },
+    /// A source had nothing to decode while it played: the session waits (Buffering) and goes on by itself when there is
+    /// data again. This is no end of stream.
+    Underflow {
+        /// Which session.
+        session: SessionId,
+        /// Which source.
+        source: SourceId,
+    },
+    /// Frames came too late to be shown or heard. Both numbers count from the start of the source.
+    QualityOfService {
+        /// Which session.
+        session: SessionId,
+        /// Which source.
+        source: SourceId,
+        /// Pictures or sound buffers that the sink played.
+        frames_rendered: u32,
+        /// Pictures or sound buffers that came too late to be played.
+        frames_dropped: u32,
+    },
+    /// The pictures of a source have this size, from the next one on.
+    PictureSize {
+        /// Which session.
+        session: SessionId,
+        /// Which source.
+        source: SourceId,
+        /// In pixels.
+        width: u32,
+        /// In pixels.
+        height: u32,
     },
 }
 

@@ -111,6 +111,12 @@ impl<C: Region, S: RegionMut, const SLOTS: usize> Consumer<C, S, SLOTS> {
         self.stale_records
     }
 
+    /// Records that wait, as the producer says: never more than the ring has places. Nothing may depend on it.
+    pub fn waiting_records(&self) -> u32 {
+        let head = self.client.load(self.words.head).unwrap_or(self.tail);
+        head.wrapping_sub(self.tail).min(SLOTS as u32)
+    }
+
     fn announce_sleep(&mut self) -> Result<bool, RingError> {
         self.server.store(self.words.sleeping, 1)?;
         self.is_sleeping = true;

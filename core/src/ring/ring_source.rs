@@ -61,4 +61,8 @@ impl<C: Region, S: RegionMut, B: Doorbell, const SLOTS: usize> FrameSource for R
     fn stale_records(&self) -> u32 {
         self.consumer.stale_records()
     }
+
+    fn waiting_records(&self) -> u32 {
+        self.consumer.waiting_records()
+    }
 }

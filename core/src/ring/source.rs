@@ -75,4 +75,7 @@ pub trait FrameSource {
 
     /// Records that were dropped because their epoch was over.
     fn stale_records(&self) -> u32;
+
+    /// Records that wait now, those of older epochs included: the peer's word, for statistics.
+    fn waiting_records(&self) -> u32;
 }

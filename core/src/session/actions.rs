@@ -128,6 +128,9 @@ impl Server {
                 if let Some(event) = session.poll_event(session_id(handle)) {
                     return Some(Action::Event { client, event });
                 }
+                if session.poll_text() {
+                    return Some(Action::Text { client, session: session_id(handle) });
+                }
             }
             if let Some(event) = entry.poll_event(levels) {
                 return Some(Action::Event { client, event });

@@ -5,7 +5,7 @@ use super::playback::{Farewell, Order, Playback};
 use super::server::{Server, Slot};
 use super::{ClientId, NotTaken, Response};
 use crate::limits::{CLIENTS_MAX, CODEC_DATA_BYTES_MAX};
-use crate::message::playback::{Command, Refusal, SessionId, TableName};
+use crate::message::playback::{Command, RATE_PERMILLE, Refusal, SessionId, TableName, Window};
 use crate::table::Handle;
 use crate::time::Instant;
 
@@ -58,7 +58,11 @@ impl Server {
             | Command::GetPosition { session }
             | Command::SetDuration { session, .. }
             | Command::GetDuration { session }
-            | Command::GetStatistics { session, .. } => self.call_session(now, id, sequence, session, command),
+            | Command::GetStatistics { session, .. }
+            | Command::RemoveSource { session, .. }
+            | Command::SetPlaybackRate { session, .. }
+            | Command::SetVideoWindow { session, .. }
+            | Command::SetSourceMute { session, .. } => self.call_session(now, id, sequence, session, command),
         };
         if let (Taken::Answered(response), Some(client)) = (taken?, self.clients.get_mut(id)) {
             client.answer(sequence, response);
@@ -212,7 +216,11 @@ fn ask(playback: &mut Playback, session: u16, command: Command<'_>) -> Option<Re
         | Command::SetPosition { .. }
         | Command::Flush { .. }
         | Command::SetVolume { .. }
-        | Command::SetMute { .. } => return None,
+        | Command::SetMute { .. }
+        | Command::RemoveSource { .. }
+        | Command::SetPlaybackRate { .. }
+        | Command::SetVideoWindow { .. }
+        | Command::SetSourceMute { .. } => return None,
     };
     Some(Ok(response))
 }
@@ -234,6 +242,16 @@ fn order_of(playback: &Playback, command: Command<'_>) -> Result<Order, Refusal>
         Command::SetVolume { volume_permille, .. } if volume_permille > VOLUME_PERMILLE_MAX => Err(Refusal::OutOfRange),
         Command::SetVolume { volume_permille, .. } => Ok(Order::SetVolume { permille: volume_permille }),
         Command::SetMute { muted, .. } => Ok(Order::SetMute { muted }),
+        Command::RemoveSource { source, .. } => Ok(Order::RemoveSource { source }),
+        Command::SetPlaybackRate { rate_permille, .. } if !RATE_PERMILLE.contains(&rate_permille) => {
+            Err(Refusal::OutOfRange)
+        }
+        Command::SetPlaybackRate { rate_permille, .. } => Ok(Order::SetPlaybackRate { permille: rate_permille }),
+        Command::SetVideoWindow { window: Window { width: 0, .. } | Window { height: 0, .. }, .. } => {
+            Err(Refusal::OutOfRange)
+        }
+        Command::SetVideoWindow { window, .. } => Ok(Order::SetVideoWindow { window }),
+        Command::SetSourceMute { source, muted, .. } => Ok(Order::SetSourceMute { source, muted }),
         // Answered before a decoder is asked.
         Command::Hello
         | Command::GetSharedMemory

@@ -165,6 +165,13 @@ pub enum Action {
         /// What.
         event: Event,
     },
+    /// Tell a client the text that is due, as the decoder has it.
+    Text {
+        /// Which client.
+        client: ClientId,
+        /// Of which session.
+        session: SessionId,
+    },
     /// Close a client's connection.
     CloseClient {
         /// Which one.

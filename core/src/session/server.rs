@@ -367,38 +367,28 @@ impl Server {
     }
 
     fn on_decoder(&mut self, now: Instant, event: DecoderEvent) {
-        let (DecoderEvent::Completed { session: index, .. }
-        | DecoderEvent::State { session: index, .. }
-        | DecoderEvent::FirstFrame { session: index, .. }
-        | DecoderEvent::Position { session: index, .. }
-        | DecoderEvent::Failed { session: index, .. }
-        | DecoderEvent::Closed { session: index }) = event;
-        let Some(handle) = self.sessions.handle_at(index) else { return self.count_stale() };
+        let Some(handle) = self.sessions.handle_at(event.session()) else { return self.count_stale() };
         let Some(session) = self.sessions.get_mut(handle) else { return self.count_stale() };
-        let mut is_fresh = true;
-        let late = match event {
+        let mut late = None;
+        let is_fresh = match event {
             DecoderEvent::Completed { token, result, .. } => {
-                let late = session.completed(token, result);
-                is_fresh = late.is_some();
-                late
+                late = session.completed(token, result);
+                late.is_some()
             }
-            DecoderEvent::Failed { error, .. } => session.fail(error),
-            DecoderEvent::State { state, .. } => {
-                is_fresh = session.decoder_state(state);
-                None
+            DecoderEvent::Failed { error, .. } => {
+                late = session.fail(error);
+                true
             }
-            DecoderEvent::FirstFrame { source, .. } => {
-                is_fresh = session.first_frame(source);
-                None
+            DecoderEvent::State { state, .. } => session.decoder_state(state),
+            DecoderEvent::FirstFrame { source, .. } => session.first_frame(source),
+            DecoderEvent::Position { position_ns, .. } => session.decoder_position(position_ns),
+            DecoderEvent::Closed { .. } => session.is_closing(),
+            DecoderEvent::Underflow { source, .. } => session.underflow(source),
+            DecoderEvent::QualityOfService { source, frames_rendered, frames_dropped, .. } => {
+                session.quality(source, (frames_rendered, frames_dropped))
             }
-            DecoderEvent::Position { position_ns, .. } => {
-                is_fresh = session.decoder_position(position_ns);
-                None
-            }
-            DecoderEvent::Closed { .. } => {
-                is_fresh = session.is_closing();
-                None
-            }
+            DecoderEvent::PictureSize { source, width, height, .. } => session.picture_size(source, (width, height)),
+            DecoderEvent::Text { .. } => session.text_is_due(),
         };
         self.answer_owner(handle, late);
         if !is_fresh {

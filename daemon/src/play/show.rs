@@ -65,14 +65,25 @@ pub(super) struct SourceSummary {
     pub(super) frames_stale: u32,
     pub(super) frames_rendered: u32,
     pub(super) frames_dropped: u32,
+    pub(super) frames_queued: u32,
 }
 
 impl SourceSummary {
     pub(super) fn new(source: u8, kind: MediaKind, sent: (u32, u64), statistics: Statistics) -> Self {
-        let Statistics { frames_taken, frames_stale, frames_rendered, frames_dropped } = statistics;
+        let Statistics { frames_taken, frames_stale, frames_rendered, frames_dropped, frames_queued } = statistics;
         let (frames_sent, bytes_sent) = sent;
         let kind = kind_name(kind);
-        Self { source, kind, frames_sent, bytes_sent, frames_taken, frames_stale, frames_rendered, frames_dropped }
+        Self {
+            source,
+            kind,
+            frames_sent,
+            bytes_sent,
+            frames_taken,
+            frames_stale,
+            frames_rendered,
+            frames_dropped,
+            frames_queued,
+        }
     }
 }
 

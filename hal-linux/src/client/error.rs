@@ -59,7 +59,7 @@ pub enum CallError {
     Ring(RingError),
 }
 
-/// Why a session, and its sources with it, takes no more frames.
+/// Why a session, and its sources with it, or one source takes no more frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SessionEnd {
@@ -69,6 +69,9 @@ pub enum SessionEnd {
     /// Caller: the session was stopped, which drops its sources. Load it and attach its streams again.
     #[error("the session was stopped; attach its streams again")]
     Stopped,
+    /// Caller: this source was removed.
+    #[error("the source was removed")]
+    Removed,
     /// The app went Inactive, or the session server took the memory back. Go Running and make another session.
     #[error("the app is not Running any more; make another session when it is")]
     Inactive,

@@ -5,19 +5,53 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use greenroom_core::client::{LostReason, Notification};
-use greenroom_core::message::playback::Event;
+use greenroom_core::message::playback::{Event, SessionId, SourceId, Text};
 
 use super::deadline::Deadline;
 
 /// Events that wait for one receiver. An app that reads none for a minute misses some; it is told so.
 const EVENTS_MAX: usize = 256;
 
+/// A text that is to be shown from now on, for as long as it lasts or until the next one of its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueText {
+    /// Which source it came from.
+    pub source: SourceId,
+    /// When it begins, from the start of the media.
+    pub start: Duration,
+    /// How long it lasts, where its frame said so.
+    pub duration: Option<Duration>,
+    /// Texts of its session before this one that were lost.
+    pub missed: u32,
+    /// What its frame held; nothing: show nothing.
+    pub body: String,
+}
+
+impl From<Text<'_>> for DueText {
+    fn from(text: Text<'_>) -> Self {
+        Self {
+            source: text.source,
+            start: Duration::from_nanos(text.start_ns),
+            duration: text.duration_ns.map(Duration::from_nanos),
+            missed: text.missed,
+            body: text.body.into(),
+        }
+    }
+}
+
 /// Something that an app is told without asking.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ClientEvent {
     /// The session server's word.
     Server(Event),
+    /// A text of a session is due.
+    Text {
+        /// Which session.
+        session: SessionId,
+        /// The text.
+        text: DueText,
+    },
     /// The connection has ended; every session and the shared memory are gone.
     ConnectionLost(LostReason),
     /// This receiver was read too seldom: so many events before the next one are lost.
@@ -124,10 +158,10 @@ impl Receivers {
         Events { queue }
     }
 
-    pub(super) fn tell(&self, event: ClientEvent) {
+    pub(super) fn tell(&self, event: &ClientEvent) {
         self.lock().retain(|queue| {
             let Some(queue) = queue.upgrade() else { return false };
-            queue.lock().push(event);
+            queue.lock().push(event.clone());
             queue.arrived.notify_all();
             true
         });
@@ -141,7 +175,6 @@ impl Receivers {
 #[cfg(test)]
 mod tests {
     use greenroom_core::message::AppState;
-    use greenroom_core::message::playback::SessionId;
 
     use super::*;
 
@@ -155,8 +188,8 @@ mod tests {
     fn of_positions_only_the_latest_waits() {
         let receivers = Receivers::default();
         let events = receivers.add();
-        receivers.tell(position(1));
-        receivers.tell(position(2));
+        receivers.tell(&position(1));
+        receivers.tell(&position(2));
         assert_eq!(events.try_next(), Some(position(2)));
         assert_eq!(events.try_next(), None);
     }
@@ -167,7 +200,7 @@ mod tests {
         let events = receivers.add();
         let state = ClientEvent::Server(Event::ApplicationState(AppState::Running));
         for _ in 0..EVENTS_MAX + 3 {
-            receivers.tell(state);
+            receivers.tell(&state);
         }
         assert_eq!(events.try_next(), Some(ClientEvent::Missed(3)));
         assert_eq!(std::iter::from_fn(|| events.try_next()).count(), EVENTS_MAX);
@@ -177,7 +210,7 @@ mod tests {
     fn every_receiver_gets_every_event_from_its_making_on() {
         let receivers = Receivers::default();
         let early = receivers.add();
-        receivers.tell(position(1));
+        receivers.tell(&position(1));
         let late = receivers.add();
         assert_eq!((early.try_next(), late.try_next()), (Some(position(1)), None));
         assert_eq!(late.next(Duration::ZERO), None);

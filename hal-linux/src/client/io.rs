@@ -8,11 +8,12 @@ use greenroom_core::driver::{AnswerDescriptors, ClientDriver, ClientHost};
 use greenroom_core::hal::{Connect, Doorbell, ErrorType, Interest, Ready, Token, Watch};
 use greenroom_core::limits::{CALLS_MAX, CONNECT_RETRY_INTERVAL};
 use greenroom_core::message::SocketPath;
-use greenroom_core::message::playback::{Answer, Command, Event};
+use greenroom_core::message::playback::{Answer, Command, Event, SessionId, Text};
 use greenroom_core::trace::NoRecorder;
 use tracing::{debug, warn};
 
 use super::error::{CallError, SessionEnd};
+use super::event::ClientEvent;
 use super::link::{Link, Memory, Order, Reply, Waiter};
 use super::session::Session;
 use crate::clock::Clock;
@@ -209,6 +210,10 @@ impl ClientHost for Host {
             _ => {}
         }
         self.link.announce(notification);
+    }
+
+    fn text(&mut self, session: SessionId, text: Text<'_>) {
+        self.link.receivers.tell(&ClientEvent::Text { session, text: text.into() });
     }
 
     fn drop_memory(&mut self, lost: Option<LostReason>) {

@@ -202,7 +202,7 @@ impl Link {
                 }
                 _ => {}
             }
-            self.receivers.tell(news.into());
+            self.receivers.tell(&news.into());
         });
     }
 

@@ -67,7 +67,7 @@ use greenroom_core::message::playback::Command;
 use greenroom_core::message::{AppState, SocketPath};
 
 pub use error::{CallError, ConnectError, PushError, SessionEnd};
-pub use event::{ClientEvent, Events};
+pub use event::{ClientEvent, DueText, Events};
 pub use session::Session;
 pub use source::{Frame, Source};
 

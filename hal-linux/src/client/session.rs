@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use greenroom_core::message::playback::{
-    Answer, Command, PlaybackState, RingPlace, SessionId, SourceDescription, SourceId, Statistics,
+    Answer, Command, PlaybackState, RingPlace, SessionId, SourceDescription, SourceId, Statistics, Window,
 };
 use greenroom_core::ring::Producer;
 
@@ -77,6 +77,7 @@ impl Session {
         let result = self.ask(Command::Stop { session: self.id() });
         if may_be_done(&result) {
             self.stage.shut_sources(SessionEnd::Stopped);
+            self.stage.lock().levels.rate_permille = Levels::default().rate_permille;
         }
         result
     }
@@ -92,14 +93,63 @@ impl Session {
         self.flushing(Some(source), |session, epoch| Command::Flush { session, source, reset_time, epoch })
     }
 
+    /// Takes a source away, which takes no more frames; the others play on. Once all are attached, one must stay.
+    pub fn remove_source(&self, source: SourceId) -> Result<(), CallError> {
+        let _turn = self.stage.take_turn();
+        let result = self.ask(Command::RemoveSource { session: self.id(), source });
+        if may_be_done(&result) {
+            self.stage.shut_source(source);
+        }
+        result
+    }
+
+    /// Plays faster or slower, in thousandths: 1000 is as recorded, [`RATE_PERMILLE`] what there is. It is kept over seeks
+    /// and ends with [`Self::stop`]. Live media has its own pace.
+    ///
+    /// [`RATE_PERMILLE`]: greenroom_core::message::playback::RATE_PERMILLE
+    pub fn set_playback_rate(&self, permille: u16) -> Result<(), CallError> {
+        self.ask(Command::SetPlaybackRate { session: self.id(), rate_permille: permille })?;
+        self.stage.lock().levels.rate_permille = permille;
+        Ok(())
+    }
+
+    /// The rate that was set last, in thousandths.
+    pub fn playback_rate(&self) -> u16 {
+        self.stage.lock().levels.rate_permille
+    }
+
+    /// Shows the pictures in this part of the screen, at once or as soon as there are some.
+    pub fn set_video_window(&self, window: Window) -> Result<(), CallError> {
+        self.ask(Command::SetVideoWindow { session: self.id(), window })
+    }
+
     /// Sets how loud it is, in thousandths: 0 is silent, 1000 as recorded, 2000 twice that; more is refused.
     pub fn set_volume(&self, permille: u16) -> Result<(), CallError> {
-        self.ask(Command::SetVolume { session: self.id(), volume_permille: permille })
+        self.ask(Command::SetVolume { session: self.id(), volume_permille: permille })?;
+        self.stage.lock().levels.volume_permille = permille;
+        Ok(())
+    }
+
+    /// How loud it was set last, in thousandths.
+    pub fn volume(&self) -> u16 {
+        self.stage.lock().levels.volume_permille
     }
 
     /// Silences it, or lets it be heard.
     pub fn set_mute(&self, muted: bool) -> Result<(), CallError> {
-        self.ask(Command::SetMute { session: self.id(), muted })
+        self.ask(Command::SetMute { session: self.id(), muted })?;
+        self.stage.lock().levels.is_muted = muted;
+        Ok(())
+    }
+
+    /// Whether it was silenced.
+    pub fn is_muted(&self) -> bool {
+        self.stage.lock().levels.is_muted
+    }
+
+    /// Silences one source, or lets it be heard; of a text source, its texts are not told. It ends with [`Self::stop`].
+    pub fn set_source_mute(&self, source: SourceId, muted: bool) -> Result<(), CallError> {
+        self.ask(Command::SetSourceMute { session: self.id(), source, muted })
     }
 
     /// Where playback is, from the start of the media.
@@ -204,17 +254,33 @@ pub(super) struct Stage {
     turn: Mutex<()>,
 }
 
+/// What was set, for who asks. Everything is heard by the session server alone.
+#[derive(Clone, Copy, Debug)]
+struct Levels {
+    volume_permille: u16,
+    is_muted: bool,
+    rate_permille: u16,
+}
+
+impl Default for Levels {
+    fn default() -> Self {
+        Self { volume_permille: 1000, is_muted: false, rate_permille: 1000 }
+    }
+}
+
 #[derive(Debug)]
 struct Cast {
     state: PlaybackState,
     end: Option<SessionEnd>,
     epoch: u32,
+    levels: Levels,
     gates: Vec<(SourceId, Arc<Gate>)>,
 }
 
 impl Stage {
     pub(super) fn new(session: SessionId) -> Self {
-        let cast = Cast { state: PlaybackState::Idle, end: None, epoch: 0, gates: Vec::new() };
+        let levels = Levels::default();
+        let cast = Cast { state: PlaybackState::Idle, end: None, epoch: 0, levels, gates: Vec::new() };
         Self { session, cast: Mutex::new(cast), turn: Mutex::new(()) }
     }
 
@@ -232,6 +298,14 @@ impl Stage {
     fn shut_sources(&self, why: SessionEnd) {
         let gates = std::mem::take(&mut self.lock().gates);
         gates.iter().for_each(|(_, gate)| gate.shut(why));
+    }
+
+    fn shut_source(&self, source: SourceId) {
+        let mut cast = self.lock();
+        let place = cast.gates.iter().position(|(id, _)| *id == source);
+        let gate = place.map(|place| cast.gates.swap_remove(place).1);
+        drop(cast);
+        gate.iter().for_each(|gate| gate.shut(SessionEnd::Removed));
     }
 
     fn take_turn(&self) -> MutexGuard<'_, ()> {

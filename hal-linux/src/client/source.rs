@@ -148,7 +148,7 @@ struct Flow {
     producer: Result<RingProducer, SessionEnd>,
     /// A flush is on its way to the session server: until it has answered, nobody knows which epoch holds.
     is_held: bool,
-    /// The pushing thread has not been told of the last flush yet.
+    /// What was pushed so far is old, and the pushing thread has not been told so yet.
     is_flushed: bool,
 }
 
@@ -158,18 +158,18 @@ impl Gate {
         Ok(Self { flow: Mutex::new(flow), changed: EventFd::new()? })
     }
 
-    /// A flush begins: what was pushed so far is old.
+    /// A flush begins: nothing is pushed until it has ended.
     pub(super) fn hold(&self) {
         let mut flow = self.lock();
         flow.is_held = true;
-        flow.is_flushed = true;
         self.announce(flow);
     }
 
-    /// A flush has ended; with an epoch where it was done.
+    /// A flush has ended; with an epoch where it was done, or may have been: then what was pushed before it is old.
     pub(super) fn let_go(&self, epoch: Option<u32>) {
         let mut flow = self.lock();
         flow.is_held = false;
+        flow.is_flushed |= epoch.is_some();
         if let (Ok(producer), Some(epoch)) = (&mut flow.producer, epoch) {
             producer.set_epoch(epoch);
         }

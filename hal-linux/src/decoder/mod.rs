@@ -33,7 +33,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use greenroom_core::hal::{Decoder, DecoderCommand, DecoderEvent, Doorbell, ErrorKind, ErrorType, Stream};
-use greenroom_core::message::playback::{SourceId, Statistics};
+use greenroom_core::limits::TEXT_BYTES_MAX;
+use greenroom_core::message::playback::{SourceId, Statistics, Text};
 use greenroom_core::ring::FrameSource;
 
 pub use sinks::{Sink, SinkConfig};
@@ -104,7 +105,11 @@ impl<F> GstDecoder<F> {
             DecoderEvent::State { .. }
             | DecoderEvent::FirstFrame { .. }
             | DecoderEvent::Position { .. }
-            | DecoderEvent::Failed { .. } => {}
+            | DecoderEvent::Failed { .. }
+            | DecoderEvent::Underflow { .. }
+            | DecoderEvent::QualityOfService { .. }
+            | DecoderEvent::PictureSize { .. }
+            | DecoderEvent::Text { .. } => {}
         }
     }
 }
@@ -162,6 +167,11 @@ where
 
     fn statistics(&mut self, session: u16, source: SourceId) -> Statistics {
         self.session(session).map(|found| found.status.statistics(source)).unwrap_or_default()
+    }
+
+    /// There is none: text sources are refused at attach.
+    fn next_text<'b>(&mut self, _: u16, _: &'b mut [u8; TEXT_BYTES_MAX]) -> Option<Text<'b>> {
+        None
     }
 
     fn close(&mut self, session: u16) {

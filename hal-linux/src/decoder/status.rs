@@ -29,6 +29,7 @@ impl Tally {
             frames_stale: number(&self.stale),
             frames_rendered: number(&self.rendered),
             frames_dropped: number(&self.dropped),
+            frames_queued: 0,
         }
     }
 }

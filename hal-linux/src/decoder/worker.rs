@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use greenroom_core::message::playback::{PlaybackError, PlaybackState, SourceId};
+use greenroom_core::message::playback::{MediaKind, PlaybackError, PlaybackState, SourceId};
 use gstreamer as gst;
 use gstreamer::glib;
 
@@ -125,6 +125,13 @@ impl Worker {
             (None, Command::Flush { source, reset_time, epoch }) => self.flush(source, reset_time, epoch),
             (None, Command::SetVolume { permille }) => self.set_volume(permille),
             (None, Command::SetMute { muted }) => self.set_mute(muted),
+            (
+                None,
+                Command::RemoveSource { .. }
+                | Command::SetPlaybackRate { .. }
+                | Command::SetVideoWindow { .. }
+                | Command::SetSourceMute { .. },
+            ) => Err(PlaybackError::Unsupported),
         }
     }
 
@@ -136,6 +143,9 @@ impl Worker {
     }
 
     fn attach(&mut self, source: SourceId, stream: OwnedStream) -> Result<(), PlaybackError> {
+        if stream.description.codec.kind() == MediaKind::Text {
+            return Err(PlaybackError::Unsupported);
+        }
         let tally = self.link.status.start_tally(source).ok_or(PlaybackError::Decoder)?;
         let OwnedStream { description, frames } = stream;
         self.attached.push(Attached { source, description, frames, tally });

@@ -164,4 +164,8 @@ impl FrameSource for MemorySource {
     fn stale_records(&self) -> u32 {
         self.stale
     }
+
+    fn waiting_records(&self) -> u32 {
+        u32::try_from(self.shared.queue().entries.len()).unwrap_or(u32::MAX)
+    }
 }

@@ -7,7 +7,7 @@ use greenroom_core::client::{CallId, LostReason, Notification, Outcome};
 use greenroom_core::driver::{AnswerDescriptors, ClientDriver, ClientHost};
 use greenroom_core::hal::{Ready, Token};
 use greenroom_core::message::SocketPath;
-use greenroom_core::message::playback::Command;
+use greenroom_core::message::playback::{Command, SessionId, Text};
 use greenroom_core::time::Instant;
 use greenroom_core::trace::NoRecorder;
 
@@ -20,6 +20,10 @@ impl ClientHost for Platform {
 
     fn notified(&mut self, notification: Notification) {
         black_box(notification);
+    }
+
+    fn text(&mut self, session: SessionId, text: Text<'_>) {
+        black_box((session, text));
     }
 
     fn drop_memory(&mut self, reason: Option<LostReason>) {

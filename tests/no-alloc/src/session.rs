@@ -5,9 +5,10 @@ use core::mem::MaybeUninit;
 
 use greenroom_core::driver::{Frames, Platform as Parts, SessionDriver, SessionHost};
 use greenroom_core::hal::{Decoder, DecoderCommand, DecoderEvent, Ready, Stream, Token};
+use greenroom_core::limits::TEXT_BYTES_MAX;
 use greenroom_core::message::LogLevels;
 use greenroom_core::message::link::Configuration;
-use greenroom_core::message::playback::{SourceId, Statistics};
+use greenroom_core::message::playback::{SourceId, Statistics, Text};
 use greenroom_core::ring::FrameSource;
 use greenroom_core::time::Instant;
 use greenroom_core::trace::NoRecorder;
@@ -46,6 +47,12 @@ impl Decoder for Platform {
     fn statistics(&mut self, session: u16, source: SourceId) -> Statistics {
         black_box((session, source));
         Statistics::default()
+    }
+
+    fn next_text<'b>(&mut self, session: u16, buffer: &'b mut [u8; TEXT_BYTES_MAX]) -> Option<Text<'b>> {
+        let body = core::str::from_utf8(black_box(buffer)).ok()?;
+        black_box(session);
+        Some(Text { source: SourceId(0), start_ns: 0, duration_ns: None, missed: 0, body })
     }
 
     fn close(&mut self, session: u16) {

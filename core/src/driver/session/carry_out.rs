@@ -5,9 +5,9 @@ use super::{Given, SessionDriver, SessionHost};
 use crate::driver::Machine;
 use crate::fmt::{Said, info, warning};
 use crate::hal::{Decoder, DecoderEvent, Descriptors, Error, ErrorKind, Interest, Listen, Stream, Watch};
-use crate::limits::LINK_TIMEOUT;
+use crate::limits::{LINK_TIMEOUT, TEXT_BYTES_MAX};
 use crate::message::link;
-use crate::message::playback::{Answer, Message, PlaybackError, Refusal};
+use crate::message::playback::{Answer, Message, PlaybackError, Refusal, SessionId};
 use crate::ring::SlotLayout;
 use crate::session::{Action, ClientId, Input, Order, Response};
 use crate::time::Instant;
@@ -67,6 +67,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
             Action::Event { client, event } => {
                 self.send_to_client(now, client, &Message::Event(event), Descriptors::new());
             }
+            Action::Text { client, session } => self.tell_text(host, now, client, session),
             Action::CloseClient { client } => self.drop_port(host, client),
             Action::Exit { status } => self.exit_status = Some(status),
         }
@@ -159,6 +160,14 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
         let mut descriptors = Descriptors::new();
         let result = self.complete(host, client, response, &mut descriptors);
         self.send_to_client(now, client, &Message::Reply { sequence, result }, descriptors);
+    }
+
+    fn tell_text(&mut self, host: &mut H, now: Instant, client: ClientId, session: SessionId) {
+        let mut buffer = [0; TEXT_BYTES_MAX];
+        // One that was due may have been flushed since.
+        if let Some(text) = host.platform().decoder.next_text(session.index, &mut buffer) {
+            self.send_to_client(now, client, &Message::Text { session, text }, Descriptors::new());
+        }
     }
 
     /// Adds to an answer what only the platform knows.

@@ -509,7 +509,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
         &mut self,
         now: Instant,
         client: ClientId,
-        message: &playback::Message,
+        message: &playback::Message<'_>,
         descriptors: Descriptors<H::Descriptor>,
     ) {
         let Some(port) = self.port(client) else { return };
