@@ -35,14 +35,14 @@ pub(super) fn run(link: Link, sinks: SinkConfig) {
     let events = Arc::clone(&link.events);
     let session = link.session;
     let mut worker = Worker::new(link, sinks);
+    // GLib would keep streaming threads that have ended their work for the next one.
+    glib::ThreadPool::set_max_unused_threads(Some(0));
     if let Err(error) = gst::init() {
         tracing::error!(%error, "GStreamer cannot be used");
         worker.failed = Some(PlaybackError::Decoder);
     }
     worker.serve();
     drop(worker);
-    // GStreamer's streaming threads have ended their work; GLib would keep them for the next one.
-    glib::ThreadPool::stop_unused_threads();
     events.closed(session);
 }
 

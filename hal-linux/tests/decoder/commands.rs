@@ -7,13 +7,13 @@ use super::clip::{self, PICTURE_NS};
 use super::playback::{assert_pictures, brightnesses, video_to};
 use super::player::{Command, Player, sinks};
 
-const FAST: &str = "fakesink sync=false";
+pub(crate) const FAST: &str = "fakesink sync=false";
 
-fn seek(picture: u64, epoch: u32) -> Command<'static> {
+pub(crate) fn seek(picture: u64, epoch: u32) -> Command<'static> {
     Command::SetPosition { position_ns: picture * PICTURE_NS, epoch }
 }
 
-fn flush(source: u8, reset_time: bool, epoch: u32) -> Command<'static> {
+pub(crate) fn flush(source: u8, reset_time: bool, epoch: u32) -> Command<'static> {
     Command::Flush { source: SourceId(source), reset_time, epoch }
 }
 
@@ -59,6 +59,7 @@ fn a_seek_between_key_frames_shows_nothing_of_before() {
     assert_pictures(&brightnesses(&path), 15..30);
 }
 
+/// Field failures 38, 39
 #[test]
 fn after_the_end_a_seek_plays_again() {
     let clip = clip::video(Codec::H264, 10);
@@ -98,6 +99,7 @@ fn two_sources_seek_together_and_neither_ends_early() {
     assert_eq!(player.statistics(1).frames_taken as usize, 20 * audio.frames.len());
 }
 
+/// Field failures 40, 41, 43
 #[test]
 fn fifty_seeks_in_a_row_do_not_hang() {
     let video = clip::video(Codec::H264, 30);
@@ -136,6 +138,7 @@ fn a_pause_in_mid_play_is_told_and_so_is_going_on() {
     player.close();
 }
 
+/// Field failure 42
 #[test]
 fn a_flush_while_it_prerolls_does_not_hang() {
     let clip = clip::video(Codec::H264, 20);
@@ -259,6 +262,7 @@ fn what_is_muted_is_silent_and_what_is_not_is_heard() {
     assert_eq!(loudest(0, false), 0);
 }
 
+/// Field failure 39
 #[test]
 fn a_stopped_session_lets_go_of_its_sources_and_can_be_loaded_again() {
     let clip = clip::video(Codec::H264, 10);
@@ -334,6 +338,7 @@ fn at_stage(stage: usize) -> Player {
     player
 }
 
+/// Field failures 44, 45, 47
 #[test]
 fn close_ends_a_session_at_every_stage_and_it_can_be_opened_again() {
     for stage in 0..=12 {

@@ -2,6 +2,7 @@
 
 mod clip;
 mod commands;
+mod endurance;
 mod failures;
 mod feed;
 mod playback;

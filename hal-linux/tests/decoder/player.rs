@@ -12,7 +12,7 @@ use super::feed::{Feed, MemorySource};
 
 /// Far longer than anything takes: it only ends a test that hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
-const SESSION: u16 = 3;
+pub(crate) const SESSION: u16 = 3;
 
 pub(crate) type Command<'a> = DecoderCommand<Stream<'a, MemorySource>>;
 
@@ -24,6 +24,8 @@ pub(crate) fn sinks(video: &str, audio: &str) -> SinkConfig {
 pub(crate) struct Player {
     pub(crate) decoder: GstDecoder<MemorySource>,
     pub(crate) seen: Vec<DecoderEvent>,
+    /// The session that is driven; others may still be on their way out.
+    session: u16,
     token: u32,
 }
 
@@ -32,7 +34,7 @@ impl Player {
         let mut decoder = GstDecoder::new().unwrap();
         decoder.configure(sinks);
         decoder.open(SESSION).unwrap();
-        Self { decoder, seen: Vec::new(), token: 0 }
+        Self { decoder, seen: Vec::new(), session: SESSION, token: 0 }
     }
 
     /// Loaded, with these clips attached; not built yet.
@@ -59,17 +61,19 @@ impl Player {
     /// Gives a command and leaves it at that.
     pub(crate) fn command(&mut self, command: Command<'_>) -> u32 {
         self.token += 1;
-        self.decoder.command(SESSION, self.token, command).unwrap();
+        self.decoder.command(self.session, self.token, command).unwrap();
         self.token
     }
 
     /// Carries a command out to its end.
     pub(crate) fn tries(&mut self, command: Command<'_>) -> Result<(), PlaybackError> {
         let expected = self.command(command);
-        let is_completed = |event: &DecoderEvent| matches!(event, DecoderEvent::Completed { .. });
+        let driven = self.session;
+        let is_completed =
+            |event: &DecoderEvent| matches!(event, DecoderEvent::Completed { session, .. } if *session == driven);
         match self.until(is_completed) {
-            DecoderEvent::Completed { token, result, session } => {
-                assert_eq!((session, token), (SESSION, expected));
+            DecoderEvent::Completed { token, result, .. } => {
+                assert_eq!(token, expected);
                 result
             }
             other => unreachable!("{other:?}"),
@@ -90,9 +94,13 @@ impl Player {
                     return event;
                 }
             }
-            assert!(Instant::now() < deadline, "it never came; seen: {:?}", self.seen);
+            assert!(Instant::now() < deadline, "it never came; seen last: {:?}", self.last_seen());
             self.await_readiness();
         }
+    }
+
+    fn last_seen(&self) -> &[DecoderEvent] {
+        &self.seen[self.seen.len().saturating_sub(20)..]
     }
 
     fn await_readiness(&self) {
@@ -115,22 +123,38 @@ impl Player {
     }
 
     pub(crate) fn position_ns(&mut self) -> Option<u64> {
-        self.decoder.position_ns(SESSION)
+        self.decoder.position_ns(self.session)
     }
 
     pub(crate) fn statistics(&mut self, source: u8) -> Statistics {
-        self.decoder.statistics(SESSION, SourceId(source))
+        self.decoder.statistics(self.session, SourceId(source))
     }
 
     /// Closes the session; nothing but its end may come.
     pub(crate) fn close(&mut self) {
-        self.decoder.close(SESSION);
+        self.decoder.close(self.session);
         let event = self.until(|_| true);
-        assert_eq!(event, DecoderEvent::Closed { session: SESSION });
+        assert_eq!(event, DecoderEvent::Closed { session: self.session });
         assert_eq!(self.decoder.next_event(), None);
     }
 
     pub(crate) fn reopen(&mut self) {
-        self.decoder.open(SESSION).unwrap();
+        self.decoder.open(self.session).unwrap();
+    }
+
+    /// Leaves the session to its end, waits for nothing and drives another one.
+    pub(crate) fn zap_to(&mut self, session: u16) {
+        self.decoder.close(self.session);
+        self.session = session;
+        self.reopen();
+    }
+
+    /// Waits for the ends of so many sessions that were left.
+    pub(crate) fn until_closed(&mut self, sessions: usize) {
+        let ends =
+            |seen: &[DecoderEvent]| seen.iter().filter(|event| matches!(event, DecoderEvent::Closed { .. })).count();
+        while ends(&self.seen) < sessions {
+            self.until(|event| matches!(event, DecoderEvent::Closed { .. }));
+        }
     }
 }
