@@ -266,8 +266,9 @@ pub trait Spawn: ErrorType {
     /// The manager's end of the private channel between the two (SM-02).
     type Socket: Socket;
 
-    /// Starts the program that serves `app`, hands it its end of a new channel and no other descriptor (SM-03).
-    fn spawn(&mut self, app: &AppId) -> Result<(Self::Child, Self::Socket), Self::Error>;
+    /// Starts the program, hands it its end of a new channel and no other descriptor (SM-03). It is the same for every
+    /// app, and learns over the channel which one it serves: it may be started before that is known.
+    fn spawn(&mut self) -> Result<(Self::Child, Self::Socket), Self::Error>;
 }
 
 /// What the integrator's policy gives an app.

@@ -26,6 +26,8 @@ macro_rules! capacities {
 capacities! {
     /// Apps that the manager can run at a time, each with a session server of its own.
     APPS_MAX = 16;
+    /// Session servers that can be kept ready at a time, up and without an app.
+    SPARES_MAX = 4;
     /// Connections to the manager's control socket at a time.
     CONTROLLERS_MAX = 16;
     /// Events that wait for one slow observer before it gets `Missed` and a snapshot.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use greenroom_core::limits::{
     OWNER_BYTES_MAX, READY_TIMEOUT, RESTART_INTENSITY, RESTART_WINDOW, SESSIONS_MAX, SINK_BYTES_MAX,
-    SOCKET_PATH_BYTES_MAX,
+    SOCKET_PATH_BYTES_MAX, SPARES_MAX,
 };
 use greenroom_core::manager::Settings;
 use greenroom_core::message::{AppId, LogLevel, LogLevels, Resources};
@@ -152,6 +152,9 @@ pub struct SessionSection {
     pub restart_intensity: u32,
     /// How long a window is.
     pub restart_window_ms: u32,
+    /// How many are kept ready.
+    #[serde(deserialize_with = "spares")]
+    pub spares: u16,
     /// Variables that they get.
     #[serde(deserialize_with = "variables")]
     pub environment: BTreeMap<String, String>,
@@ -189,6 +192,7 @@ impl Default for SessionSection {
             restart: true,
             restart_intensity: RESTART_INTENSITY,
             restart_window_ms: RESTART_WINDOW.as_millis() as u32,
+            spares: 0,
             environment: BTreeMap::new(),
             inherit_environment: INHERITED.iter().map(|&name| name.to_owned()).collect(),
         }
@@ -270,6 +274,16 @@ fn playback_sessions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
         )));
     }
     Ok(Some(sessions))
+}
+
+fn spares<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let spares = u16::deserialize(deserializer)?;
+    if usize::from(spares) > SPARES_MAX {
+        return Err(D::Error::custom(format!(
+            "spares is at most {SPARES_MAX} here, not {spares}; lower it, or build with a higher GREENROOM_SPARES_MAX"
+        )));
+    }
+    Ok(spares)
 }
 
 fn full_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
@@ -457,6 +471,7 @@ impl Config {
             restart_intensity: self.session.restart_intensity,
             restart_window: Duration::from_millis(self.session.restart_window_ms.into()),
             log_levels: self.log_levels(),
+            spares: self.session.spares,
             ..Settings::default()
         }
     }
@@ -520,6 +535,7 @@ mod tests {
             ("[app.\"a b\"]\n", "line 1", "a b"),
             ("[log]\ndefault = 'loud'", "line 2", "loud"),
             ("[app.tv]\nmax_playback_sessions = 200", "line 2", "max_playback_sessions is at most 4 here, not 200"),
+            ("[session]\nspares = 5", "line 2", "spares is at most 4 here, not 5"),
             ("[control]\nsocket = 'run/control.sock'", "line 2", "starts with /"),
             ("[socket]\ndirectory = 'run'", "line 2", "starts with /"),
             ("[socket]\nowner = \"a\\u0000b\"", "line 2", "zero byte"),

@@ -6,7 +6,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use greenroom_core::hal::{Child, ErrorKind, ErrorType, ExitStatus, Signal, Spawn};
-use greenroom_core::message::AppId;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SigHandler, SigSet, Signal as NixSignal};
 use rustix::fs::{Access, AtFlags, CWD};
@@ -57,7 +56,7 @@ impl Spawn for Spawner {
     type Child = PidChild;
     type Socket = SeqPacket;
 
-    fn spawn(&mut self, _app: &AppId) -> Result<(PidChild, SeqPacket), LinuxError> {
+    fn spawn(&mut self) -> Result<(PidChild, SeqPacket), LinuxError> {
         let (ours, theirs) = SeqPacket::pair()?;
         // What is inherited is expected to block, until its new owner says otherwise.
         rustix::io::ioctl_fionbio(&theirs, false)

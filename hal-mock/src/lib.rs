@@ -31,8 +31,7 @@
 //! let mut spawner = Spawner::new(&world);
 //!
 //! // The driver starts a session server and watches both ends of it.
-//! let app = AppId::new("tv.example").unwrap();
-//! let (mut child, link) = spawner.spawn(&app).unwrap();
+//! let (mut child, link) = spawner.spawn().unwrap();
 //! let (exit, news) = (Token { kind: 0, index: 0, generation: 1 }, Token { kind: 1, index: 0, generation: 1 });
 //! events.watch(&child, exit, Interest::Read).unwrap();
 //! events.watch(&link, news, Interest::Read).unwrap();

@@ -5,7 +5,6 @@ use std::fmt;
 use std::rc::Rc;
 
 use greenroom_core::hal::{Child, ErrorType, ExitStatus, Signal, Spawn};
-use greenroom_core::message::AppId;
 
 use crate::error::{Call, SimulatedError};
 use crate::event_loop::{Readiness, Source};
@@ -14,7 +13,6 @@ use crate::world::World;
 
 /// What both sides know of a child.
 pub(crate) struct Life {
-    app: AppId,
     id: u32,
     status: Cell<Option<ExitStatus>>,
     ignores_terminate: Cell<bool>,
@@ -69,11 +67,10 @@ impl Spawn for Spawner {
     type Child = ChildProcess;
     type Socket = SeqPacket;
 
-    fn spawn(&mut self, app: &AppId) -> Result<(ChildProcess, SeqPacket), SimulatedError> {
+    fn spawn(&mut self) -> Result<(ChildProcess, SeqPacket), SimulatedError> {
         self.world.fault(Call::Spawn)?;
         let (ours, theirs) = SeqPacket::pair(&self.world);
         let life = Rc::new(Life {
-            app: app.clone(),
             id: self.world.next_process_id(),
             status: Cell::new(None),
             ignores_terminate: Cell::new(false),
@@ -140,11 +137,6 @@ impl Process {
     pub(crate) fn new(world: &World, life: Rc<Life>) -> Self {
         let link = SeqPacket::of_end(world, Rc::clone(&life.link));
         Self { life, link }
-    }
-
-    /// The app that it was started for.
-    pub fn app(&self) -> &AppId {
-        &self.life.app
     }
 
     /// Its number.

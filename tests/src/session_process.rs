@@ -9,7 +9,7 @@ use greenroom_core::driver::{Connection, Incoming};
 use greenroom_core::hal::{Child, Descriptors, ExitStatus, Interest, Spawn, Token, Watch};
 use greenroom_core::limits::MESSAGE_BYTES_MAX;
 use greenroom_core::message::playback::{Answer, Command as Call, Event, Message, Refusal, Request, SessionId};
-use greenroom_core::message::{AppId, ServerState, TargetState, link};
+use greenroom_core::message::{ServerState, TargetState, link};
 use greenroom_hal_linux::clock::Clock;
 use greenroom_hal_linux::event_loop::EventLoop;
 use greenroom_hal_linux::process::{PidChild, Program, Spawner};
@@ -73,7 +73,7 @@ impl Server {
             environment.extend(std::env::var(name).ok().map(|value| (name.to_owned(), value)));
         }
         let program = Program { path: program(), arguments: Vec::new(), environment };
-        let (child, link) = Spawner::new(program).spawn(&AppId::new("app1").unwrap()).unwrap();
+        let (child, link) = Spawner::new(program).spawn().unwrap();
         let directory = tempfile::tempdir().unwrap();
         let mut server = Self { child, link: Connection::answering(link), directory };
         assert_eq!(server.hear(), state(ServerState::Uninitialized));

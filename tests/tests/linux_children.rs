@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use greenroom_core::hal::{Child, Descriptors, Interest, Received, Signal, Socket, Spawn, Token, Watch};
-use greenroom_core::message::AppId;
 use greenroom_hal_linux::clock::Clock;
 use greenroom_hal_linux::event_loop::EventLoop;
 use greenroom_hal_linux::process::{PidChild, Program, Spawner};
@@ -20,7 +19,7 @@ fn start(script: &str, environment: &[(&str, &str)]) -> (PidChild, SeqPacket) {
         arguments: vec!["-c".into(), script.into()],
         environment: environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
     };
-    Spawner::new(program).spawn(&AppId::new("tv.example").unwrap()).unwrap()
+    Spawner::new(program).spawn().unwrap()
 }
 
 fn hear(link: &mut SeqPacket) -> String {
@@ -109,6 +108,6 @@ fn a_child_that_was_waited_for_is_no_zombie() {
 #[test]
 fn a_failure_names_the_program() {
     let program = Program { path: PathBuf::from("/no/such/program"), ..Program::default() };
-    let error = Spawner::new(program).spawn(&AppId::new("tv.example").unwrap()).unwrap_err();
+    let error = Spawner::new(program).spawn().unwrap_err();
     assert!(error.to_string().starts_with("cannot start /no/such/program: "), "{error}");
 }

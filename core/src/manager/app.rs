@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Ticket;
 use super::phase::{Event, Late, Outcome, Phase, Scene};
 use super::restarts::Restarts;
+use super::spare::SpareHandle;
 use crate::fmt::debug;
 use crate::hal::{ErrorKind, ExitStatus, Signal};
 use crate::message::control::AppStatus;
@@ -42,6 +43,15 @@ enum Link {
     Closing,
 }
 
+/// Where its next server comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Source {
+    /// A new process.
+    New,
+    /// A spare that is up.
+    Spare(SpareHandle),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Notification {
     state: ServerState,
@@ -71,7 +81,7 @@ pub struct App {
     notified: Option<ServerState>,
     notifications: Deque<Notification, 4>,
     reservation: Option<Reservation>,
-    spawn_due: bool,
+    server_due: Option<Source>,
     signal: Option<Signal>,
     signalled: bool,
     /// The first cause of an end that was not asked for.
@@ -87,6 +97,7 @@ pub struct App {
     socket_removal_due: bool,
     deadline: Option<Instant>,
     is_touched: bool,
+    is_counted: bool,
 }
 
 impl App {
@@ -109,7 +120,7 @@ impl App {
             notified: None,
             notifications: Deque::new(),
             reservation: None,
-            spawn_due: true,
+            server_due: None,
             signal: None,
             signalled: false,
             cause: None,
@@ -120,12 +131,18 @@ impl App {
             socket_removal_due: false,
             deadline: None,
             is_touched: false,
+            is_counted: false,
         }
     }
 
     /// Notes that something may be to do for it; whether that is new.
     pub(super) const fn mark_touched(&mut self) -> bool {
         !core::mem::replace(&mut self.is_touched, true)
+    }
+
+    /// Notes whether it counts among the apps that are under way; whether it did before.
+    pub(super) const fn mark_counted(&mut self, is_counted: bool) -> bool {
+        core::mem::replace(&mut self.is_counted, is_counted)
     }
 
     /// Nothing is to do for it any more.
@@ -179,6 +196,14 @@ impl App {
             decoders: self.decoders(),
             restarts: self.restarts.total(),
         }
+    }
+
+    /// Whether its server is on its way to a state, and wants the processor for itself.
+    pub(super) const fn is_under_way(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Spawning | Phase::Starting | Phase::Configuring | Phase::Activating | Phase::Deactivating
+        )
     }
 
     /// Whether its server is on its way out, and cannot come back.
@@ -331,6 +356,19 @@ impl App {
 
     fn may_arrive(&self, target: TargetState, state: ServerState) -> bool {
         self.order == Order::Accepted && ServerState::from(target) == state
+    }
+
+    /// Gets a server: a spare, which is up already, else a new process.
+    fn get_server(&mut self, scene: &mut Scene<'_>) {
+        let Some((spare, process_id)) = scene.spares.take() else {
+            self.server_due = Some(Source::New);
+            return self.enter(Phase::Spawning, scene);
+        };
+        self.server_due = Some(Source::Spare(spare));
+        self.process_id = process_id;
+        self.settle(Outcome::Done);
+        self.notify(ServerState::Uninitialized, None);
+        self.enter_with_order(Phase::Configuring, scene);
     }
 
     fn spawned(&mut self, process_id: u32, scene: &Scene<'_>) {

@@ -6,10 +6,12 @@
 //!   children ---+    (`app`)            +--> exit
 //!   ticks    ---+         |
 //!                         +-- ledger of the box's decoders
+//!                         +-- `spare` session servers
 //! ```
 //!
 //! Nothing is queued: what is to be done is derived from the state of the apps that an input has touched. An input
-//! touches one app, but for [`Input::Terminate`] and a new log level, which concern them all.
+//! touches one app, but for [`Input::Terminate`] and a new log level, which concern them all. Where spares are wanted a
+//! tick is due from the start.
 
 mod app;
 mod deadlines;
@@ -18,6 +20,7 @@ mod registry;
 mod request;
 mod restarts;
 mod socket_path;
+mod spare;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use self::deadlines::Deadlines;
 use self::phase::{Deed, Event, Late, Phase, Scene};
 use self::registry::Registry;
+use self::spare::Spares;
 use crate::driver::Machine;
 use crate::hal::{ErrorKind, ExitStatus, Signal};
 use crate::limits::{
@@ -42,6 +46,7 @@ use crate::time::{Instant, earliest};
 
 /// What [`AppHandle`] names: one stay of one app in the manager's table.
 pub use self::app::App;
+pub use self::spare::{Spare, SpareDeed, SpareEvent, SpareHandle};
 
 /// Names an app from its initiation to its end, over all its session servers. Initiated again it has another handle.
 pub type AppHandle = Handle<App>;
@@ -120,6 +125,13 @@ pub enum Input<'a> {
     Terminate,
     /// A deadline has come.
     Tick,
+    /// Something happened to a spare session server.
+    Spare {
+        /// Which one.
+        spare: SpareHandle,
+        /// What.
+        event: SpareEvent,
+    },
 }
 
 /// What the manager wants done.
@@ -195,6 +207,20 @@ pub enum Action {
     ApplyLogLevels(LogLevels),
     /// All apps have ended, or the time for it is up: the manager's process ends.
     Exit,
+    /// The process and the link of this spare are the app's from now on, as if they had just been started for it.
+    Take {
+        /// Which app.
+        app: AppHandle,
+        /// Which spare; it is none any more.
+        spare: SpareHandle,
+    },
+    /// Do something with a spare session server.
+    Spare {
+        /// Which one.
+        spare: SpareHandle,
+        /// What.
+        deed: SpareDeed,
+    },
 }
 
 /// An input that came too late, for an app that is not there any more or has moved on. It was counted and changed nothing else.
@@ -224,6 +250,8 @@ pub struct Settings {
     pub restart_window: Duration,
     /// How much is logged at first.
     pub log_levels: LogLevels,
+    /// Session servers that are kept ready for the next start; at most [`SPARES_MAX`](crate::limits::SPARES_MAX).
+    pub spares: u16,
 }
 
 impl Default for Settings {
@@ -238,6 +266,7 @@ impl Default for Settings {
             restart_intensity: RESTART_INTENSITY,
             restart_window: RESTART_WINDOW,
             log_levels: LogLevels::default(),
+            spares: 0,
         }
     }
 }
@@ -249,7 +278,10 @@ pub struct Manager<const APPS: usize = APPS_MAX> {
     log_levels: LogLevels,
     ledger: Ledger,
     apps: Registry<APPS>,
+    spares: Spares,
     deadlines: Deadlines<APPS>,
+    /// Apps whose servers are on their way to a state.
+    under_way: u16,
     /// Places of apps for which something may be to do; each is in it once at most.
     touched: Deque<u16, APPS>,
     /// The answer to the request that was handled last, if it needs no session server.
@@ -270,7 +302,9 @@ impl<const APPS: usize> Manager<APPS> {
             log_levels: settings.log_levels,
             ledger: Ledger::new(settings.decoders),
             apps: Registry::new(),
+            spares: Spares::new(),
             deadlines: Deadlines::new(),
+            under_way: 0,
             touched: Deque::new(),
             reply: None,
             levels_due: false,
@@ -316,13 +350,14 @@ impl<const APPS: usize> Manager<APPS> {
             apps_max: self.apps.table().capacity(),
             refusals: self.refusals,
             stale: self.stale,
+            spares: self.spares.waiting(),
         }
     }
 
     fn on_event(&mut self, now: Instant, handle: AppHandle, read: impl FnOnce(&mut App) -> Event) -> Result<(), Late> {
         let Some(app) = self.apps.get_mut(handle) else { return Err(Late) };
         let event = read(app);
-        let mut scene = Scene { now, settings: &self.settings, ledger: &mut self.ledger };
+        let mut scene = Scene { now, settings: &self.settings, ledger: &mut self.ledger, spares: &mut self.spares };
         let handled = app.handle(event, &mut scene);
         self.touch(handle);
         handled
@@ -332,6 +367,12 @@ impl<const APPS: usize> Manager<APPS> {
     fn touch(&mut self, handle: AppHandle) {
         let Some(app) = self.apps.get_mut(handle) else { return };
         self.deadlines.set(handle.index(), app.deadline());
+        let is_under_way = app.is_under_way();
+        match (app.mark_counted(is_under_way), is_under_way) {
+            (false, true) => self.under_way = self.under_way.saturating_add(1),
+            (true, false) => self.under_way = self.under_way.saturating_sub(1),
+            (true, true) | (false, false) => {}
+        }
         // A tick touches an app again when it passes two time limits at once.
         if app.mark_touched() {
             // Each app is in it once, so there is room.
@@ -345,13 +386,20 @@ impl<const APPS: usize> Manager<APPS> {
             // An app without a phase that can time out has no deadline.
             let _ = self.on_event(now, handle, |_| Event::TimedOut);
         }
+        self.spares.on_tick(now, &self.settings);
+    }
+
+    /// Whether a spare would not compete with an app.
+    fn may_start_spare(&self) -> bool {
+        self.under_way == 0 && !self.is_ending()
     }
 
     fn for_each_app(&mut self, now: Instant, act: impl Fn(&mut App, &Scene<'_>)) {
         for place in 0..self.apps.table().capacity() {
             let Some(handle) = self.apps.table().handle_at(place) else { continue };
             if let Some(app) = self.apps.get_mut(handle) {
-                act(app, &Scene { now, settings: &self.settings, ledger: &mut self.ledger });
+                let (settings, ledger, spares) = (&self.settings, &mut self.ledger, &mut self.spares);
+                act(app, &Scene { now, settings, ledger, spares });
             }
             self.touch(handle);
         }
@@ -368,6 +416,7 @@ impl<const APPS: usize> Manager<APPS> {
         let at = limits.into_iter().fold(now, Instant::after).after(Duration::from_secs(1));
         self.exit_by = Some(at);
         self.for_each_app(now, App::retire);
+        self.spares.dismiss(now, &self.settings);
     }
 
     fn poll_apps(&mut self) -> Option<Action> {
@@ -397,6 +446,7 @@ impl<const APPS: usize> Manager<APPS> {
     fn action(&mut self, app: AppHandle, deed: Deed) -> Action {
         match deed {
             Deed::Spawn => Action::Spawn { app },
+            Deed::Take(spare) => Action::Take { app, spare },
             Deed::Reply(to, outcome) => self.answer(to, outcome.into_result()),
             Deed::Notify(state, reason) => match self.apps.get(app) {
                 Some(entry) => Action::Notify { app: entry.id().clone(), state, reason },
@@ -461,9 +511,13 @@ impl<const APPS: usize> Machine for Manager<APPS> {
                 self.on_tick(now);
                 Ok(())
             }
+            Input::Spare { spare, event } => self.spares.on_event(now, spare, event, &self.settings),
         };
         if self.exit_by.is_some_and(|at| at <= now) {
             self.exited = true;
+        }
+        if self.may_start_spare() {
+            self.spares.replenish(now, &self.settings);
         }
         handled.map_err(|Late| {
             self.stale = self.stale.wrapping_add(1);
@@ -481,7 +535,11 @@ impl<const APPS: usize> Machine for Manager<APPS> {
         if let Some(action) = self.poll_apps() {
             return Some(action);
         }
-        let ends = self.exit_by.is_some() && (self.exited || self.apps.table().in_use() == 0);
+        if let Some((spare, deed)) = self.spares.poll() {
+            return Some(Action::Spare { spare, deed });
+        }
+        let is_empty = self.apps.table().in_use() == 0 && self.spares.is_empty();
+        let ends = self.exit_by.is_some() && (self.exited || is_empty);
         if ends {
             (self.exit_by, self.exited) = (None, true);
         }
@@ -489,6 +547,7 @@ impl<const APPS: usize> Machine for Manager<APPS> {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        earliest(self.deadlines.first(), self.exit_by)
+        let spares = self.spares.next_deadline(self.may_start_spare(), &self.settings);
+        earliest(earliest(self.deadlines.first(), spares), self.exit_by)
     }
 }

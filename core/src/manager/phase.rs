@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::spare::{SpareHandle, Spares};
 use super::{Settings, Ticket};
 use crate::hal::{ErrorKind, ExitStatus, Signal};
 use crate::message::control::{Answer, Refusal};
@@ -33,7 +34,7 @@ use crate::time::Instant;
 ///     +--> Reaped <-- the process was seen to end, whatever the phase; or asked to end while Resting
 /// ```
 ///
-/// In brackets stands the time limit of a phase. An app is kept up once a server of it has been where it was to go first:
+/// In brackets stands the time limit of a phase. Where a spare is up, Spawning and Starting are left out. An app is kept up once a server of it has been where it was to go first:
 /// then each server that ends without having been asked to is followed by another one, until there were too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -104,6 +105,7 @@ pub(super) struct Scene<'a> {
     pub(super) now: Instant,
     pub(super) settings: &'a Settings,
     pub(super) ledger: &'a mut Ledger,
+    pub(super) spares: &'a mut Spares,
 }
 
 /// How a request that waited for the session server came out.
@@ -140,6 +142,7 @@ impl Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Deed {
     Spawn,
+    Take(SpareHandle),
     Reply(Ticket, Outcome),
     Notify(ServerState, Option<Reason>),
     Signal(Signal),

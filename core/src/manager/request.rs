@@ -19,7 +19,7 @@ impl<const APPS: usize> Manager<APPS> {
     pub(super) fn request(&mut self, now: Instant, from: Ticket, command: Command<'_>, facts: Option<Facts<'_>>) {
         let taken = match command {
             Command::Hello => Ok(Some(Answer::Welcome { version: VERSIONS.1 })),
-            Command::Initiate { app, state, socket } => self.initiate(from, (app, state, socket), facts),
+            Command::Initiate { app, state, socket } => self.initiate(now, from, (app, state, socket), facts),
             Command::ChangeState { app, state } => self.change_state(now, from, app, state),
             Command::ConnectionInfo { app } => self.connection_info(app).map(Some),
             Command::SetLogLevel { component, level } => Ok(Some(self.set_log_level(now, component, level))),
@@ -39,6 +39,7 @@ impl<const APPS: usize> Manager<APPS> {
     /// SM-01 to SM-04, SM-13, SM-37, SM-40
     fn initiate(
         &mut self,
+        now: Instant,
         from: Ticket,
         (name, state, socket): (&str, TargetState, &str),
         facts: Option<Facts<'_>>,
@@ -56,7 +57,8 @@ impl<const APPS: usize> Manager<APPS> {
             TargetState::Inactive | TargetState::NotRunning => None,
         };
         let mut app = App::new(id, socket, facts.resources, state);
-        app.begin(from, held);
+        let (settings, ledger, spares) = (&self.settings, &mut self.ledger, &mut self.spares);
+        app.begin(from, held, &mut Scene { now, settings, ledger, spares });
         match self.apps.insert(app) {
             Ok(handle) => self.touch(handle),
             // That there is a place was seen above.
@@ -110,7 +112,8 @@ impl<const APPS: usize> Manager<APPS> {
             TargetState::Inactive | TargetState::NotRunning => None,
         };
         if let Some(app) = self.apps.get_mut(handle) {
-            let scene = Scene { now, settings: &self.settings, ledger: &mut self.ledger };
+            let (settings, ledger, spares) = (&self.settings, &mut self.ledger, &mut self.spares);
+            let scene = Scene { now, settings, ledger, spares };
             app.go(state, from, held, &scene);
         }
         self.touch(handle);

@@ -1,13 +1,11 @@
-//! How often the session server of one app is started again (SM-36).
+//! How often a session server that has ended is followed by another one (SM-36).
 
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
-use crate::fmt::warning;
 use crate::limits::{RESTART_PAUSE, RESTART_PAUSE_MAX};
-use crate::message::AppId;
 use crate::time::Instant;
 
 /// Counts restarts in windows. The first restart after a quiet time opens a window; all that come before it closes count
@@ -20,24 +18,28 @@ pub(super) struct Restarts {
 }
 
 impl Restarts {
-    /// Restarts since the app was initiated.
+    /// Restarts so far.
     pub(super) const fn total(&self) -> u32 {
         self.total
     }
 
     /// Counts one more, and gives the pause before it; `None` when there were too many in this window already.
-    pub(super) fn next(&mut self, now: Instant, settings: &Settings, app: &AppId) -> Option<Duration> {
-        if self.opened_at.is_none_or(|at| at.after(settings.restart_window) <= now) {
+    pub(super) fn next(&mut self, now: Instant, settings: &Settings) -> Option<Duration> {
+        if self.closes_at(settings).is_none_or(|at| at <= now) {
             (self.opened_at, self.in_window) = (Some(now), 0);
         }
         if self.in_window >= settings.restart_intensity {
-            warning!("app {} is given up: {} restarts were of no use", app.as_str(), self.in_window);
             return None;
         }
         let pause = pause_after(self.in_window);
         self.in_window = self.in_window.saturating_add(1);
         self.total = self.total.saturating_add(1);
         Some(pause)
+    }
+
+    /// When the present window closes.
+    pub(super) fn closes_at(&self, settings: &Settings) -> Option<Instant> {
+        self.opened_at.map(|at| at.after(settings.restart_window))
     }
 }
 
@@ -57,15 +59,11 @@ mod tests {
         Settings { restart_intensity: 9, ..Settings::default() }
     }
 
-    fn app() -> AppId {
-        AppId::new("app1").unwrap()
-    }
-
     /// SM-36
     #[test]
     fn the_first_restart_is_immediate_and_each_further_one_in_a_window_waits_longer() {
         let (mut restarts, now) = (Restarts::default(), Instant::from_millis(5));
-        let pauses = std::iter::from_fn(|| restarts.next(now, &settings(), &app()));
+        let pauses = std::iter::from_fn(|| restarts.next(now, &settings()));
         let pauses: Vec<u128> = pauses.map(|pause| pause.as_millis()).collect();
         assert_eq!(pauses, [0, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
         assert_eq!(restarts.total(), 9);
@@ -75,17 +73,17 @@ mod tests {
     #[test]
     fn after_a_window_the_count_starts_anew() {
         let (mut restarts, now) = (Restarts::default(), Instant::from_millis(5));
-        while restarts.next(now, &settings(), &app()).is_some() {}
+        while restarts.next(now, &settings()).is_some() {}
         let just_before = now.after(settings().restart_window - Duration::from_millis(1));
-        assert_eq!(restarts.next(just_before, &settings(), &app()), None);
-        assert_eq!(restarts.next(now.after(settings().restart_window), &settings(), &app()), Some(Duration::ZERO));
+        assert_eq!(restarts.next(just_before, &settings()), None);
+        assert_eq!(restarts.next(now.after(settings().restart_window), &settings()), Some(Duration::ZERO));
         assert_eq!(restarts.total(), 10);
     }
 
     #[test]
     fn an_intensity_of_zero_allows_none_and_the_highest_one_does_not_overflow() {
         let none = Settings { restart_intensity: 0, ..settings() };
-        assert_eq!(Restarts::default().next(Instant::from_millis(5), &none, &app()), None);
+        assert_eq!(Restarts::default().next(Instant::from_millis(5), &none), None);
         assert_eq!(pause_after(u32::MAX), RESTART_PAUSE_MAX);
     }
 }

@@ -145,6 +145,8 @@ pub struct BoxStatus {
     pub refusals: u32,
     /// Messages that came too late, from an earlier life of an app, since the start.
     pub stale: u32,
+    /// Session servers that are up and wait for an app.
+    pub spares: u16,
 }
 
 /// Something happened.

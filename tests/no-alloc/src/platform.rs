@@ -10,7 +10,6 @@ use greenroom_core::hal::{
     OutOfRegion, Peer, Received, Region, RegionMut, Sent, SharedMemory, Signal, Socket, SocketPlace, Spawn, Token,
     Watch,
 };
-use greenroom_core::message::AppId;
 
 /// A failure of a kind that nobody can know.
 #[derive(Debug)]
@@ -128,8 +127,7 @@ impl Spawn for Platform {
     type Child = Self;
     type Socket = AnySocket;
 
-    fn spawn(&mut self, app: &AppId) -> Result<(Self, AnySocket), Failure> {
-        black_box(app);
+    fn spawn(&mut self) -> Result<(Self, AnySocket), Failure> {
         perhaps((Self, AnySocket))
     }
 }

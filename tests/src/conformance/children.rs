@@ -3,19 +3,14 @@
 use greenroom_core::hal::{
     Child, Descriptors, ErrorKind, ExitStatus, Interest, Received, Signal, Socket, Spawn, Token, Watch,
 };
-use greenroom_core::message::AppId;
 
 use super::platform::{Platform, Script, kind};
 
 const NEWS: Token = Token { kind: 1, index: 0, generation: 1 };
 const EXIT: Token = Token { kind: 0, index: 0, generation: 1 };
 
-fn app() -> AppId {
-    AppId::new("tv.example").unwrap()
-}
-
 fn start<P: Platform>(platform: &mut P, script: Script) -> (P::Child, P::Socket) {
-    platform.spawner(script).spawn(&app()).unwrap()
+    platform.spawner(script).spawn().unwrap()
 }
 
 fn wait<P: Platform>(platform: &mut P, child: &mut P::Child) -> ExitStatus {
@@ -98,12 +93,12 @@ pub fn each_child_is_its_own(platform: &mut impl Platform) {
 
 /// SM-04
 pub fn a_missing_program_is_not_found(platform: &mut impl Platform) {
-    assert_eq!(kind(platform.spawner(Script::Missing).spawn(&app())), ErrorKind::NotFound);
+    assert_eq!(kind(platform.spawner(Script::Missing).spawn()), ErrorKind::NotFound);
 }
 
 /// SM-04
 pub fn a_file_that_is_no_program_is_denied(platform: &mut impl Platform) {
-    assert_eq!(kind(platform.spawner(Script::NotExecutable).spawn(&app())), ErrorKind::Denied);
+    assert_eq!(kind(platform.spawner(Script::NotExecutable).spawn()), ErrorKind::Denied);
 }
 
 /// Makes a test of each claim about processes; `$platform` makes a new platform for each.

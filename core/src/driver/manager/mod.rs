@@ -2,16 +2,17 @@
 
 mod controllers;
 mod servers;
+mod spares;
 
 use self::controllers::{Asked, Controllers};
-use self::servers::{Heard, Servers};
+use self::servers::{Heard, Kinds, Servers};
 use super::Machine;
 use crate::fmt::{info, warning};
 use crate::hal::{
     Authority, Descriptors, Error, ErrorKind, Interest, Launcher, Listen, Listener, Ready, Socket, Spawn, Token, Watch,
 };
-use crate::limits::{APPS_MAX, MESSAGE_BYTES_MAX, MESSAGES_PER_TURN_MAX};
-use crate::manager::{Action, AppHandle, Facts, Input, Manager, Ticket};
+use crate::limits::{APPS_MAX, MESSAGE_BYTES_MAX, MESSAGES_PER_TURN_MAX, SPARES_MAX};
+use crate::manager::{Action, App, AppHandle, Facts, Input, Manager, Spare, SpareEvent, Ticket};
 use crate::message::control::{Command, Event};
 use crate::message::{AppId, LogLevels, SocketPath, link};
 use crate::table::Handle;
@@ -24,6 +25,8 @@ mod kind {
     pub(super) const LINK: u8 = 1;
     pub(super) const LISTENER: u8 = 2;
     pub(super) const CONTROLLER: u8 = 3;
+    pub(super) const SPARE_CHILD: u8 = 4;
+    pub(super) const SPARE_LINK: u8 = 5;
 }
 
 /// Tokens of this kind and above are the program's own.
@@ -83,9 +86,10 @@ pub struct ManagerDriver<H: ManagerHost, R: Recorder = NoRecorder, const APPS: u
     /// Set while no connection is accepted.
     accept_again_at: Option<Instant>,
     controllers: Controllers<<H::Control as Listener>::Socket>,
-    servers: Servers<H, APPS>,
-    /// What the last spawn came to; it is handled when all actions are carried out.
-    spawned: Option<(AppHandle, Result<u32, ErrorKind>)>,
+    servers: Servers<H, App, APPS>,
+    spares: Servers<H, Spare, SPARES_MAX>,
+    /// What the last spawn came to; it is handled when all actions are carried out, of which one at most is a spawn.
+    spawned: Option<Input<'static>>,
     exited: bool,
     recorder: R,
 }
@@ -99,7 +103,8 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
             control,
             accept_again_at: None,
             controllers: Controllers::new(),
-            servers: Servers::new(),
+            servers: Servers::new(Kinds { child: kind::CHILD, link: kind::LINK }),
+            spares: Servers::new(Kinds { child: kind::SPARE_CHILD, link: kind::SPARE_LINK }),
             spawned: None,
             exited: false,
             recorder,
@@ -142,8 +147,10 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
     pub fn turn(&mut self, now: Instant, ready: &[Ready]) -> Turn {
         let of = |kind: u8| ready.iter().filter(move |ready| ready.token.kind == kind);
         of(kind::CHILD).for_each(|ready| self.child_ready(now, app_of(ready.token)));
+        of(kind::SPARE_CHILD).for_each(|ready| self.spare_child_ready(now, ready));
         self.tick(now);
         of(kind::LINK).for_each(|ready| self.link_ready(now, ready));
+        of(kind::SPARE_LINK).for_each(|ready| self.spare_link_ready(now, ready));
         of(kind::LISTENER).for_each(|_| self.accept(now));
         of(kind::CONTROLLER).for_each(|ready| self.controller_ready(now, ready));
         self.end_turn()
@@ -160,6 +167,7 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
             self.watch_control(Interest::Read);
         }
         self.servers.reap_unwatched();
+        self.spares.reap_unwatched();
         if self.machine.next_deadline().is_some_and(|at| at <= now) {
             self.feed(now, Input::Tick);
         }
@@ -168,16 +176,19 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
     /// Hands the machine an input, carries out what it wants done, and then hands it what came of that.
     fn feed(&mut self, now: Instant, input: Input<'_>) {
         self.step(now, input);
-        loop {
-            let follow_up = match self.spawned.take() {
-                Some((app, result)) => Input::Spawned { app, result },
-                None => match self.servers.take_broken() {
-                    Some(app) => Input::LinkBroken { app },
-                    None => return,
-                },
-            };
+        while let Some(follow_up) = self.next_follow_up() {
             self.step(now, follow_up);
         }
+    }
+
+    fn next_follow_up(&mut self) -> Option<Input<'static>> {
+        let spawned = self.spawned.take();
+        let broken = || self.servers.take_broken().map(|app| Input::LinkBroken { app });
+        let spare = || {
+            let spare = self.spares.take_broken()?;
+            Some(Input::Spare { spare, event: SpareEvent::LinkBroken })
+        };
+        spawned.or_else(broken).or_else(spare)
     }
 
     fn step(&mut self, now: Instant, input: Input<'_>) {
@@ -210,17 +221,23 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
             }
             Action::ApplyLogLevels(levels) => self.host.apply_log_levels(&levels),
             Action::Exit => self.exited = true,
+            Action::Take { app, spare } => {
+                if let Some(moving) = self.spares.release(spare) {
+                    self.servers.take_over(&mut self.host, app, moving);
+                }
+            }
+            Action::Spare { spare, deed } => self.serve_spare(spare, deed),
         }
     }
 
     fn spawn(&mut self, app: AppHandle) {
         let Some(id) = self.machine.app_id(app) else { return };
-        let result = self.host.spawn().spawn(id).map_err(|error| {
+        let result = self.host.spawn().spawn().map_err(|error| {
             warning!("app {}: its session server could not be started: {:?}", id.as_str(), error.kind());
             error.kind()
         });
         let result = result.and_then(|(child, socket)| self.servers.insert(&mut self.host, app, child, socket));
-        self.spawned = Some((app, result));
+        self.spawned = Some(Input::Spawned { app, result });
     }
 
     /// SM-07: the machine's part, and the integrator's policy. The socket of an earlier server of the app goes with it, so

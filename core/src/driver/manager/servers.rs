@@ -2,13 +2,15 @@
 
 use heapless::{Deque, Vec};
 
-use super::{LinkDescriptor, ManagerHost, kind};
+use super::{LinkDescriptor, ManagerHost};
 use crate::driver::{Connection, ConnectionError, Incoming};
 use crate::fmt::warning;
-use crate::hal::{Child, Descriptors, Error, ErrorKind, ExitStatus, Interest, Listen, Signal, Spawn, Token, Watch};
+use crate::hal::{
+    Child, Descriptors, Error, ErrorKind, ExitStatus, Interest, Listen, Signal, Socket, Spawn, Token, Watch,
+};
 use crate::limits::MESSAGE_BYTES_MAX;
-use crate::manager::AppHandle;
 use crate::message::{SocketPath, link};
+use crate::table::Handle;
 
 type ChildOf<H> = <<H as ManagerHost>::Spawn as Spawn>::Child;
 type LinkOf<H> = <<H as ManagerHost>::Spawn as Spawn>::Socket;
@@ -25,8 +27,8 @@ pub(super) enum Heard<D> {
     Broken,
 }
 
-struct Server<H: ManagerHost> {
-    app: AppHandle,
+struct Server<H: ManagerHost, T> {
+    owner: Handle<T>,
     child: Option<ChildOf<H>>,
     link: Option<Connection<LinkOf<H>>>,
     interest: Interest,
@@ -35,22 +37,36 @@ struct Server<H: ManagerHost> {
     listener: Option<(ListenerOf<H>, SocketPath)>,
 }
 
-/// What belongs to each app, at the place that the machine's table gave it.
-pub(super) struct Servers<H: ManagerHost, const APPS: usize> {
-    servers: [Option<Server<H>>; APPS],
-    /// Apps on whose link a message could not be sent; each is in it once.
-    broken: Deque<AppHandle, APPS>,
+/// Kinds of the tokens of processes and of their links.
+#[derive(Clone, Copy)]
+pub(super) struct Kinds {
+    pub(super) child: u8,
+    pub(super) link: u8,
+}
+
+/// A process and its link on their way from one owner to another.
+pub(super) struct Moving<H: ManagerHost> {
+    child: Option<ChildOf<H>>,
+    link: Option<Connection<LinkOf<H>>>,
+}
+
+/// What belongs to each owner, an app or a spare, at the place that the machine's table gave it.
+pub(super) struct Servers<H: ManagerHost, T, const N: usize> {
+    kinds: Kinds,
+    servers: [Option<Server<H, T>>; N],
+    /// Owners on whose link a message could not be sent; each is in it once.
+    broken: Deque<Handle<T>, N>,
     unwatched: Vec<ChildOf<H>, UNWATCHED_MAX>,
 }
 
-impl<H: ManagerHost, const APPS: usize> Servers<H, APPS> {
-    pub(super) const fn new() -> Self {
-        Self { servers: [const { None }; APPS], broken: Deque::new(), unwatched: Vec::new() }
+impl<H: ManagerHost, T, const N: usize> Servers<H, T, N> {
+    pub(super) const fn new(kinds: Kinds) -> Self {
+        Self { kinds, servers: [const { None }; N], broken: Deque::new(), unwatched: Vec::new() }
     }
 
-    fn get(&mut self, app: AppHandle) -> Option<&mut Server<H>> {
-        let place = self.servers.get_mut(usize::from(app.index()))?;
-        place.as_mut().filter(|server| server.app == app)
+    fn get(&mut self, owner: Handle<T>) -> Option<&mut Server<H, T>> {
+        let place = self.servers.get_mut(usize::from(owner.index()))?;
+        place.as_mut().filter(|server| server.owner == owner)
     }
 
     /// Takes a process and its link in, and watches both; gives the process's number. The socket of an earlier process of
@@ -58,20 +74,46 @@ impl<H: ManagerHost, const APPS: usize> Servers<H, APPS> {
     pub(super) fn insert(
         &mut self,
         host: &mut H,
-        app: AppHandle,
+        owner: Handle<T>,
         child: ChildOf<H>,
         socket: LinkOf<H>,
     ) -> Result<u32, ErrorKind> {
-        let watched = watch_both::<H>(host, app, &child, &socket);
-        let Some(place) = self.servers.get_mut(usize::from(app.index())).filter(|_| watched.is_ok()) else {
+        let watched = watch_both::<H, T>(host, self.kinds, owner, &child, &socket);
+        let Some(place) = self.servers.get_mut(usize::from(owner.index())).filter(|_| watched.is_ok()) else {
             self.abandon(child);
             return Err(watched.err().unwrap_or(ErrorKind::Exhausted));
         };
         let process_id = child.process_id();
         let link = Some(Connection::answering(socket));
-        let listener = place.take().filter(|earlier| earlier.app == app).and_then(|earlier| earlier.listener);
-        *place = Some(Server { app, child: Some(child), link, interest: Interest::Read, listener });
+        let listener = place.take().filter(|earlier| earlier.owner == owner).and_then(|earlier| earlier.listener);
+        *place = Some(Server { owner, child: Some(child), link, interest: Interest::Read, listener });
         Ok(process_id)
+    }
+
+    /// Gives a process and its link away, still watched for this owner.
+    pub(super) fn release(&mut self, owner: Handle<T>) -> Option<Moving<H>> {
+        let place = self.servers.get_mut(usize::from(owner.index()))?;
+        let Server { child, link, .. } = place.take_if(|server| server.owner == owner)?;
+        Some(Moving { child, link })
+    }
+
+    /// Takes over a process and its link that are watched for another owner. The socket of an earlier process of this one
+    /// stays.
+    pub(super) fn take_over(&mut self, host: &mut H, owner: Handle<T>, moving: Moving<H>) {
+        let Moving { child, link } = moving;
+        let child_watched = child
+            .as_ref()
+            .map_or(Ok(()), |child| host.watch().rewatch(child, token(self.kinds.child, owner), Interest::Read));
+        let interest = link.as_ref().map_or(Interest::Read, wanted_interest);
+        let link_watched = link
+            .as_ref()
+            .map_or(Ok(()), |link| host.watch().rewatch(link.socket(), token(self.kinds.link, owner), interest));
+        let Some(place) = self.servers.get_mut(usize::from(owner.index())) else { return };
+        let listener = place.take().filter(|earlier| earlier.owner == owner).and_then(|earlier| earlier.listener);
+        *place = Some(Server { owner, child, link, interest, listener });
+        if child_watched.and(link_watched).is_err() {
+            self.note_broken(owner);
+        }
     }
 
     /// Ends a process that cannot be watched.
@@ -87,8 +129,8 @@ impl<H: ManagerHost, const APPS: usize> Servers<H, APPS> {
     }
 
     /// Reaps a process that has ended, and watches it no more.
-    pub(super) fn try_wait(&mut self, host: &mut H, app: AppHandle) -> Option<ExitStatus> {
-        let server = self.get(app)?;
+    pub(super) fn try_wait(&mut self, host: &mut H, owner: Handle<T>) -> Option<ExitStatus> {
+        let server = self.get(owner)?;
         let child = server.child.as_mut()?;
         let status = match child.try_wait() {
             Ok(status) => status?,
@@ -103,8 +145,8 @@ impl<H: ManagerHost, const APPS: usize> Servers<H, APPS> {
         Some(status)
     }
 
-    pub(super) fn signal(&mut self, app: AppHandle, signal: Signal) {
-        let Some(child) = self.get(app).and_then(|server| server.child.as_mut()) else { return };
+    pub(super) fn signal(&mut self, owner: Handle<T>, signal: Signal) {
+        let Some(child) = self.get(owner).and_then(|server| server.child.as_mut()) else { return };
         if let Err(error) = child.signal(signal) {
             warning!("process {} cannot be sent {:?}: {:?}", child.process_id(), signal, error.kind());
         }
@@ -112,58 +154,58 @@ impl<H: ManagerHost, const APPS: usize> Servers<H, APPS> {
 
     pub(super) fn send(
         &mut self,
-        app: AppHandle,
+        owner: Handle<T>,
         request: &link::Request<'_>,
         descriptors: Descriptors<LinkDescriptor<H>>,
     ) {
-        let Some(link) = self.get(app).and_then(|server| server.link.as_mut()) else { return };
+        let Some(link) = self.get(owner).and_then(|server| server.link.as_mut()) else { return };
         if let Err(error) = link.send(request, descriptors) {
-            self.note_unsent(app, error);
+            self.note_unsent(owner, error);
         }
     }
 
-    pub(super) fn flush(&mut self, app: AppHandle) {
-        let Some(link) = self.get(app).and_then(|server| server.link.as_mut()) else { return };
+    pub(super) fn flush(&mut self, owner: Handle<T>) {
+        let Some(link) = self.get(owner).and_then(|server| server.link.as_mut()) else { return };
         if let Err(error) = link.flush() {
-            self.note_unsent(app, error);
+            self.note_unsent(owner, error);
         }
     }
 
     /// A server that has closed is not broken: its last words and its end are still to be read.
-    fn note_unsent(&mut self, app: AppHandle, error: ConnectionError) {
+    fn note_unsent(&mut self, owner: Handle<T>, error: ConnectionError) {
         if error != ConnectionError::Socket(ErrorKind::Gone) {
             warning!("a session server's link is broken: {:?}", error);
-            self.note_broken(app);
+            self.note_broken(owner);
         }
     }
 
-    fn note_broken(&mut self, app: AppHandle) {
-        if !self.broken.iter().any(|noted| *noted == app) {
+    fn note_broken(&mut self, owner: Handle<T>) {
+        if !self.broken.iter().any(|noted| *noted == owner) {
             // As many places as there are apps.
-            let _ = self.broken.push_back(app);
+            let _ = self.broken.push_back(owner);
         }
     }
 
-    pub(super) fn take_broken(&mut self) -> Option<AppHandle> {
+    pub(super) fn take_broken(&mut self) -> Option<Handle<T>> {
         self.broken.pop_front()
     }
 
-    /// The link is read also while a message waits: otherwise the two sides could wait for each other.
-    pub(super) fn rewatch(&mut self, host: &mut H, app: AppHandle) {
-        let Some(server) = self.get(app) else { return };
+    pub(super) fn rewatch(&mut self, host: &mut H, owner: Handle<T>) {
+        let kinds = self.kinds;
+        let Some(server) = self.get(owner) else { return };
         let Some(link) = &server.link else { return };
-        let wanted = if link.is_blocked() { Interest::ReadWrite } else { Interest::Read };
+        let wanted = wanted_interest(link);
         if wanted == server.interest {
             return;
         }
-        match host.watch().rewatch(link.socket(), token(kind::LINK, app), wanted) {
+        match host.watch().rewatch(link.socket(), token(kinds.link, owner), wanted) {
             Ok(()) => server.interest = wanted,
-            Err(_) => self.note_broken(app),
+            Err(_) => self.note_broken(owner),
         }
     }
 
-    pub(super) fn receive(&mut self, app: AppHandle) -> Heard<LinkDescriptor<H>> {
-        let Some(link) = self.get(app).and_then(|server| server.link.as_mut()) else { return Heard::Nothing };
+    pub(super) fn receive(&mut self, owner: Handle<T>) -> Heard<LinkDescriptor<H>> {
+        let Some(link) = self.get(owner).and_then(|server| server.link.as_mut()) else { return Heard::Nothing };
         let mut buffer = [0; MESSAGE_BYTES_MAX];
         let mut descriptors = Descriptors::new();
         match link.receive(&mut buffer, &mut descriptors) {
@@ -178,23 +220,23 @@ impl<H: ManagerHost, const APPS: usize> Servers<H, APPS> {
         }
     }
 
-    pub(super) fn keep_listener(&mut self, app: AppHandle, listener: ListenerOf<H>, path: SocketPath) {
-        if let Some(server) = self.get(app) {
+    pub(super) fn keep_listener(&mut self, owner: Handle<T>, listener: ListenerOf<H>, path: SocketPath) {
+        if let Some(server) = self.get(owner) {
             server.listener = Some((listener, path));
         }
     }
 
-    pub(super) fn close_link(&mut self, host: &mut H, app: AppHandle) {
-        if let Some(link) = self.get(app).and_then(|server| server.link.take()) {
+    pub(super) fn close_link(&mut self, host: &mut H, owner: Handle<T>) {
+        if let Some(link) = self.get(owner).and_then(|server| server.link.take()) {
             host.watch().unwatch(link.socket());
         }
     }
 
     /// The socket that an earlier server of the app made, for the next one. When that server has removed its file, nobody
     /// could connect to it: then the next one makes another.
-    pub(super) fn socket_to_inherit(&mut self, host: &mut H, app: AppHandle) -> Descriptors<LinkDescriptor<H>> {
+    pub(super) fn socket_to_inherit(&mut self, host: &mut H, owner: Handle<T>) -> Descriptors<LinkDescriptor<H>> {
         let mut descriptors = Descriptors::new();
-        let Some(server) = self.get(app) else { return descriptors };
+        let Some(server) = self.get(owner) else { return descriptors };
         let Some((listener, path)) = server.listener.take_if(|(_, path)| host.listen().has_file(path)) else {
             // One that is kept would make the path look taken.
             server.listener = None;
@@ -212,26 +254,31 @@ impl<H: ManagerHost, const APPS: usize> Servers<H, APPS> {
     }
 
     /// Lets go of a server that was reaped, but for its socket.
-    pub(super) fn bury(&mut self, host: &mut H, app: AppHandle) {
-        self.close_link(host, app);
+    pub(super) fn bury(&mut self, host: &mut H, owner: Handle<T>) {
+        self.close_link(host, owner);
         for _ in 0..self.broken.len() {
-            if let Some(noted) = self.broken.pop_front().filter(|noted| *noted != app) {
+            if let Some(noted) = self.broken.pop_front().filter(|noted| *noted != owner) {
                 // It has just left its place.
                 let _ = self.broken.push_back(noted);
             }
         }
     }
 
-    /// Frees the place of an app whose last server was reaped, and removes what it left (SM-34).
-    pub(super) fn forget(&mut self, host: &mut H, app: AppHandle) {
-        self.close_link(host, app);
-        let Some(place) = self.servers.get_mut(usize::from(app.index())) else { return };
-        if let Some(server) = place.take_if(|server| server.app == app)
+    /// Frees the place of an owner whose last server was reaped, and removes what it left (SM-34).
+    pub(super) fn forget(&mut self, host: &mut H, owner: Handle<T>) {
+        self.close_link(host, owner);
+        let Some(place) = self.servers.get_mut(usize::from(owner.index())) else { return };
+        if let Some(server) = place.take_if(|server| server.owner == owner)
             && let Some((_, path)) = server.listener
         {
             host.listen().remove(&path);
         }
     }
+}
+
+/// The link is read also while a message waits: otherwise the two sides could wait for each other.
+fn wanted_interest<S: Socket>(link: &Connection<S>) -> Interest {
+    if link.is_blocked() { Interest::ReadWrite } else { Interest::Read }
 }
 
 /// Only a message that announces a listener may bring a descriptor, and only one.
@@ -248,18 +295,19 @@ fn heard<D>(message: link::Message, mut descriptors: Descriptors<D>) -> Heard<D>
     }
 }
 
-const fn token(kind: u8, app: AppHandle) -> Token {
-    Token { kind, index: app.index(), generation: app.generation() }
+const fn token<T>(kind: u8, owner: Handle<T>) -> Token {
+    Token { kind, index: owner.index(), generation: owner.generation() }
 }
 
-fn watch_both<H: ManagerHost>(
+fn watch_both<H: ManagerHost, T>(
     host: &mut H,
-    app: AppHandle,
+    kinds: Kinds,
+    owner: Handle<T>,
     child: &ChildOf<H>,
     socket: &LinkOf<H>,
 ) -> Result<(), ErrorKind> {
-    host.watch().watch(child, token(kind::CHILD, app), Interest::Read).map_err(|error| error.kind())?;
-    host.watch().watch(socket, token(kind::LINK, app), Interest::Read).map_err(|error| {
+    host.watch().watch(child, token(kinds.child, owner), Interest::Read).map_err(|error| error.kind())?;
+    host.watch().watch(socket, token(kinds.link, owner), Interest::Read).map_err(|error| {
         host.watch().unwatch(child);
         error.kind()
     })

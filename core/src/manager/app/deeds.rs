@@ -1,6 +1,6 @@
 //! What is to be done for an app, derived from what it is and what it is to be.
 
-use super::{App, Link, Notification, Order, Subject};
+use super::{App, Link, Notification, Order, Source, Subject};
 use crate::manager::phase::{Deed, Phase};
 use crate::message::TargetState;
 
@@ -27,7 +27,17 @@ impl App {
                 Some(Deed::CloseLink)
             }
             // What was left of an earlier server has gone now.
-            Link::Absent => core::mem::take(&mut self.spawn_due).then_some(Deed::Spawn),
+            Link::Absent => self.next_server(),
+        }
+    }
+
+    fn next_server(&mut self) -> Option<Deed> {
+        match self.server_due.take()? {
+            Source::New => Some(Deed::Spawn),
+            Source::Spare(spare) => {
+                self.link = Link::Open;
+                Some(Deed::Take(spare))
+            }
         }
     }
 

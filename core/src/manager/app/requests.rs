@@ -8,10 +8,11 @@ use crate::message::control::Refusal;
 use crate::resources::Reservation;
 
 impl App {
-    /// Notes who asked for the start, and what was reserved for it.
-    pub(in crate::manager) fn begin(&mut self, from: Ticket, reservation: Option<Reservation>) {
+    /// Starts it for who asked, with what was reserved for it.
+    pub(in crate::manager) fn begin(&mut self, from: Ticket, held: Option<Reservation>, scene: &mut Scene<'_>) {
         self.requester = Some(from);
-        self.reservation = reservation;
+        self.reservation = held;
+        self.get_server(scene);
     }
 
     /// Whether it may be asked to go to `target` now (SM-14, SM-37).

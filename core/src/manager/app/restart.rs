@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::App;
+use crate::fmt::warning;
 use crate::hal::ErrorKind;
 use crate::manager::phase::{Outcome, Phase, Scene};
 use crate::message::{Reason, ServerState, TargetState};
@@ -29,8 +30,11 @@ impl App {
         if !self.is_kept_up(scene) {
             return self.finish(scene);
         }
-        match self.restarts.next(scene.now, scene.settings, &self.id) {
-            None => self.finish(scene),
+        match self.restarts.next(scene.now, scene.settings) {
+            None => {
+                warning!("app {} is given up: its restarts were of no use", self.id.as_str());
+                self.finish(scene);
+            }
             Some(Duration::ZERO) => self.start_again(scene),
             Some(pause) => {
                 self.enter(Phase::Resting, scene);
@@ -51,8 +55,7 @@ impl App {
         self.first = self.wanted;
         (self.notified, self.cause) = (None, None);
         (self.levels_due, self.signalled, self.announced) = (false, false, false);
-        self.spawn_due = true;
-        self.enter(Phase::Spawning, scene);
+        self.get_server(scene);
     }
 
     /// The platform could not start the next server. That may pass, so it counts as one that has died.

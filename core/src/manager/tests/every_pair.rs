@@ -8,6 +8,7 @@ use std::string::{String, ToString};
 
 use super::*;
 use crate::manager::phase::{Admission, Outcome};
+use crate::manager::spare::Spares;
 use crate::resources::Reservation;
 
 const TABLE: &str = include_str!("every_pair.txt");
@@ -16,6 +17,7 @@ const TABLE: &str = include_str!("every_pair.txt");
 struct Solo {
     app: App,
     ledger: Ledger,
+    spares: Spares,
     settings: Settings,
     asked: u32,
 }
@@ -26,8 +28,10 @@ impl Solo {
         let mut ledger = Ledger::new(1);
         let held = (first == TargetState::Active).then(|| ledger.reserve(1).unwrap());
         let mut app = App::new(id, socket, Resources::default(), first);
-        app.begin(ticket(1), held);
-        let mut solo = Self { app, ledger, settings: Settings::default(), asked: 0 };
+        let (settings, mut spares) = (Settings { spares: 1, ..Settings::default() }, Spares::new());
+        let now = Instant::default();
+        app.begin(ticket(1), held, &mut Scene { now, settings: &settings, ledger: &mut ledger, spares: &mut spares });
+        let mut solo = Self { app, ledger, spares, settings, asked: 0 };
         solo.drain();
         solo
     }
@@ -52,7 +56,7 @@ impl Solo {
     /// What comes of an input: what is to be done, or why it was not taken.
     fn give(&mut self, input: Given) -> Result<Vec<Deed>, String> {
         let now = Instant::from_millis(0);
-        let mut scene = Scene { now, settings: &self.settings, ledger: &mut self.ledger };
+        let mut scene = Scene { now, settings: &self.settings, ledger: &mut self.ledger, spares: &mut self.spares };
         match input {
             Given::Happens(event) => {
                 self.app.handle(event, &mut scene).map_err(|_| "late".to_string())?;
@@ -76,6 +80,7 @@ impl Solo {
             },
             Given::ManagerEnds => self.app.retire(&scene),
             Given::LevelsChange => self.app.levels_changed(&scene),
+            Given::SpareComesUp => bring_up(&mut self.spares, &self.settings),
         }
         Ok(self.drain())
     }
@@ -98,6 +103,17 @@ enum Given {
     Asked(TargetState),
     ManagerEnds,
     LevelsChange,
+    SpareComesUp,
+}
+
+fn bring_up(spares: &mut Spares, settings: &Settings) {
+    let now = Instant::default();
+    spares.replenish(now, settings);
+    let (spare, _) = spares.poll().expect("one is started");
+    let up = link::Message::StateChanged { state: ServerState::Uninitialized, reason: None };
+    for event in [SpareEvent::Spawned(Ok(8)), SpareEvent::Link(up)] {
+        spares.on_event(now, spare, event, settings).expect("it comes up");
+    }
 }
 
 const fn says(state: ServerState) -> Given {
@@ -198,11 +214,21 @@ const SITUATIONS: &[Situation] = &[
     ("Configuring, restarted, accepted", TargetState::Active, &[ACTIVE, &[EXITS, SPAWNED, UP, ACCEPTS]]),
     ("Resting", TargetState::Inactive, &[INACTIVE, &[EXITS, SPAWNED, EXITS]]),
     ("Resting, to Active", TargetState::Active, &[ACTIVE, &[EXITS, SPAWNED, EXITS]]),
+    ("Active, a spare is up", TargetState::Active, &[ACTIVE, &[Given::SpareComesUp]]),
+    (
+        "Stopping alone, a spare is up",
+        TargetState::Inactive,
+        &[INACTIVE, &[Given::SpareComesUp, Given::Happens(Event::LinkClosed)]],
+    ),
+    ("Killing, a spare is up", TargetState::Active, &[ACTIVE, &[Given::SpareComesUp, UP]]),
+    ("Resting, a spare is up", TargetState::Inactive, &[INACTIVE, &[EXITS, SPAWNED, EXITS, Given::SpareComesUp]]),
+    ("Configuring, a spare was taken", TargetState::Active, &[ACTIVE, &[Given::SpareComesUp, EXITS]]),
 ];
 
 fn told(deed: &Deed) -> String {
     match deed {
         Deed::Spawn => "spawn".to_string(),
+        Deed::Take(_) => "take a spare".to_string(),
         Deed::Reply(ticket, outcome) => {
             let who = if ticket.sequence == 1 { "initiate" } else { "request" };
             let what = if *outcome == Outcome::Done { "done".to_string() } else { format!("{outcome:?}") };

@@ -38,6 +38,8 @@ struct Chaos {
     chance: Chance,
     /// Handles that were given out, of apps that live and of those that have ended.
     handles: Vec<AppHandle>,
+    /// Spares whose process runs.
+    spares: Vec<SpareHandle>,
     /// What each server sends next, if it behaves.
     due: BTreeMap<(u16, u16), VecDeque<link::Message>>,
     waiting: BTreeSet<u32>,
@@ -49,9 +51,10 @@ struct Chaos {
 impl Chaos {
     fn new(seed: u64) -> Self {
         Self {
-            stage: Stage::with(Settings { decoders: DECODERS, ..Settings::default() }),
+            stage: Stage::with(Settings { decoders: DECODERS, spares: (seed % 3) as u16, ..Settings::default() }),
             chance: Chance(seed),
             handles: Vec::new(),
+            spares: Vec::new(),
             due: BTreeMap::new(),
             waiting: BTreeSet::new(),
             states: BTreeMap::new(),
@@ -60,7 +63,8 @@ impl Chaos {
     }
 
     fn step(&mut self) {
-        let actions = match self.chance.below(10) {
+        let actions = match self.chance.below(11) {
+            10 => self.spare(),
             0..=2 => self.request(),
             3..=7 => self.server(),
             8 => self.child(),
@@ -129,6 +133,23 @@ impl Chaos {
         self.stage.give(Input::ChildExited { app, status })
     }
 
+    /// A spare comes up; now and then anything happens to it.
+    fn spare(&mut self) -> Vec<Action> {
+        let Some(newest) = self.spares.len().checked_sub(1) else { return Vec::new() };
+        let spare = self.spares[newest - self.chance.below(2).min(newest as u64) as usize];
+        let event = match self.chance.below(12) {
+            0 => SpareEvent::LinkClosed,
+            1 => SpareEvent::LinkBroken,
+            2 => SpareEvent::Link(says(ServerState::Error)),
+            3 => SpareEvent::ChildExited(ExitStatus::Killed(9)),
+            _ => SpareEvent::Link(says(ServerState::Uninitialized)),
+        };
+        if matches!(event, SpareEvent::ChildExited(_)) {
+            self.spares.retain(|living| *living != spare);
+        }
+        self.stage.give(Input::Spare { spare, event })
+    }
+
     fn any_app(&mut self) -> Option<AppHandle> {
         let newest = self.handles.len().checked_sub(1)? as u64;
         let back = self.chance.below(6).min(newest);
@@ -160,6 +181,21 @@ impl Chaos {
                 Action::SetLogLevels { app, sequence, .. } => self.will_obey(app, sequence, None),
                 Action::CloseLink { .. } | Action::Signal { .. } | Action::RemoveSocket { .. } => {}
                 Action::ApplyLogLevels(_) | Action::Exit => {}
+                Action::Take { app, spare } => {
+                    assert!(self.spares.contains(&spare), "a spare that is up");
+                    self.spares.retain(|living| *living != spare);
+                    self.handles.push(app);
+                    self.due.insert(key(app), VecDeque::new());
+                    self.seen.insert("taken".into());
+                }
+                Action::Spare { spare, deed: SpareDeed::Spawn } => {
+                    let result = if self.chance.below(10) == 0 { Err(ErrorKind::NotFound) } else { Ok(1) };
+                    self.spares.extend(result.is_ok().then_some(spare));
+                    assert!(self.spares.len() <= 2, "no more processes than are wanted");
+                    let more = self.stage.give(Input::Spare { spare, event: SpareEvent::Spawned(result) });
+                    self.check(more);
+                }
+                Action::Spare { .. } => {}
             }
         }
         self.count_decoders();
@@ -211,6 +247,11 @@ impl Chaos {
             let actions = self.stage.give(Input::ChildExited { app, status: ExitStatus::Exited(0) });
             self.check(actions);
         }
+        for spare in std::mem::take(&mut self.spares) {
+            let event = SpareEvent::ChildExited(ExitStatus::Exited(0));
+            let actions = self.stage.give(Input::Spare { spare, event });
+            self.check(actions);
+        }
         assert!(self.waiting.is_empty() && self.states.is_empty());
         assert_eq!((self.stage.manager.apps().count(), self.stage.free_decoders()), (0, DECODERS));
         assert_eq!(self.stage.manager.next_deadline(), None);
@@ -241,6 +282,7 @@ fn whatever_happens_every_request_is_answered_once_and_every_life_is_told_in_ord
         "Some(Error) -> Uninitialized",
         "Some(Error) -> Error",
         "demoted",
+        "taken",
         "Ok(Done)",
         "Err(Superseded)",
         "Err(ServerRefused)",

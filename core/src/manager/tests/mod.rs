@@ -6,6 +6,7 @@ mod requests;
 mod restarts;
 mod servers;
 mod shutdown;
+mod spares;
 
 use std::string::String;
 use std::vec::Vec;
