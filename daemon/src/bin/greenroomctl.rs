@@ -301,6 +301,7 @@ fn box_json(status: &BoxStatus) -> Value {
         "apps_max": status.apps_max,
         "refusals": status.refusals,
         "stale": status.stale,
+        "spares": status.spares,
     })
 }
 
