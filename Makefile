@@ -31,7 +31,13 @@ ROUNDS ?= 21
 # What `make test` does, in this order: first what fails fastest.
 STEPS := packages format lint features docs build unit loom no-alloc firmware fuzz e2e demo-check
 
-.PHONY: help demo test bench release install uninstall clean capacities fuzz-seeds $(STEPS)
+# How long `make chaos` lasts. Its seed is another one each time unless SEED says one.
+MINUTES ?= 5
+
+# What `make verify` does beside that.
+LONG_STEPS := test chaos fuzz-long
+
+.PHONY: help demo test verify chaos fuzz-long bench release install uninstall clean capacities fuzz-seeds $(STEPS)
 
 help: ## List what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -43,6 +49,9 @@ demo: ## Show it: build the programs and play the story (FILE=movie.mp4 plays yo
 
 test: ## Do everything that CI does, and say how long each step took
 	@.ci/steps $(STEPS)
+
+verify: ## Do all of that, and what takes longer: chaos for MINUTES (default 5), fuzzing for 5 minutes
+	@.ci/steps $(LONG_STEPS)
 
 build: ## Build the programs
 	cargo build -p greenroom-daemon --bins --examples
@@ -107,6 +116,14 @@ firmware: ## Build the core's example for a bare Cortex-M4 and run it in an emul
 
 fuzz: ## Fuzz the codec for SECONDS (default 20)
 	.ci/fuzz codec_postcard $(SECONDS)
+
+fuzz-long: ## Fuzz the codec for 5 minutes
+	.ci/fuzz codec_postcard 300
+
+# The programs first: the example starts them.
+chaos: ## Kill, stop and attack everything at random for MINUTES (default 5), with SEED; then nothing may be left or grown
+	cargo build --release -p greenroom-daemon --bins
+	cargo run --release -p greenroom-tests --example chaos -- --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 bench: ## Measure speed, each figure beside its limit or peer (ROUNDS, default 21); write target/bench/results.json
 	cargo run --release -p greenroom-bench -- --rounds $(ROUNDS) --results $(BUILDS)/bench/results.json
