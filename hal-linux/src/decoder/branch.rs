@@ -4,8 +4,10 @@
 //! FrameSrc ! parser ! decoder ! queue ! videoconvert ! sink
 //! FrameSrc ! parser ! decoder ! queue ! audioconvert ! audioresample ! volume ! sink
 //! ```
+//!
+//! Raw sound needs no decoder; a converter stands in its place.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use greenroom_core::message::playback::{Codec, MediaKind, PlaybackError, SourceId};
 use gstreamer as gst;
@@ -14,7 +16,8 @@ use gstreamer::prelude::*;
 use super::caps::Family;
 use super::command::{Description, Frames};
 use super::counter::Counter;
-use super::events::Events;
+use super::events::{Events, Voice};
+use super::pcm::{self, Pcm};
 use super::sinks::{self, Sink};
 use super::source::{Beginning, FrameSrc};
 use super::status::Tally;
@@ -45,6 +48,8 @@ pub(super) struct Plan<'a> {
 pub(super) struct Branch {
     pub(super) source: SourceId,
     pub(super) frames: FrameSrc,
+    /// From the first behind the frames to the sink.
+    chain: Vec<gst::Element>,
     volume: Option<gst::Element>,
 }
 
@@ -55,14 +60,29 @@ impl Branch {
         plan: &Plan<'_>,
     ) -> Result<(Self, Counter), PlaybackError> {
         let Attached { source, description, frames, tally } = attached;
+        let voice = Voice { events: Arc::clone(plan.events), session: plan.session, source };
         let chain = Chain::build(pipeline, &description, plan)?;
         let frames = FrameSrc::new(description, frames, plan.beginning.clone(), plan.is_live, Arc::clone(&tally))
             .map_err(|_| PlaybackError::Memory)?;
         pipeline.add(&frames).map_err(|_| PlaybackError::Decoder)?;
-        frames.link(&chain.first).map_err(|_| PlaybackError::Format)?;
-        tell_first_frame(&chain.decoder, Arc::clone(plan.events), plan.session, source);
-        let counter = Counter::new(chain.decoder, &chain.sink, tally);
-        Ok((Self { source, frames, volume: chain.volume }, counter))
+        frames.link(chain.first()).map_err(|_| PlaybackError::Format)?;
+        tell_first_frame(&chain.decoder, voice.clone());
+        tell_picture_size(&chain.decoder, voice.clone());
+        let counter = Counter::new(voice, chain.decoder, &chain.sink, tally);
+        Ok((Self { source, frames, chain: chain.elements, volume: chain.volume }, counter))
+    }
+
+    /// Takes its elements out of the pipeline, whatever they do: the sink first, so that nothing waits in it any more.
+    pub(super) fn leave(self, pipeline: &gst::Pipeline) {
+        let elements = self.chain.iter().rev().chain([self.frames.upcast_ref()]);
+        for element in elements {
+            element.set_locked_state(true);
+            let is_out = element.set_state(gst::State::Null).is_ok() && pipeline.remove(element).is_ok();
+            if !is_out {
+                tracing::warn!(element = %element.name(), "an element did not leave in order");
+            }
+        }
+        self.frames.release_frames();
     }
 
     pub(super) fn set_volume(&self, permille: u16) {
@@ -80,7 +100,7 @@ impl Branch {
 
 /// What stands behind a source, linked, in its pipeline.
 struct Chain {
-    first: gst::Element,
+    elements: Vec<gst::Element>,
     decoder: gst::Element,
     volume: Option<gst::Element>,
     sink: gst::Element,
@@ -94,6 +114,9 @@ impl Chain {
             pipeline.add(&element).map_err(|_| PlaybackError::Decoder)?;
             Ok(element)
         };
+        if Pcm::of(description.codec).is_some() && !pcm::is_complete(&description.shape) {
+            return Err(PlaybackError::Format);
+        }
         let decoder = put(decoder_for(description.codec)?)?;
         let sink = put(sinks::build(plan.sink, kind)?)?;
         let parser =
@@ -101,10 +124,14 @@ impl Chain {
         let parser = parser.map(put).transpose()?;
         let between = between(kind)?.into_iter().map(put).collect::<Result<Vec<_>, _>>()?;
         let volume = between.last().filter(|_| kind == MediaKind::Audio).cloned();
-        let first = parser.as_ref().unwrap_or(&decoder).clone();
-        let chain = parser.iter().chain([&decoder]).chain(&between).chain([&sink]);
-        gst::Element::link_many(chain).map_err(|_| PlaybackError::Sink)?;
-        Ok(Self { first, decoder, volume, sink })
+        let elements = parser.iter().chain([&decoder]).chain(&between).chain([&sink]);
+        let elements: Vec<gst::Element> = elements.cloned().collect();
+        gst::Element::link_many(&elements).map_err(|_| PlaybackError::Sink)?;
+        Ok(Self { elements, decoder, volume, sink })
+    }
+
+    fn first(&self) -> &gst::Element {
+        self.elements.first().unwrap_or(&self.decoder)
     }
 }
 
@@ -122,6 +149,9 @@ fn between(kind: MediaKind) -> Result<Vec<gst::Element>, PlaybackError> {
 
 /// The best decoder that can be used now: hardware may be taken by somebody else.
 fn decoder_for(codec: Codec) -> Result<gst::Element, PlaybackError> {
+    if Pcm::of(codec).is_some() {
+        return sinks::make("audioconvert");
+    }
     let decodable = Family::of(codec).decodable;
     let mut factories: Vec<gst::ElementFactory> =
         gst::ElementFactory::factories_with_type(gst::ElementFactoryType::DECODER, gst::Rank::MARGINAL)
@@ -147,12 +177,32 @@ pub(super) fn can_get_ready(element: &gst::Element) -> bool {
     is_ready
 }
 
-fn tell_first_frame(decoder: &gst::Element, events: Arc<Events>, session: u16, source: SourceId) {
+fn tell_first_frame(decoder: &gst::Element, voice: Voice) {
     let Some(pad) = decoder.static_pad("src") else { return };
     pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, _| {
-        events.first_frame(session, source);
+        voice.first_frame();
         gst::PadProbeReturn::Remove
     });
+}
+
+fn tell_picture_size(decoder: &gst::Element, voice: Voice) {
+    let Some(pad) = decoder.static_pad("src") else { return };
+    let told = Mutex::new(None);
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view())
+            && let size @ Some(pixels) = picture_size(caps.caps())
+            && std::mem::replace(&mut *told.lock().unwrap_or_else(PoisonError::into_inner), size) != size
+        {
+            voice.picture_size(pixels);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn picture_size(caps: &gst::CapsRef) -> Option<(u32, u32)> {
+    let structure = caps.structure(0)?;
+    let pixels = |field| u32::try_from(structure.get::<i32>(field).ok()?).ok();
+    Some((pixels("width")?, pixels("height")?))
 }
 
 #[cfg(test)]

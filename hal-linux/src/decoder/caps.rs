@@ -4,6 +4,7 @@ use greenroom_core::message::playback::{Codec, Shape};
 use gstreamer as gst;
 
 use super::command::Description;
+use super::pcm::Pcm;
 
 /// How GStreamer handles one codec.
 pub(super) struct Family {
@@ -26,6 +27,7 @@ impl Family {
             Codec::Opus => ("audio/x-opus", None),
             Codec::Vorbis => ("audio/x-vorbis", None),
             Codec::Flac => ("audio/x-flac", Some("flacparse")),
+            Codec::PcmS16Le | Codec::PcmS24Le | Codec::PcmS32Le | Codec::PcmF32Le => ("audio/x-raw", None),
             _ => ("application/octet-stream", None),
         };
         let caps = gst::Caps::builder(media_type);
@@ -81,7 +83,11 @@ fn set_form(structure: &mut gst::StructureRef, description: &Description) {
             structure.set("framed", true);
             set_stream_header(structure, flac_headers(codec_data));
         }
-        _ => {}
+        codec => {
+            if let Some(pcm) = Pcm::of(codec) {
+                pcm.set_form(structure, &description.shape);
+            }
+        }
     }
     if !codec_data.is_empty() && takes_codec_data(description.codec) {
         structure.set("codec_data", gst::Buffer::from_slice(codec_data.to_vec()));

@@ -17,6 +17,7 @@ pub(super) trait Frames: Send {
     fn clear_bell(&self) -> bool;
     fn set_epoch(&mut self, epoch: u32);
     fn stale_records(&self) -> u32;
+    fn waiting_records(&self) -> u32;
 }
 
 impl<F> Frames for F
@@ -53,6 +54,10 @@ where
 
     fn stale_records(&self) -> u32 {
         FrameSource::stale_records(self)
+    }
+
+    fn waiting_records(&self) -> u32 {
+        FrameSource::waiting_records(self)
     }
 }
 

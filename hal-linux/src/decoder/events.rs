@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use greenroom_core::hal::DecoderEvent;
 use greenroom_core::limits::SOURCES_MAX;
@@ -20,16 +20,39 @@ use crate::error::LinuxError;
 const STATES: [PlaybackState; 4] =
     [PlaybackState::Buffering, PlaybackState::Paused, PlaybackState::Playing, PlaybackState::EndOfStream];
 
-const _: () =
-    assert!(SOURCES_MAX <= u32::BITS as usize, "the first frames of a session's sources are bits of one word");
+/// What one source has to tell: bits that stay until they are fetched, and of numbers the latest.
+#[derive(Clone, Copy, Debug, Default)]
+struct SourceNews {
+    first_frame: bool,
+    underflow: bool,
+    /// Pixels across and down.
+    picture_size: Option<(u32, u32)>,
+    /// Frames rendered and dropped.
+    quality: Option<(u32, u32)>,
+}
+
+impl SourceNews {
+    fn take(&mut self, session: u16, source: SourceId) -> Option<DecoderEvent> {
+        if let Some((width, height)) = self.picture_size.take() {
+            return Some(DecoderEvent::PictureSize { session, source, width, height });
+        }
+        if std::mem::take(&mut self.first_frame) {
+            return Some(DecoderEvent::FirstFrame { session, source });
+        }
+        if std::mem::take(&mut self.underflow) {
+            return Some(DecoderEvent::Underflow { session, source });
+        }
+        let (frames_rendered, frames_dropped) = self.quality.take()?;
+        Some(DecoderEvent::QualityOfService { session, source, frames_rendered, frames_dropped })
+    }
+}
 
 #[derive(Debug, Default)]
 struct Pending {
     completed: Option<(u32, Result<(), PlaybackError>)>,
     /// A bit for each of [`STATES`].
     states: u8,
-    /// A bit for each source.
-    first_frames: u32,
+    sources: [SourceNews; SOURCES_MAX],
     position_ns: Option<u64>,
     failed: Option<PlaybackError>,
     /// Nothing more is told of the session but its end.
@@ -51,10 +74,8 @@ impl Pending {
         Some(*state)
     }
 
-    fn take_first_frame(&mut self) -> Option<SourceId> {
-        let source = u8::try_from(self.first_frames.trailing_zeros()).ok().filter(|_| self.first_frames != 0)?;
-        self.first_frames &= self.first_frames - 1;
-        Some(SourceId(source))
+    fn take_of_sources(&mut self, session: u16) -> Option<DecoderEvent> {
+        self.sources.iter_mut().zip(0u8..).find_map(|(news, number)| news.take(session, SourceId(number)))
     }
 
     fn take(&mut self, session: u16) -> Option<DecoderEvent> {
@@ -64,8 +85,8 @@ impl Pending {
         if let Some((token, result)) = self.completed.take() {
             return Some(DecoderEvent::Completed { session, token, result });
         }
-        if let Some(source) = self.take_first_frame() {
-            return Some(DecoderEvent::FirstFrame { session, source });
+        if let Some(event) = self.take_of_sources(session) {
+            return Some(event);
         }
         if let Some(position_ns) = self.position_ns.take() {
             return Some(DecoderEvent::Position { session, position_ns });
@@ -150,11 +171,6 @@ impl Events {
         self.add(session, |pending| pending.add_state(state));
     }
 
-    pub(super) fn first_frame(&self, session: u16, source: SourceId) {
-        let bit = 1u32.checked_shl(u32::from(source.0)).unwrap_or(0);
-        self.add(session, |pending| pending.first_frames |= bit);
-    }
-
     pub(super) fn position(&self, session: u16, position_ns: u64) {
         self.add(session, |pending| pending.position_ns = Some(position_ns));
     }
@@ -164,6 +180,7 @@ impl Events {
         self.add(session, |pending| {
             pending.position_ns = None;
             pending.states = 0;
+            pending.sources.iter_mut().for_each(|news| news.underflow = false);
         });
     }
 
@@ -171,9 +188,18 @@ impl Events {
     pub(super) fn forget_sources(&self, session: u16) {
         self.forget_playback(session);
         self.add(session, |pending| {
-            pending.first_frames = 0;
+            pending.sources = Default::default();
             pending.failed = None;
         });
+    }
+
+    /// Forgets all that happened to one source, because it is gone.
+    pub(super) fn forget_source(&self, session: u16, source: SourceId) {
+        self.tell_of(session, source, |news| *news = SourceNews::default());
+    }
+
+    fn tell_of(&self, session: u16, source: SourceId, news: impl FnOnce(&mut SourceNews)) {
+        self.add(session, |pending| pending.sources.get_mut(usize::from(source.0)).map_or((), news));
     }
 
     pub(super) fn failed(&self, session: u16, error: PlaybackError) {
@@ -190,6 +216,34 @@ impl Events {
             None => self.ready.clear(),
         }
         event
+    }
+}
+
+/// What speaks of one source, in any thread.
+#[derive(Clone)]
+pub(super) struct Voice {
+    pub(super) events: Arc<Events>,
+    pub(super) session: u16,
+    pub(super) source: SourceId,
+}
+
+impl Voice {
+    fn tell(&self, news: impl FnOnce(&mut SourceNews)) {
+        self.events.tell_of(self.session, self.source, news);
+    }
+
+    pub(super) fn first_frame(&self) {
+        self.tell(|news| news.first_frame = true);
+    }
+
+    /// The source's pictures are so many pixels wide and high.
+    pub(super) fn picture_size(&self, size: (u32, u32)) {
+        self.tell(|news| news.picture_size = Some(size));
+    }
+
+    /// Frames came too late; both numbers count from the start of the source.
+    pub(super) fn quality(&self, frames_rendered: u32, frames_dropped: u32) {
+        self.tell(|news| news.quality = Some((frames_rendered, frames_dropped)));
     }
 }
 
@@ -236,11 +290,28 @@ mod tests {
         assert_eq!(events.next(), None);
     }
 
+    #[test]
+    fn of_late_frames_the_latest_count_is_told_and_of_a_source_that_is_gone_nothing() {
+        let events = Arc::new(open());
+        let voice = |number| Voice { events: Arc::clone(&events), session: 7, source: SourceId(number) };
+        voice(0).quality(1, 1);
+        voice(0).quality(5, 2);
+        voice(1).picture_size((640, 360));
+        voice(1).first_frame();
+        // No session has such a source.
+        voice(200).first_frame();
+        events.forget_source(7, SourceId(1));
+        let source = SourceId(0);
+        let latest = DecoderEvent::QualityOfService { session: 7, source, frames_rendered: 5, frames_dropped: 2 };
+        assert_eq!(events.next(), Some(latest));
+        assert_eq!(events.next(), None);
+    }
+
     /// Who was told first that a session has stopped would take an older failure for one of the stopped session.
     #[test]
     fn what_happened_before_a_stop_is_not_told_after_it() {
         let events = open();
-        events.first_frame(7, SourceId(0));
+        events.tell_of(7, SourceId(0), |news| news.first_frame = true);
         events.position(7, 1);
         events.state(7, PlaybackState::Playing);
         events.failed(7, PlaybackError::Decode);

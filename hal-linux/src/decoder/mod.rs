@@ -18,6 +18,7 @@ mod counter;
 mod events;
 mod failure;
 mod inbox;
+mod pcm;
 mod pipeline;
 mod sinks;
 mod source;

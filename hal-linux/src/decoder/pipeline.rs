@@ -7,7 +7,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::branch::{Attached, Branch, Plan};
-use super::counter::Counter;
+use super::counter::Counters;
 use super::events::Events;
 use super::inbox::Inbox;
 use super::sinks::SinkConfig;
@@ -36,14 +36,14 @@ pub(super) struct Order<'a> {
 pub(super) struct Pipeline {
     pipeline: gst::Pipeline,
     branches: Vec<Branch>,
+    counters: Arc<Counters>,
 }
 
 impl Pipeline {
     /// Builds it, in state `NULL`; decoders and sinks are opened already.
     pub(super) fn build(sources: Vec<Attached>, order: &Order<'_>) -> Result<Self, PlaybackError> {
         let pipeline = gst::Pipeline::with_name(&format!("session-{}", order.session));
-        let mut built = Self { pipeline, branches: Vec::with_capacity(sources.len()) };
-        let mut counters = Vec::with_capacity(sources.len());
+        let mut built = Self { pipeline, branches: Vec::with_capacity(sources.len()), counters: Arc::default() };
         for attached in sources {
             let plan = Plan {
                 session: order.session,
@@ -54,18 +54,19 @@ impl Pipeline {
             };
             let (branch, counter) = Branch::build(&built.pipeline, attached, &plan)?;
             built.branches.push(branch);
-            counters.push(counter);
+            built.counters.add(counter);
         }
-        built.listen(Arc::clone(order.inbox), counters);
+        built.listen(Arc::clone(order.inbox));
         Ok(built)
     }
 
     /// Has the inbox told of every message, in the thread that posts it: the bus keeps none.
-    fn listen(&self, inbox: Arc<Inbox>, counters: Vec<Counter>) {
+    fn listen(&self, inbox: Arc<Inbox>) {
+        let counters = Arc::clone(&self.counters);
         if let Some(bus) = self.pipeline.bus() {
             bus.set_sync_handler(move |_, message| {
                 match message.type_() {
-                    gst::MessageType::Qos => counters.iter().for_each(|counter| counter.hear(message)),
+                    gst::MessageType::Qos => counters.hear(message),
                     _ => inbox.hear(message),
                 }
                 gst::BusSyncReply::Drop
@@ -95,6 +96,13 @@ impl Pipeline {
         self.branches.iter().any(|branch| branch.source == source)
     }
 
+    /// Takes the branch of a source away, if there is one; the others go on.
+    pub(super) fn remove(&mut self, source: SourceId) {
+        let Some(place) = self.branches.iter().position(|branch| branch.source == source) else { return };
+        self.counters.remove(source);
+        self.branches.remove(place).leave(&self.pipeline);
+    }
+
     /// Empties the branches of one source, or of all, and lets them begin again. The pipeline is paused.
     ///
     /// All stop before the first begins: none can be at its new place, or at its new end, while another is at its old.
@@ -116,8 +124,8 @@ impl Pipeline {
         self.branches.iter().for_each(|branch| branch.set_volume(permille));
     }
 
-    pub(super) fn set_mute(&self, muted: bool) {
-        self.branches.iter().for_each(|branch| branch.set_mute(muted));
+    pub(super) fn set_mute(&self, is_muted: impl Fn(SourceId) -> bool) {
+        self.branches.iter().for_each(|branch| branch.set_mute(is_muted(branch.source)));
     }
 
     pub(super) fn distribute_latency(&self) {

@@ -6,13 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use greenroom_core::limits::SOURCES_MAX;
 use greenroom_core::message::playback::{SourceId, Statistics};
 
+/// Looks how many frames wait in a ring; nothing, while its streaming thread uses it.
+type Look = Box<dyn Fn() -> Option<u32> + Send>;
+
 /// What one source has done so far. The source element and the worker write it, the control thread reads it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Tally {
     pub(super) taken: AtomicU32,
     pub(super) stale: AtomicU32,
     pub(super) rendered: AtomicU32,
     pub(super) dropped: AtomicU32,
+    queued: Mutex<Option<Look>>,
 }
 
 impl Tally {
@@ -20,6 +24,16 @@ impl Tally {
         for counter in [&self.taken, &self.stale, &self.rendered, &self.dropped] {
             counter.store(0, Ordering::Relaxed);
         }
+        *self.look() = None;
+    }
+
+    fn look(&self) -> MutexGuard<'_, Option<Look>> {
+        self.queued.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says how to look how many frames wait.
+    pub(super) fn count_queued_with(&self, look: Look) {
+        *self.look() = Some(look);
     }
 
     fn read(&self) -> Statistics {
@@ -29,13 +43,14 @@ impl Tally {
             frames_stale: number(&self.stale),
             frames_rendered: number(&self.rendered),
             frames_dropped: number(&self.dropped),
-            frames_queued: 0,
+            // A streaming thread that uses its ring has just found it empty.
+            frames_queued: self.look().as_ref().and_then(|look| look()).unwrap_or(0),
         }
     }
 }
 
 /// What the worker of a session knew last.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Status {
     position_ns: Mutex<Option<u64>>,
     sources: [Arc<Tally>; SOURCES_MAX],

@@ -1,5 +1,6 @@
 //! The thread of one session: the only one that calls what may block.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,8 @@ struct Worker {
     beginning: Beginning,
     volume_permille: u16,
     is_muted: bool,
+    /// Sources that are silent although the session is not.
+    muted_sources: BTreeSet<u8>,
     /// What it was told to do last.
     wants_to_play: bool,
     /// Whether every sink has had something to show since the last flush.
@@ -87,6 +90,7 @@ impl Worker {
             beginning: START,
             volume_permille: 1000,
             is_muted: false,
+            muted_sources: BTreeSet::new(),
             wants_to_play: false,
             has_prerolled: false,
             has_ended: false,
@@ -125,13 +129,9 @@ impl Worker {
             (None, Command::Flush { source, reset_time, epoch }) => self.flush(source, reset_time, epoch),
             (None, Command::SetVolume { permille }) => self.set_volume(permille),
             (None, Command::SetMute { muted }) => self.set_mute(muted),
-            (
-                None,
-                Command::RemoveSource { .. }
-                | Command::SetPlaybackRate { .. }
-                | Command::SetVideoWindow { .. }
-                | Command::SetSourceMute { .. },
-            ) => Err(PlaybackError::Unsupported),
+            (None, Command::RemoveSource { source }) => self.remove(source),
+            (None, Command::SetSourceMute { source, muted }) => self.set_source_mute(source, muted),
+            (None, Command::SetPlaybackRate { .. } | Command::SetVideoWindow { .. }) => Err(PlaybackError::Unsupported),
         }
     }
 
@@ -163,8 +163,8 @@ impl Worker {
         };
         let pipeline = Pipeline::build(std::mem::take(&mut self.attached), &order)?;
         pipeline.set_volume(self.volume_permille);
-        pipeline.set_mute(self.is_muted);
         self.pipeline = Some(pipeline);
+        self.apply_mute();
         self.move_on()
     }
 
@@ -201,6 +201,7 @@ impl Worker {
         self.link.status.set_position_ns(None);
         self.beginning = START;
         self.wants_to_play = false;
+        self.muted_sources.clear();
         self.failed = None;
         Ok(())
     }
@@ -262,7 +263,31 @@ impl Worker {
 
     fn set_mute(&mut self, muted: bool) -> Result<(), PlaybackError> {
         self.is_muted = muted;
-        self.pipeline.iter().for_each(|pipeline| pipeline.set_mute(muted));
+        self.apply_mute();
+        Ok(())
+    }
+
+    fn set_source_mute(&mut self, source: SourceId, muted: bool) -> Result<(), PlaybackError> {
+        if muted {
+            self.muted_sources.insert(source.0)
+        } else {
+            self.muted_sources.remove(&source.0)
+        };
+        self.apply_mute();
+        Ok(())
+    }
+
+    fn apply_mute(&self) {
+        let is_muted = |source: SourceId| self.is_muted || self.muted_sources.contains(&source.0);
+        self.pipeline.iter().for_each(|pipeline| pipeline.set_mute(is_muted));
+    }
+
+    /// Takes a source away. What the others have done already may be all that was missing.
+    fn remove(&mut self, source: SourceId) -> Result<(), PlaybackError> {
+        self.attached.retain(|attached| attached.source != source);
+        self.pipeline.iter_mut().for_each(|pipeline| pipeline.remove(source));
+        self.muted_sources.remove(&source.0);
+        self.link.events.forget_source(self.link.session, source);
         Ok(())
     }
 

@@ -68,6 +68,10 @@ fn encoder(codec: Codec) -> &'static str {
         Codec::Mp3 => "lamemp3enc ! mpegaudioparse",
         Codec::Vorbis => "vorbisenc",
         Codec::Flac => "flacenc ! flacparse",
+        Codec::PcmS16Le => "audioconvert ! audio/x-raw,format=S16LE",
+        Codec::PcmS24Le => "audioconvert ! audio/x-raw,format=S24LE",
+        Codec::PcmS32Le => "audioconvert ! audio/x-raw,format=S32LE",
+        Codec::PcmF32Le => "audioconvert ! audio/x-raw,format=F32LE",
         other => panic!("{other:?} is not coded"),
     }
 }

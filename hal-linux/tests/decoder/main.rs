@@ -8,3 +8,4 @@ mod feed;
 mod playback;
 mod player;
 mod ring;
+mod sources;

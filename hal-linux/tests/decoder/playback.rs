@@ -86,7 +86,8 @@ fn tone_hz(path: &Path) -> u64 {
 fn all_sound_of_every_audio_codec_comes_out() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("raw");
-    let codecs = [Codec::Aac, Codec::AacAdts, Codec::Opus, Codec::Mp3, Codec::Vorbis, Codec::Flac].into_iter();
+    let coded = [Codec::Aac, Codec::AacAdts, Codec::Opus, Codec::Mp3, Codec::Vorbis, Codec::Flac];
+    let codecs = coded.into_iter().chain([Codec::PcmS16Le, Codec::PcmS24Le, Codec::PcmS32Le, Codec::PcmF32Le]);
     for codec in codecs.filter(|&codec| clip::can_make(codec)) {
         let clip = clip::audio(codec, 50);
         let mut player = play_into(&clip, &path);

@@ -130,6 +130,19 @@ impl Player {
         self.decoder.statistics(self.session, SourceId(source))
     }
 
+    /// The statistics of a source, as soon as they are as wanted.
+    pub(crate) fn until_statistics(&mut self, source: u8, wanted: impl Fn(&Statistics) -> bool) -> Statistics {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let statistics = self.statistics(source);
+            if wanted(&statistics) {
+                return statistics;
+            }
+            assert!(Instant::now() < deadline, "it never came; last: {statistics:?}");
+            std::thread::yield_now();
+        }
+    }
+
     /// Closes the session; nothing but its end may come.
     pub(crate) fn close(&mut self) {
         self.decoder.close(self.session);

@@ -15,6 +15,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use super::super::caps;
+use super::super::command::Description;
+use super::super::pcm::Pcm;
 use super::super::status::Tally;
 use super::super::wake::Wake;
 use super::{Beginning, Feed};
@@ -38,6 +40,14 @@ impl From<RingError> for Trouble {
 enum Found {
     Record(FrameHeader),
     Interrupted,
+}
+
+/// Half a sample at the end of raw sound is none, and would shift all that follows.
+fn cut_to_samples(buffer: &mut gst::Buffer, description: &Description) {
+    if let Some(pcm) = Pcm::of(description.codec) {
+        let bytes = buffer.size();
+        buffer.make_mut().set_size(bytes - bytes % pcm.frame_bytes(&description.shape));
+    }
 }
 
 /// What is set once, before the element is used.
@@ -161,6 +171,8 @@ impl FrameSrc {
     pub(super) fn set_up(&self, feed: Feed, wake: Wake, tally: Arc<Tally>) {
         *self.present_caps() = Some(caps::of_source(&feed.description));
         *self.feed() = Some(feed);
+        let weak = self.downgrade();
+        tally.count_queued_with(Box::new(move || weak.upgrade()?.queued()));
         let _ = self.fixtures.set(Fixtures { wake, tally });
     }
 
@@ -188,6 +200,12 @@ impl FrameSrc {
 
     fn feed(&self) -> MutexGuard<'_, Option<Feed>> {
         self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Frames that wait in the ring; nothing, while the streaming thread uses it.
+    fn queued(&self) -> Option<u32> {
+        let feed = self.feed.try_lock().ok()?;
+        feed.as_ref().map(|feed| feed.frames.waiting_records())
     }
 
     fn present_caps(&self) -> MutexGuard<'_, Option<gst::Caps>> {
@@ -245,6 +263,7 @@ impl FrameSrc {
 
     fn take_frame(&self, feed: &mut Feed, header: &FrameHeader) -> Result<gst::Buffer, gst::FlowError> {
         let mut buffer = self.copy(feed, header)?;
+        cut_to_samples(&mut buffer, &feed.description);
         self.begin_segment(feed, header.presentation_ns.map(gst::ClockTime::from_nseconds).unwrap_or_default());
         feed.stamp(buffer.make_mut(), header);
         if let Some(fixtures) = self.fixtures.get() {
