@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{DESCRIPTORS_MAX, TEXT_BYTES_MAX};
 use crate::message::playback::{PlaybackError, PlaybackState, SourceDescription, SourceId, Statistics, Text, Window};
-use crate::message::{AppId, Resources};
+use crate::message::{Allowed, AppId, Ids, Resources};
 
 /// What kind of failure a platform's error is: what the core can act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,6 +35,8 @@ pub enum ErrorKind {
     Owner,
     /// Anything else.
     Other,
+    /// What is there is of another kind, e.g. a plain file where a socket is to be.
+    WrongKind,
 }
 
 /// A platform's error.
@@ -169,6 +171,15 @@ pub struct Peer {
     pub user_id: u32,
     /// Its group.
     pub group_id: u32,
+    /// Its other groups, as many as are looked at.
+    pub groups: Ids,
+}
+
+impl Peer {
+    /// A peer without further groups.
+    pub const fn new(process_id: u32, user_id: u32, group_id: u32) -> Self {
+        Self { process_id, user_id, group_id, groups: Ids::NONE }
+    }
 }
 
 /// Where connections come in.
@@ -212,7 +223,7 @@ pub trait Listen: ErrorType {
     type Descriptor;
 
     /// Makes the socket, gives it its owner and mode and listens. What fails leaves nothing behind. A file that nobody
-    /// listens on any more is replaced; a live one is [`ErrorKind::Busy`].
+    /// listens on any more is replaced; a live one is [`ErrorKind::Busy`], what is no socket [`ErrorKind::WrongKind`].
     fn listen(&mut self, place: &SocketPlace<'_>) -> Result<Self::Listener, Self::Error>;
 
     /// Takes over a listening socket that another process made and handed to this one. Its file is then this process's
@@ -288,6 +299,8 @@ pub struct Profile<'a> {
     pub video_sink: &'a str,
     /// Where its sound goes: `auto`, `fake`, or the description of any element.
     pub audio_sink: &'a str,
+    /// Who may connect to its socket; nobody named: everybody whom the socket's mode lets in.
+    pub clients: Allowed,
 }
 
 /// The integrator's policy: what each app is given.
@@ -296,10 +309,22 @@ pub trait Launcher {
     fn profile(&self, app: &AppId) -> Profile<'_>;
 }
 
-/// The integrator's policy: who may drive the manager.
+/// What a controller asks leave for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Right<'a> {
+    /// To ask anything at all: who may nothing else is a stranger.
+    Any,
+    /// To drive this app, and to see it.
+    App(&'a AppId),
+    /// What concerns the whole box, such as log levels and the manager's end. Who has it may drive every app.
+    Box,
+}
+
+/// The integrator's policy: who may drive the manager, and which app.
 pub trait Authority {
-    /// Whether this peer may.
-    fn may_control(&self, peer: &Peer) -> bool;
+    /// Whether this peer has this right. It is asked for each request and each event, so it neither blocks nor logs.
+    fn may(&self, peer: &Peer, right: Right<'_>) -> bool;
 }
 
 /// Memory that another process shares and may change at any moment, to read.

@@ -62,6 +62,8 @@ capacities! {
     TEXT_BYTES_MAX = 7168;
     /// Texts of one session that are due and that its app has not read; of more the oldest are counted and dropped.
     TEXTS_MAX = 8;
+    /// Users, or groups, that one list of who may do something names; groups of a peer that are looked at.
+    IDS_MAX = 32;
     /// Frames that may wait in the ring of one source; a power of two.
     RING_SLOTS = 64;
 }

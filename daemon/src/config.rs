@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -116,8 +117,10 @@ pub struct ControlSection {
     pub owner: OwnerText,
     /// Its group; empty for the manager's own.
     pub group: OwnerText,
-    /// Users that may drive the manager.
+    /// Users that may drive everything.
     pub allow_users: Vec<OwnerText>,
+    /// Groups whose members may drive everything.
+    pub allow_groups: Vec<OwnerText>,
 }
 
 /// The apps' sockets.
@@ -232,6 +235,40 @@ pub struct AppSection {
     max_web_audio_players: Option<u8>,
     video_sink: Option<Sink>,
     audio_sink: Option<Sink>,
+    controllers: Vec<Principal>,
+    clients: Vec<Principal>,
+}
+
+/// A user or the members of a group, as a list of who may do something names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// A user, by name or number.
+    User(String),
+    /// A group, by name or number; written with `@` before it.
+    Group(String),
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(name) => out.write_str(name),
+            Self::Group(name) => write!(out, "@{name}"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Principal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let (name, make): (_, fn(String) -> Self) = match text.strip_prefix('@') {
+            Some(group) => (group, Self::Group),
+            None => (text.as_str(), Self::User),
+        };
+        if name.is_empty() {
+            return Err(D::Error::custom("an empty name is nobody; write a user, or @ and a group"));
+        }
+        name.parse::<OwnerText>().map(|name| make(name.0)).map_err(D::Error::custom)
+    }
 }
 
 /// The mode of a socket's file.
@@ -384,6 +421,11 @@ impl Config {
         }
     }
 
+    /// Reads what stands in a file.
+    pub(crate) fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
     /// A file that is there and cannot be read is not taken for none: it says what somebody wanted.
     fn read_if_there(path: &Path) -> Result<Self, ConfigError> {
         match Self::read(path) {
@@ -396,7 +438,7 @@ impl Config {
         let unreadable = |cause| ConfigError::Unreadable { path: path.to_owned(), cause };
         let text = fs::read_to_string(path).map_err(unreadable)?;
         let wrong = |cause| ConfigError::Wrong { path: path.to_owned(), cause: Box::new(cause) };
-        let config: Self = toml::from_str(&text).map_err(wrong)?;
+        let config: Self = Self::parse(&text).map_err(wrong)?;
         Ok(Self { path: path.to_owned(), ..config })
     }
 
@@ -493,6 +535,17 @@ impl Config {
         (video.as_str(), audio.as_str())
     }
 
+    /// Who may drive everything, beside root and the manager's own user.
+    pub fn full_controllers(&self) -> Vec<Principal> {
+        let users = self.control.allow_users.iter().map(|user| Principal::User(user.0.clone()));
+        users.chain(self.control.allow_groups.iter().map(|group| Principal::Group(group.0.clone()))).collect()
+    }
+
+    /// Each app that has a section, who may drive it, and who may connect to it.
+    pub fn access(&self) -> impl Iterator<Item = (&str, &[Principal], &[Principal])> {
+        self.app.iter().map(|(app, own)| (app.0.as_str(), &own.controllers[..], &own.clients[..]))
+    }
+
     fn section(&self, app: &str) -> Option<&AppSection> {
         self.app.get(&AppName(app.to_owned()))
     }
@@ -503,7 +556,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Config, toml::de::Error> {
-        toml::from_str(text)
+        Config::parse(text)
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! | [`runtime`] | where sockets and programs lie when nobody says otherwise |
 //! | [`service`] | what the service manager, systemd, is told |
 
+pub mod access;
 pub mod app_protocol;
 pub mod appmanager;
 pub mod command_line;

@@ -1,13 +1,11 @@
 //! The manager's process: its host, and the loop.
 
-use std::fs;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use greenroom_core::driver::{FIRST_FREE_KIND, ManagerDriver, ManagerHost, Turn};
 use greenroom_core::hal::{
-    Authority, Error, ErrorKind, Interest, Launcher, Listen, Peer, Profile, Ready, SocketPlace, Token, Watch,
+    Authority, Error, ErrorKind, Interest, Launcher, Listen, Peer, Profile, Ready, Right, SocketPlace, Token, Watch,
 };
 use greenroom_core::limits::SOCKET_PATH_BYTES_MAX;
 use greenroom_core::manager::Manager;
@@ -23,7 +21,8 @@ use greenroom_hal_linux::process::{self, Program, Spawner};
 use greenroom_hal_linux::signals::{Asked, Signals};
 use tracing::{error, info, warn};
 
-use crate::config::{Config, OwnerText};
+use crate::access::{Access, AccessError};
+use crate::config::Config;
 use crate::log::Logging;
 use crate::runtime;
 use crate::service::{InUse, Service};
@@ -40,14 +39,9 @@ pub enum ManagerError {
     /// Caller: another manager is there.
     #[error("a manager listens at {0} already; stop it with 'greenroomctl stop', or give another --control")]
     Running(PathBuf),
-    /// Caller: a configured user does not exist.
-    #[error("[control] allow_users names {user}, who does not exist here; correct it: {cause}")]
-    NoUser {
-        /// The name.
-        user: String,
-        /// What the platform said.
-        cause: LinuxError,
-    },
+    /// Caller: those who are to have access cannot be told.
+    #[error("{0}")]
+    Access(#[from] AccessError),
     /// Caller: the apps' sockets are to belong to somebody who does not exist.
     #[error("[socket] owner or group is nobody here; correct it: {0}")]
     NoOwner(LinuxError),
@@ -86,7 +80,7 @@ pub enum ManagerError {
 struct Host {
     config: Config,
     directory: String,
-    users: Vec<u32>,
+    access: Access,
     logging: Logging,
     events: EventLoop,
     spawner: Spawner,
@@ -105,17 +99,14 @@ impl Launcher for Host {
             socket_group: socket.group.as_str(),
             video_sink,
             audio_sink,
+            clients: self.access.clients(app),
         }
     }
 }
 
 impl Authority for Host {
-    fn may_control(&self, peer: &Peer) -> bool {
-        let may = self.users.contains(&peer.user_id);
-        if !may {
-            warn!("user {} (process {}) may not drive the manager", peer.user_id, peer.process_id);
-        }
-        may
+    fn may(&self, peer: &Peer, right: Right<'_>) -> bool {
+        self.access.may(peer, right)
     }
 }
 
@@ -232,7 +223,7 @@ fn open(config: Config, logging: Logging, path: &Path) -> Result<(Host, Listenin
         let made = runtime::make_directory(needed, directory_mode());
         made.map_err(|cause| ManagerError::Directory { path: needed.to_owned(), cause })?;
     }
-    let users = users(&config.control.allow_users)?;
+    let access = Access::resolve(&config)?;
     let mut files = SocketFiles::new();
     let control = listen(&mut files, &config, path)?;
     let spawner = Spawner::new(Program {
@@ -241,7 +232,7 @@ fn open(config: Config, logging: Logging, path: &Path) -> Result<(Host, Listenin
         environment: config.session_environment(),
     });
     let directory = text(&directory)?.to_owned();
-    let host = Host { config, directory, users, logging, events: EventLoop::new()?, spawner, files };
+    let host = Host { config, directory, access, logging, events: EventLoop::new()?, spawner, files };
     Ok((host, control))
 }
 
@@ -259,23 +250,9 @@ fn listen(files: &mut SocketFiles, config: &Config, path: &Path) -> Result<Liste
         group: control.group.as_str(),
     };
     files.listen(&place).map_err(|error| match error.kind() {
-        ErrorKind::Busy if is_socket(path) => ManagerError::Running(path.to_owned()),
+        ErrorKind::Busy => ManagerError::Running(path.to_owned()),
         _ => ManagerError::Control(error),
     })
-}
-
-fn is_socket(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
-}
-
-/// Root, the manager's own user, and those that are configured (see `[control] allow_users`).
-fn users(allowed: &[OwnerText]) -> Result<Vec<u32>, ManagerError> {
-    let mut users = vec![0, rustix::process::geteuid().as_raw()];
-    for name in allowed.iter().map(OwnerText::as_str) {
-        let found = owner::user(name).map_err(|cause| ManagerError::NoUser { user: name.to_owned(), cause })?;
-        users.extend(found.map(|user| user.as_raw()));
-    }
-    Ok(users)
 }
 
 fn text(path: &Path) -> Result<&str, ManagerError> {

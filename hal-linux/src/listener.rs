@@ -5,12 +5,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use greenroom_core::hal::{ErrorKind, ErrorType, Listen, Listener, Peer, SocketPlace};
 use greenroom_core::limits::SOCKET_PATH_BYTES_MAX;
+use greenroom_core::message::Ids;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketType, accept_with, bind, connect, listen, socket_with, sockopt,
 };
 
+use crate::credentials;
 use crate::error::LinuxError;
 use crate::owner;
 use crate::socket::{self, SeqPacket};
@@ -37,13 +39,22 @@ impl Listener for ListeningSocket {
                 Ok(accepted) => {
                     let accepted = SeqPacket::accepted(accepted);
                     let peer = accepted.peer()?;
-                    return Ok(Some((accepted, peer)));
+                    let groups = groups_of(&accepted, &peer);
+                    return Ok(Some((accepted, Peer { groups, ..peer })));
                 }
                 Err(Errno::AGAIN) => return Ok(None),
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(errno) => return Err(LinuxError::new("accept a connection", errno)),
             }
         }
+    }
+}
+
+/// The peer's supplementary groups, as the kernel knows them; an old kernel does not tell, but the group database does.
+fn groups_of(socket: &SeqPacket, peer: &Peer) -> Ids {
+    match credentials::groups(socket.as_fd()) {
+        Ok(groups) => Ids::first_of(&groups),
+        Err(_) => Ids::first_of(&owner::groups_of(peer.user_id, peer.group_id)),
     }
 }
 
@@ -154,19 +165,19 @@ fn address(path: &str) -> Result<SocketAddrUnix, LinuxError> {
 /// Removes the file of a socket that nobody listens on; what else is there stays, and is a failure.
 fn clear_way(path: &str, address: &SocketAddrUnix) -> Result<(), LinuxError> {
     let because = |errno| LinuxError::new("listen at", errno).about(path);
-    let busy = |cause: &str| Err(LinuxError::other("listen at", ErrorKind::Busy, cause).about(path));
+    let taken = |kind, cause: &str| Err(LinuxError::other("listen at", kind, cause).about(path));
     match look_at(path) {
         Err(Errno::NOENT) => return Ok(()),
         Err(errno) => return Err(because(errno)),
         Ok(found) if FileType::from_raw_mode(found.st_mode) != FileType::Socket => {
-            return busy("what is there is no socket; remove it or choose another path");
+            return taken(ErrorKind::WrongKind, "what is there is no socket; remove it or choose another path");
         }
         Ok(_) => {}
     }
     match connect(new_socket().map_err(because)?, address) {
         Err(Errno::CONNREFUSED) => rustix::fs::unlink(path).map_err(because),
         // Another kind of socket, or one with a full queue, is as alive as one that takes the connection.
-        Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE) => busy("another process listens there"),
+        Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE) => taken(ErrorKind::Busy, "another process listens there"),
         Err(errno) => Err(because(errno)),
     }
 }
@@ -223,6 +234,17 @@ mod tests {
         assert_eq!((made.uid(), made.gid(), made.mode() & 0o777), (wanted, group, 0o660));
     }
 
+    #[test]
+    fn a_peer_comes_with_its_supplementary_groups() {
+        let (_directory, path) = directory();
+        let mut listener = SocketFiles::new().listen(&place(&path)).unwrap();
+        let _client = SeqPacket::connect(path.as_ref(), std::time::Duration::from_secs(10)).unwrap();
+        let (_, peer) = listener.accept().unwrap().unwrap();
+        let own: Vec<u32> = rustix::process::getgroups().unwrap().into_iter().map(Gid::as_raw).collect();
+        assert_eq!(peer.groups, Ids::first_of(&own));
+        assert_eq!(peer.user_id, rustix::process::geteuid().as_raw());
+    }
+
     /// SM-08
     #[test]
     fn another_kind_of_socket_that_is_alive_is_busy_too() {
@@ -251,7 +273,7 @@ mod tests {
         let elsewhere = directory.path().join("elsewhere");
         std::fs::write(&elsewhere, "kept").unwrap();
         std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
-        assert_eq!(SocketFiles::new().listen(&place(&path)).unwrap_err().kind(), ErrorKind::Busy);
+        assert_eq!(SocketFiles::new().listen(&place(&path)).unwrap_err().kind(), ErrorKind::WrongKind);
         assert_eq!(std::fs::read_to_string(elsewhere).unwrap(), "kept");
     }
 

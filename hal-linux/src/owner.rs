@@ -1,5 +1,7 @@
 //! Users and groups by name.
 
+use std::ffi::CString;
+
 use greenroom_core::hal::ErrorKind;
 use rustix::fs::{Gid, Uid};
 
@@ -19,6 +21,15 @@ pub fn user(name: &str) -> Result<Option<Uid>, LinuxError> {
 pub fn group(name: &str) -> Result<Option<Gid>, LinuxError> {
     let known = nix::unistd::Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw());
     number(name, known, "find the group").map(|number| number.map(Gid::from_raw))
+}
+
+/// The groups of a user, as the group database knows them: its primary one and those that name it as a member.
+pub(crate) fn groups_of(user_id: u32, group_id: u32) -> Vec<u32> {
+    let own = nix::unistd::Gid::from_raw(group_id);
+    let user = nix::unistd::User::from_uid(user_id.into()).ok().flatten();
+    let name = user.and_then(|user| CString::new(user.name).ok());
+    let groups = name.and_then(|name| nix::unistd::getgrouplist(&name, own).ok()).unwrap_or_else(|| vec![own]);
+    groups.into_iter().map(nix::unistd::Gid::as_raw).collect()
 }
 
 fn number(name: &str, known: Option<u32>, step: &'static str) -> Result<Option<u32>, LinuxError> {
@@ -42,6 +53,12 @@ mod tests {
         assert_eq!(user("root").unwrap(), Some(Uid::ROOT));
         assert_eq!(group("0").unwrap(), Some(Gid::ROOT));
         assert_eq!(user("").unwrap(), None);
+    }
+
+    #[test]
+    fn a_user_that_the_database_does_not_know_has_its_primary_group() {
+        assert_eq!(groups_of(4_000_001, 4_000_002), [4_000_002]);
+        assert!(groups_of(0, 0).contains(&0));
     }
 
     #[test]

@@ -7,7 +7,9 @@ use greenroom_core::limits::MESSAGE_BYTES_MAX;
 use greenroom_core::message::control::{self, Holding};
 use greenroom_core::message::link::{self, Configuration};
 use greenroom_core::message::playback::{self, Codec, SessionId, SourceDescription, SourceId};
-use greenroom_core::message::{AppId, LogLevels, Reason, Resources, ServerState, SocketPath, TargetState};
+use greenroom_core::message::{
+    Allowed, AppId, Ids, LogLevels, Reason, Resources, ServerState, SocketPath, TargetState,
+};
 use serde::Serialize;
 
 /// What is a message comes back as the same message from its own encoding, and that encoding is no longer than the
@@ -80,6 +82,9 @@ fn control_seeds() -> Vec<(&'static str, Vec<u8>)> {
         resources: Resources::default(),
         decoders: 1,
         restarts: 2,
+        clients: 1,
+        refusals: 3,
+        uptime_s: 4,
     };
     let killed = control::Event::StateChanged { app, state: ServerState::NotRunning, reason: Some(Reason::Killed(9)) };
     vec![
@@ -106,6 +111,7 @@ fn link_seeds() -> Vec<(&'static str, Vec<u8>)> {
         log_levels: LogLevels::default(),
         video_sink: "fake",
         audio_sink: "fake",
+        clients: Allowed { users: Ids::first_of(&[0, 1000]), groups: Ids::first_of(&[44]) },
     };
     let up = link::Message::StateChanged { state: ServerState::Uninitialized, reason: None };
     let configure = link::Request { sequence: 1, command: link::Command::SetConfiguration(configuration) };

@@ -10,6 +10,7 @@
 //! | [`socket`] | connections with bounded queues |
 //! | [`listener`] | sockets by name |
 //! | [`process`] | children, seen from their parent and from inside |
+//! | [`authority`] | who may drive what |
 //! | [`decoder`] | decoders that do what a test says |
 //! | [`descriptor`] | what travels with messages |
 //! | [`memory`] | shared memory |
@@ -55,6 +56,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod authority;
 pub mod bell;
 pub mod decoder;
 pub mod descriptor;
@@ -68,6 +70,7 @@ pub mod process;
 pub mod socket;
 pub mod world;
 
+pub use authority::Grants;
 pub use bell::Bell;
 pub use decoder::MockDecoder;
 pub use descriptor::Descriptor;

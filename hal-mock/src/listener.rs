@@ -124,7 +124,7 @@ impl Files {
             return Err(ErrorKind::NotFound);
         }
         match self.files.get(path) {
-            Some(File { socket: None, .. }) => Err(ErrorKind::Busy),
+            Some(File { socket: None, .. }) => Err(ErrorKind::WrongKind),
             Some(File { socket: Some(listening), .. }) if listening.strong_count() > 0 => Err(ErrorKind::Busy),
             Some(_) | None => Ok(()),
         }

@@ -4,14 +4,14 @@ use greenroom_core::driver::{Connection, Frames, Incoming, Platform, SessionDriv
 use greenroom_core::hal::{Descriptors, Interest, Peer, Watch};
 use greenroom_core::limits::MESSAGE_BYTES_MAX;
 use greenroom_core::message::playback::{Answer, Command, Event, Message, Refusal, Request, SessionId};
-use greenroom_core::message::{LogLevels, Reason, Resources, ServerState, TargetState, link};
+use greenroom_core::message::{Allowed, LogLevels, Reason, Resources, ServerState, TargetState, link};
 use greenroom_core::trace::NoRecorder;
 use greenroom_hal_mock::{Descriptor, EventLoop, ListeningSocket, Memory, MockDecoder, SeqPacket, SocketFiles, World};
 
 /// Where the server listens.
 pub const PATH: &str = "/run/greenroom/app1";
 /// Who connects.
-pub const PEER: Peer = Peer { process_id: 7, user_id: 1000, group_id: 1000 };
+pub const PEER: Peer = Peer::new(7, 1000, 1000);
 
 /// Decoders fed from the rings of this world.
 pub type Decoders = MockDecoder<Frames<Memory>>;
@@ -249,6 +249,7 @@ pub fn configuration(state: TargetState) -> link::Configuration<'static> {
         log_levels: LogLevels::default(),
         video_sink: "fake",
         audio_sink: "fake",
+        clients: Allowed::default(),
     }
 }
 

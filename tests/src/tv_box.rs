@@ -29,6 +29,8 @@ pub struct Setup {
     session_program: Option<PathBuf>,
     environment: Vec<(String, String)>,
     ready_timeout_ms: u32,
+    control: String,
+    socket: String,
     session: String,
     more: String,
     configuration: Option<String>,
@@ -51,6 +53,8 @@ impl Setup {
             session_program: None,
             environment: Vec::new(),
             ready_timeout_ms: 10_000,
+            control: String::new(),
+            socket: String::new(),
             session: String::new(),
             more: String::new(),
             configuration: None,
@@ -105,6 +109,22 @@ impl Setup {
         self
     }
 
+    /// More keys of `[control]`, as they stand in the file.
+    #[must_use]
+    pub fn control(mut self, lines: &str) -> Self {
+        self.control.push_str(lines);
+        self.control.push('\n');
+        self
+    }
+
+    /// More keys of `[socket]`, as they stand in the file.
+    #[must_use]
+    pub fn socket(mut self, lines: &str) -> Self {
+        self.socket.push_str(lines);
+        self.socket.push('\n');
+        self
+    }
+
     /// More keys of `[session]`, as they stand in the file.
     #[must_use]
     pub fn session(mut self, lines: &str) -> Self {
@@ -146,10 +166,12 @@ impl Setup {
         let environment: Vec<String> =
             self.environment.iter().map(|(name, value)| format!("{name} = {value:?}")).collect();
         format!(
-            "[box]\ndecoders = {}\n[control]\nsocket = \"{place}/control.sock\"\n[socket]\ndirectory = \"{place}\"\n\
+            "[box]\ndecoders = {}\n[control]\nsocket = \"{place}/control.sock\"\n{}[socket]\ndirectory = \"{place}\"\n{}\
              [session]\nprogram = {:?}\nready_timeout_ms = {}\nenvironment = {{ {} }}\n{}\
              [sinks]\nvideo = \"fake\"\naudio = \"fake\"\n{}",
             self.decoders,
+            self.control,
+            self.socket,
             self.session_program.clone().unwrap_or_else(|| programs::path("greenroom-session")),
             self.ready_timeout_ms,
             environment.join(", "),

@@ -5,30 +5,35 @@ use std::time::Duration;
 use greenroom_core::codec::postcard;
 use greenroom_core::driver::{Machine, ManagerDriver, ManagerHost, Turn};
 use greenroom_core::hal::{
-    Authority, Descriptors, ErrorKind, ExitStatus, Launcher, Listen, Listener, Peer, Profile, Received, Signal, Socket,
-    SocketPlace,
+    Authority, Descriptors, ErrorKind, ExitStatus, Launcher, Listen, Listener, Peer, Profile, Received, Right, Signal,
+    Socket, SocketPlace,
 };
 use greenroom_core::limits::{CONTROLLERS_MAX, MESSAGE_BYTES_MAX, OBSERVER_BACKLOG_MAX};
 use greenroom_core::manager::{Manager, Settings};
 use greenroom_core::message::control::{Answer, Command, Event, Message, Refusal, Request};
 use greenroom_core::message::{
-    AppId, Component, LogLevel, LogLevels, Reason, Resources, ServerState, TargetState, link,
+    Allowed, AppId, Component, LogLevel, LogLevels, Reason, Resources, ServerState, TargetState, link,
 };
 use greenroom_core::trace::{Record, Recorder};
 use greenroom_hal_mock::process::Process;
-use greenroom_hal_mock::{Call, Descriptor, EventLoop, ListeningSocket, SeqPacket, SocketFiles, Spawner, World};
+use greenroom_hal_mock::{
+    Call, Descriptor, EventLoop, Grants, ListeningSocket, SeqPacket, SocketFiles, Spawner, World,
+};
 
 const CONTROL: &str = "/run/greenroom/control.sock";
 /// Of the app "app1".
 const SOCKET: &str = "/run/greenroom/app1.sock";
-const ME: Peer = Peer { process_id: 2, user_id: 1000, group_id: 1000 };
-const STRANGER: Peer = Peer { process_id: 3, user_id: 1001, group_id: 1001 };
+const ME: Peer = Peer::new(2, 1000, 1000);
+/// Who may drive "app1" only.
+const PARTIAL: Peer = Peer::new(4, 1002, 1002);
+const STRANGER: Peer = Peer::new(3, 1001, 1001);
 
 struct Host {
     events: EventLoop,
     spawner: Spawner,
     files: SocketFiles,
     levels: LogLevels,
+    grants: Grants,
 }
 
 impl Launcher for Host {
@@ -41,13 +46,14 @@ impl Launcher for Host {
             socket_group: "root",
             video_sink: "fake",
             audio_sink: "fake",
+            clients: Allowed::default(),
         }
     }
 }
 
 impl Authority for Host {
-    fn may_control(&self, peer: &Peer) -> bool {
-        *peer == ME
+    fn may(&self, peer: &Peer, right: Right<'_>) -> bool {
+        self.grants.may(peer, right)
     }
 }
 
@@ -102,8 +108,9 @@ impl Stage {
         let mut files = SocketFiles::new(&world);
         let place = SocketPlace { path: CONTROL, mode: 0o600, owner: "", group: "" };
         let control = files.listen(&place).unwrap();
-        let host =
-            Host { events: EventLoop::new(&world), spawner: Spawner::new(&world), files, levels: LogLevels::default() };
+        let grants = Grants::new().everything(ME.user_id).app(PARTIAL.user_id, "app1");
+        let (events, spawner) = (EventLoop::new(&world), Spawner::new(&world));
+        let host = Host { events, spawner, files, levels: LogLevels::default(), grants };
         let machine = Manager::new(settings);
         let mut driver = Box::new(ManagerDriver::new(machine, host, control, Count::default()));
         driver.start().unwrap();
@@ -130,7 +137,11 @@ impl Stage {
     }
 
     fn connect(&mut self) -> Controller {
-        let socket = self.world.connect(CONTROL, ME).unwrap();
+        self.connect_as(ME)
+    }
+
+    fn connect_as(&mut self, peer: Peer) -> Controller {
+        let socket = self.world.connect(CONTROL, peer).unwrap();
         let mut controller = Controller { socket, sequence: 0, events: Vec::new() };
         controller.greet();
         self.settle();
@@ -655,6 +666,63 @@ fn a_user_who_may_not_is_denied_and_let_go() {
     assert_eq!(stranger.answer(), Err(Refusal::Denied));
     assert!(stranger.is_closed());
     assert_eq!(stage.driver.controllers(), 0);
+}
+
+/// SM-35
+#[test]
+fn who_may_drive_one_app_is_refused_every_other_and_the_box() {
+    let mut stage = Stage::new();
+    let mut partial = stage.connect_as(PARTIAL);
+    let user_id = PARTIAL.user_id;
+    let app = AppId::new("app2").unwrap();
+    let denied = Err(Refusal::AppDenied { user_id, app });
+    let foreign = Command::Initiate { app: "app2", state: TargetState::Inactive, socket: "" };
+    assert_eq!(stage.ask(&mut partial, foreign), denied);
+    assert_eq!(stage.ask(&mut partial, Command::ChangeState { app: "app2", state: TargetState::Active }), denied);
+    assert_eq!(stage.ask(&mut partial, Command::ConnectionInfo { app: "app2" }), denied);
+    let levels = Command::SetLogLevel { component: Component::Default, level: LogLevel::Debug };
+    for command in [levels, Command::Stop] {
+        assert_eq!(stage.ask(&mut partial, command), Err(Refusal::BoxDenied { user_id }));
+    }
+    assert_eq!((stage.last, stage.world.next_started().is_none()), (Turn::Next, true));
+    stage.run(&mut partial, "app1");
+}
+
+#[test]
+fn who_may_drive_one_app_sees_no_other() {
+    let mut stage = Stage::new();
+    let mut full = stage.observe();
+    let mut partial = stage.connect_as(PARTIAL);
+    assert_eq!(stage.ask(&mut partial, Command::Watch), Ok(Answer::Done));
+    let _other = stage.run(&mut full, "app0");
+    let _own = stage.run(&mut full, "app1");
+    let _another = stage.run(&mut full, "app2");
+    let seen: Vec<_> = partial.heard().into_iter().map(|(app, state, _)| (app, state)).collect();
+    let own = |state| ("app1".to_owned(), state);
+    assert_eq!(seen, [own(ServerState::Uninitialized), own(ServerState::Inactive)]);
+    let Ok(Answer::App { next, status }) = stage.ask(&mut partial, Command::List { from: 0 }) else { panic!("no app") };
+    assert_eq!(status.app.as_str(), "app1");
+    assert!(matches!(stage.ask(&mut partial, Command::List { from: next }), Ok(Answer::Box(_))));
+    assert!(matches!(stage.ask(&mut full, Command::List { from: next }), Ok(Answer::App { .. })));
+}
+
+#[test]
+fn a_refusal_does_not_tell_of_apps_that_its_reader_may_not_see() {
+    let mut stage = Stage::new();
+    let mut full = stage.connect();
+    let mut partial = stage.connect_as(PARTIAL);
+    let active = |app| Command::Initiate { app, state: TargetState::Active, socket: "" };
+    assert_eq!(stage.ask(&mut full, active("app2")), Ok(Answer::Done));
+    let refused = stage.ask(&mut partial, active("app1"));
+    let Err(Refusal::Decoders { free: 0, holders, .. }) = refused else { panic!("not refused: {refused:?}") };
+    assert!(holders.is_empty(), "{holders:?}");
+    assert!(stage.ask(&mut full, Command::ConnectionInfo { app: "app9" }).is_err());
+    let last = |answer| match answer {
+        Ok(Answer::Box(status)) => status.last_refusal.map(|last| last.refusal),
+        other => panic!("no box: {other:?}"),
+    };
+    assert_eq!(last(stage.ask(&mut partial, Command::List { from: 9 })), None);
+    assert_eq!(last(stage.ask(&mut full, Command::List { from: 9 })), Some(Refusal::UnknownApp));
 }
 
 #[test]

@@ -146,9 +146,11 @@ fn a_socket_that_cannot_be_made_ends_the_server_with_error_and_its_reason() {
     let a_file = place.join("file.sock");
     fs::write(&a_file, "precious").unwrap();
     let mut controller = tv_box.watch();
-    for (path, reason) in
-        [(&taken, Reason::SocketTaken), (&no_directory, Reason::SocketDirectoryMissing), (&a_file, Reason::SocketTaken)]
-    {
+    for (path, reason) in [
+        (&taken, Reason::SocketTaken),
+        (&no_directory, Reason::SocketDirectoryMissing),
+        (&a_file, Reason::SocketPathNotSocket),
+    ] {
         let socket = path.to_str().unwrap();
         let initiate = Command::Initiate { app: "app1", state: TargetState::Inactive, socket };
         assert_eq!(controller.ask(initiate), Ok(Answer::Done));

@@ -43,7 +43,7 @@ fn a_configured_server_listens_with_its_permissions_and_hands_its_listener_up() 
 #[test]
 fn a_socket_that_is_taken_or_cannot_be_placed_is_reported_with_its_reason() {
     for (break_it, reason) in [
-        ((|world| world.write_file(PATH)) as fn(&World), Reason::SocketTaken),
+        ((|world| world.write_file(PATH)) as fn(&World), Reason::SocketPathNotSocket),
         (|world| world.fail_next(Call::Listen, ErrorKind::NotFound), Reason::SocketDirectoryMissing),
         (|world| world.fail_next(Call::Listen, ErrorKind::Denied), Reason::SocketDenied),
         (|world| world.fail_next(Call::Listen, ErrorKind::Owner), Reason::SocketOwner),

@@ -98,6 +98,12 @@ pub struct App {
     deadline: Option<Instant>,
     is_touched: bool,
     is_counted: bool,
+    /// When its present session server became its own.
+    started_at: Option<Instant>,
+    /// Clients of its session server, as that said last.
+    clients: u8,
+    /// Requests about it that were refused.
+    refusals: u32,
 }
 
 impl App {
@@ -132,6 +138,9 @@ impl App {
             deadline: None,
             is_touched: false,
             is_counted: false,
+            started_at: None,
+            clients: 0,
+            refusals: 0,
         }
     }
 
@@ -185,7 +194,16 @@ impl App {
         self.reservation.as_ref().map_or(0, Reservation::units)
     }
 
-    pub(super) fn status(&self) -> AppStatus {
+    pub(super) const fn count_refusal(&mut self) {
+        self.refusals = self.refusals.saturating_add(1);
+    }
+
+    fn uptime_s(&self, now: Instant) -> u32 {
+        let uptime = self.started_at.map_or(0, |started| now.since(started).as_secs());
+        u32::try_from(uptime).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn status(&self, now: Instant) -> AppStatus {
         AppStatus {
             app: self.id.clone(),
             state: self.notified,
@@ -195,6 +213,9 @@ impl App {
             resources: self.resources,
             decoders: self.decoders(),
             restarts: self.restarts.total(),
+            clients: self.clients,
+            refusals: self.refusals,
+            uptime_s: self.uptime_s(now),
         }
     }
 
@@ -215,7 +236,11 @@ impl App {
     pub(super) fn read(&mut self, message: link::Message) -> Event {
         match message {
             link::Message::StateChanged { state, reason } => Event::Said(state, reason),
-            link::Message::Listener | link::Message::Clients { .. } => Event::Told,
+            link::Message::Listener => Event::Told,
+            link::Message::Clients { connected, .. } => {
+                self.clients = connected;
+                Event::Told
+            }
             link::Message::Reply { sequence, result } => match self.outstanding {
                 Some((asked, subject)) if asked == sequence => {
                     self.outstanding = None;
@@ -366,6 +391,7 @@ impl App {
         };
         self.server_due = Some(Source::Spare(spare));
         self.process_id = process_id;
+        self.started_at = Some(scene.now);
         self.settle(Outcome::Done);
         self.notify(ServerState::Uninitialized, None);
         self.enter_with_order(Phase::Configuring, scene);
@@ -373,6 +399,7 @@ impl App {
 
     fn spawned(&mut self, process_id: u32, scene: &Scene<'_>) {
         self.process_id = process_id;
+        self.started_at = Some(scene.now);
         self.link = Link::Open;
         if self.wanted == TargetState::NotRunning {
             self.phase = Phase::Starting;
@@ -507,6 +534,7 @@ impl App {
         self.release(scene);
         self.lose_link();
         (self.signal, self.process_id) = (None, 0);
+        (self.started_at, self.clients) = (None, 0);
         self.carry_on(scene);
     }
 

@@ -38,7 +38,7 @@ use crate::hal::{ErrorKind, ExitStatus, Signal};
 use crate::limits::{
     APPS_MAX, LINK_TIMEOUT, READY_TIMEOUT, RESTART_INTENSITY, RESTART_WINDOW, STOP_TIMEOUT, TERMINATE_TIMEOUT,
 };
-use crate::message::control::{Answer, AppStatus, BoxStatus, Command, Refusal};
+use crate::message::control::{Answer, AppStatus, BoxStatus, Command, LastRefusal, Refusal};
 use crate::message::{AppId, LogLevels, Reason, Resources, ServerState, SocketPath, TargetState, link};
 use crate::resources::Ledger;
 use crate::table::Handle;
@@ -89,6 +89,16 @@ pub enum Input<'a> {
         /// The policy; needed for [`Command::Initiate`], else `None`.
         #[serde(borrow)]
         facts: Option<Facts<'a>>,
+    },
+    /// A controller asked what it may not. Exactly one [`Action::Reply`] with this ticket follows.
+    Denied {
+        /// Who.
+        from: Ticket,
+        /// What.
+        #[serde(borrow)]
+        command: Command<'a>,
+        /// The controller's user.
+        user_id: u32,
     },
     /// What came of an [`Action::Spawn`]: the number of the process, or the kind of failure.
     Spawned {
@@ -291,6 +301,7 @@ pub struct Manager<const APPS: usize = APPS_MAX> {
     exit_by: Option<Instant>,
     exited: bool,
     refusals: u32,
+    last_refusal: Option<LastRefusal>,
     stale: u32,
 }
 
@@ -311,6 +322,7 @@ impl<const APPS: usize> Manager<APPS> {
             exit_by: None,
             exited: false,
             refusals: 0,
+            last_refusal: None,
             stale: 0,
         }
     }
@@ -321,8 +333,8 @@ impl<const APPS: usize> Manager<APPS> {
     }
 
     /// How an app is.
-    pub fn status(&self, app: AppHandle) -> Option<AppStatus> {
-        self.apps.get(app).map(App::status)
+    pub fn status(&self, now: Instant, app: AppHandle) -> Option<AppStatus> {
+        self.apps.get(app).map(|app| app.status(now))
     }
 
     /// The apps that there are, in the order of their places.
@@ -351,6 +363,7 @@ impl<const APPS: usize> Manager<APPS> {
             refusals: self.refusals,
             stale: self.stale,
             spares: self.spares.waiting(),
+            last_refusal: self.last_refusal.clone(),
         }
     }
 
@@ -447,7 +460,7 @@ impl<const APPS: usize> Manager<APPS> {
         match deed {
             Deed::Spawn => Action::Spawn { app },
             Deed::Take(spare) => Action::Take { app, spare },
-            Deed::Reply(to, outcome) => self.answer(to, outcome.into_result()),
+            Deed::Reply(to, outcome) => self.answer(app, to, outcome.into_result()),
             Deed::Notify(state, reason) => match self.apps.get(app) {
                 Some(entry) => Action::Notify { app: entry.id().clone(), state, reason },
                 None => Action::CloseLink { app },
@@ -461,9 +474,20 @@ impl<const APPS: usize> Manager<APPS> {
         }
     }
 
-    fn answer(&mut self, to: Ticket, result: Result<Answer, Refusal>) -> Action {
-        self.refusals = self.refusals.saturating_add(u32::from(result.is_err()));
+    fn answer(&mut self, app: AppHandle, to: Ticket, result: Result<Answer, Refusal>) -> Action {
+        if let Err(refusal) = &result {
+            self.note_refusal(self.apps.get(app).map(|app| app.id().clone()), refusal);
+        }
         Action::Reply { to, result }
+    }
+
+    fn note_refusal(&mut self, app: Option<AppId>, refusal: &Refusal) {
+        self.refusals = self.refusals.saturating_add(1);
+        let handle = app.as_ref().and_then(|app| self.apps.find(app.as_str()));
+        if let Some(entry) = handle.and_then(|handle| self.apps.get_mut(handle)) {
+            entry.count_refusal();
+        }
+        self.last_refusal = Some(LastRefusal { app, refusal: refusal.clone() });
     }
 }
 
@@ -493,6 +517,10 @@ impl<const APPS: usize> Machine for Manager<APPS> {
         let handled = match input {
             Input::Request { from, command, facts } => {
                 self.request(now, from, command, facts);
+                Ok(())
+            }
+            Input::Denied { from, command, user_id } => {
+                self.deny(from, command, user_id);
                 Ok(())
             }
             Input::Spawned { app, result } => self.on_event(now, app, |_| match result {
@@ -527,7 +555,7 @@ impl<const APPS: usize> Machine for Manager<APPS> {
 
     fn poll_action(&mut self) -> Option<Action> {
         if let Some((to, result)) = self.reply.take() {
-            return Some(self.answer(to, result));
+            return Some(Action::Reply { to, result });
         }
         if core::mem::take(&mut self.levels_due) {
             return Some(Action::ApplyLogLevels(self.log_levels));

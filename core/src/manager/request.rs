@@ -23,7 +23,7 @@ impl<const APPS: usize> Manager<APPS> {
             Command::ChangeState { app, state } => self.change_state(now, from, app, state),
             Command::ConnectionInfo { app } => self.connection_info(app).map(Some),
             Command::SetLogLevel { component, level } => Ok(Some(self.set_log_level(now, component, level))),
-            Command::List { from } => Ok(Some(self.list(from))),
+            Command::List { from } => Ok(Some(self.list(now, from))),
             // Who watches is the driver's matter.
             Command::Watch => Ok(Some(Answer::Done)),
             Command::Stop => {
@@ -31,9 +31,23 @@ impl<const APPS: usize> Manager<APPS> {
                 Ok(Some(Answer::Done))
             }
         };
+        if let Err(refusal) = &taken {
+            self.note_refusal(command.app().and_then(|app| AppId::new(app).ok()), refusal);
+        }
         if let Some(result) = taken.transpose() {
             self.reply = Some((from, result));
         }
+    }
+
+    /// What the authority does not grant: who asked is told what it may not.
+    pub(super) fn deny(&mut self, from: Ticket, command: Command<'_>, user_id: u32) {
+        let app = command.app().and_then(|app| AppId::new(app).ok());
+        let refusal = match &app {
+            Some(app) => Refusal::AppDenied { user_id, app: app.clone() },
+            None => Refusal::BoxDenied { user_id },
+        };
+        self.note_refusal(app, &refusal);
+        self.reply = Some((from, Err(refusal)));
     }
 
     /// SM-01 to SM-04, SM-13, SM-37, SM-40
@@ -137,11 +151,11 @@ impl<const APPS: usize> Manager<APPS> {
         Answer::Done
     }
 
-    fn list(&self, from: u16) -> Answer {
+    fn list(&self, now: Instant, from: u16) -> Answer {
         let table = self.apps.table();
         let mut apps = (from..table.capacity()).filter_map(|place| table.get(table.handle_at(place)?).zip(Some(place)));
         match apps.next() {
-            Some((app, place)) => Answer::App { next: place.saturating_add(1), status: app.status() },
+            Some((app, place)) => Answer::App { next: place.saturating_add(1), status: app.status(now) },
             None => Answer::Box(self.box_status()),
         }
     }

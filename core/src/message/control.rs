@@ -66,6 +66,16 @@ pub enum Command<'a> {
     Stop,
 }
 
+impl<'a> Command<'a> {
+    /// The app that it is about, if it is about one.
+    pub const fn app(&self) -> Option<&'a str> {
+        match *self {
+            Self::Initiate { app, .. } | Self::ChangeState { app, .. } | Self::ConnectionInfo { app } => Some(app),
+            Self::Hello | Self::SetLogLevel { .. } | Self::List { .. } | Self::Watch | Self::Stop => None,
+        }
+    }
+}
+
 /// What the manager sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -129,10 +139,16 @@ pub struct AppStatus {
     pub decoders: u8,
     /// How often its session server was restarted since the app was initiated (SM-36).
     pub restarts: u32,
+    /// Clients that are connected to its session server.
+    pub clients: u8,
+    /// Requests about it that were refused since it was initiated.
+    pub refusals: u32,
+    /// Seconds since its present session server has served it; 0 while there is none.
+    pub uptime_s: u32,
 }
 
 /// How the box is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct BoxStatus {
     /// Decoders that there are.
@@ -147,6 +163,18 @@ pub struct BoxStatus {
     pub stale: u32,
     /// Session servers that are up and wait for an app.
     pub spares: u16,
+    /// The request that was refused last.
+    pub last_refusal: Option<LastRefusal>,
+}
+
+/// The request that was refused last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct LastRefusal {
+    /// The app that it was about, if it was about one.
+    pub app: Option<AppId>,
+    /// Why it was refused.
+    pub refusal: Refusal,
 }
 
 /// Something happened.
@@ -265,6 +293,18 @@ pub enum Refusal {
     ShuttingDown,
     /// Caller: a later request to end the app took this one's place (SM-37).
     Superseded,
+    /// Caller: this user may drive other apps, but not this one.
+    AppDenied {
+        /// The user, as the platform vouches for it.
+        user_id: u32,
+        /// The app.
+        app: AppId,
+    },
+    /// Caller: this user may drive some apps, and what it asked concerns the whole box.
+    BoxDenied {
+        /// The user, as the platform vouches for it.
+        user_id: u32,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -298,7 +338,7 @@ impl fmt::Display for Refusal {
             }
             Self::SocketInUse { app } => write!(out, "app {app} has this socket; choose another --socket"),
             Self::Denied => {
-                out.write_str("this user may not do that; run as the manager's user, or see [control] allow_users")
+                out.write_str("this user may drive no app; run as the manager's user, or see [control] allow_users and [app] controllers")
             }
             Self::Full { table, capacity, in_use } => {
                 write!(out, "the table of {table} is full ({in_use} of {capacity}); end one first")
@@ -322,6 +362,16 @@ impl fmt::Display for Refusal {
             Self::ServerGone => out.write_str("its session server ended before it answered; see its log"),
             Self::Superseded => out.write_str("a later request ended the app first; initiate it again if it is to run"),
             Self::ShuttingDown => out.write_str("the manager is shutting down; start it again first"),
+            Self::AppDenied { user_id, app } => write!(
+                out,
+                "user {user_id} may not drive {app}; run as one of its controllers, or add this user to \
+                 [app.\"{app}\"] controllers"
+            ),
+            Self::BoxDenied { user_id } => write!(
+                out,
+                "user {user_id} may drive single apps only, and this concerns the whole box; run as the manager's user, \
+                 or see [control] allow_users and allow_groups"
+            ),
         }
     }
 }

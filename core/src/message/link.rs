@@ -4,7 +4,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppState, LogLevels, Reason, Resources, ServerState, TargetState};
+use super::{Allowed, AppState, LogLevels, Reason, Resources, ServerState, TargetState};
 
 /// One request of the manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,8 @@ pub struct Configuration<'a> {
     pub video_sink: &'a str,
     /// Where sound goes: `auto`, `fake`, or the description of any element.
     pub audio_sink: &'a str,
+    /// Who may connect; nobody named: everybody whom the socket's mode lets in.
+    pub clients: Allowed,
 }
 
 /// What a session server sends.

@@ -12,12 +12,14 @@
 //! borrowed from the received bytes; what a table keeps is owned, in a field of named capacity. Enums grow at
 //! their end only, because a variant's place is its number on the wire.
 
+mod access;
 pub mod control;
 pub mod link;
 pub mod playback;
 
 use core::fmt;
 
+pub use access::{Allowed, Ids};
 use heapless::String;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -226,6 +228,8 @@ pub enum Reason {
     SpawnFailed,
     /// It was to come back Active, and its decoders were taken meanwhile (SM-36, SM-40).
     DecodersTaken,
+    /// Its socket could not be made at the path: what is there is no socket.
+    SocketPathNotSocket,
 }
 
 impl fmt::Display for Reason {
@@ -268,6 +272,9 @@ impl fmt::Display for Reason {
             Self::SpawnFailed => out.write_str("the session server could not be started; see the manager's log"),
             Self::DecodersTaken => {
                 out.write_str("its decoders were taken while it was restarted; make a holder inactive, then ask again")
+            }
+            Self::SocketPathNotSocket => {
+                out.write_str("what is at the socket's path is no socket; remove it, or choose another --socket")
             }
         }
     }

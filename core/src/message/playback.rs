@@ -649,6 +649,11 @@ pub enum Refusal {
     Failed(PlaybackError),
     /// Platform: the app left Active while this was done.
     Interrupted,
+    /// Caller: this user may not connect to this app's session server.
+    NotPermitted {
+        /// The user, as the platform vouches for it.
+        user_id: u32,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -670,6 +675,11 @@ impl fmt::Display for Refusal {
             Self::Full { table, capacity, in_use } => write!(out, "{table:?}: all {capacity} are in use ({in_use})"),
             Self::Failed(error) => error.fmt(out),
             Self::Interrupted => out.write_str("the app left the Running state meanwhile"),
+            Self::NotPermitted { user_id } => write!(
+                out,
+                "user {user_id} may not connect to this app's session server; run the app as one of its [app] clients, \
+                 or add this user to them"
+            ),
         }
     }
 }

@@ -108,7 +108,8 @@ impl Server {
         if matches!(self.phase, Phase::Leaving(_)) || !mem::take(&mut self.link.clients_untold) {
             return None;
         }
-        let connected = u8::try_from(self.clients.in_use()).unwrap_or(u8::MAX);
+        let served = self.clients.iter().filter(|(_, client)| client.turned_away.is_none());
+        let connected = u8::try_from(served.count()).unwrap_or(u8::MAX);
         Some(Action::Link(Message::Clients { connected, state: self.app_state() }))
     }
 

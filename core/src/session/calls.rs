@@ -4,7 +4,7 @@ use super::phase::Phase;
 use super::playback::{Farewell, Order, Playback};
 use super::server::{Server, Slot};
 use super::{ClientId, NotTaken, Response};
-use crate::limits::{CLIENTS_MAX, CODEC_DATA_BYTES_MAX};
+use crate::limits::CODEC_DATA_BYTES_MAX;
 use crate::message::playback::{Command, RATE_PERMILLE, Refusal, SessionId, TableName, Window};
 use crate::table::Handle;
 use crate::time::Instant;
@@ -73,10 +73,9 @@ impl Server {
     fn hello(&mut self, id: ClientId) -> Outcome {
         let state = self.app_state();
         let client = self.clients.get_mut(id).ok_or(NotTaken::Stale)?;
-        if client.is_surplus {
+        if let Some(refusal) = client.turned_away {
             client.is_leaving = true;
-            let capacity = CLIENTS_MAX as u16;
-            return refused(Refusal::Full { table: TableName::Clients, capacity, in_use: capacity });
+            return refused(refusal);
         }
         client.greet();
         Ok(Taken::Answered(Response::Welcome { state }))

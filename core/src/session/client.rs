@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Response;
 use crate::limits::GREETING_TIMEOUT;
-use crate::message::playback::{Event, SessionId};
+use crate::message::playback::{Event, Refusal, SessionId};
 use crate::message::{AppState, LogLevels};
 use crate::time::Instant;
 
@@ -21,8 +21,8 @@ pub struct Client {
     /// Whether it has said Hello. Before, nothing is sent to it.
     pub(super) is_greeted: bool,
     greet_by: Instant,
-    /// Whether there was no place for it any more; it is told so and closed.
-    pub(super) is_surplus: bool,
+    /// Why it is not served, if it is not: it is told so and closed.
+    pub(super) turned_away: Option<Refusal>,
     /// Whether its socket takes nothing now.
     pub(super) is_blocked: bool,
     /// Whether it is to be closed once its answers are sent.
@@ -41,11 +41,11 @@ pub struct Client {
 }
 
 impl Client {
-    pub(super) fn new(now: Instant, is_surplus: bool) -> Self {
+    pub(super) fn new(now: Instant, turned_away: Option<Refusal>) -> Self {
         Self {
             is_greeted: false,
             greet_by: now.after(GREETING_TIMEOUT),
-            is_surplus,
+            turned_away,
             is_blocked: false,
             is_leaving: false,
             renewing: None,

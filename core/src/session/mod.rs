@@ -23,7 +23,7 @@ pub use client::Client;
 pub use playback::{Order, Playback};
 pub use server::Server;
 
-use crate::hal::{DecoderEvent, ErrorKind};
+use crate::hal::{DecoderEvent, ErrorKind, Peer};
 use crate::message::playback::{Command, Event, MediaKind, Refusal, SessionId, SourceId};
 use crate::message::{AppState, LogLevels, link};
 use crate::table::Handle;
@@ -58,7 +58,10 @@ pub enum Input<'a> {
         result: Result<(), ErrorKind>,
     },
     /// Somebody connected; [`Action::Admit`] says under which number.
-    ClientConnected,
+    ClientConnected {
+        /// Who.
+        peer: Peer,
+    },
     /// A client's socket takes no more until [`Input::ClientWritable`].
     ClientBlocked {
         /// Which one.

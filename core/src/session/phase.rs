@@ -253,6 +253,7 @@ pub(super) const fn bind_failure(kind: ErrorKind) -> Reason {
         ErrorKind::NotFound => Reason::SocketDirectoryMissing,
         ErrorKind::Denied => Reason::SocketDenied,
         ErrorKind::Owner => Reason::SocketOwner,
+        ErrorKind::WrongKind => Reason::SocketPathNotSocket,
         ErrorKind::Exhausted | ErrorKind::Gone | ErrorKind::Unsupported | ErrorKind::Other => Reason::SocketFailed,
     }
 }
@@ -350,6 +351,7 @@ mod tests {
     #[test]
     fn what_stood_in_the_way_of_the_socket_is_said() {
         assert_eq!(bind_failure(ErrorKind::Busy), Reason::SocketTaken);
+        assert_eq!(bind_failure(ErrorKind::WrongKind), Reason::SocketPathNotSocket);
         assert_eq!(bind_failure(ErrorKind::NotFound), Reason::SocketDirectoryMissing);
         assert_eq!(bind_failure(ErrorKind::Denied), Reason::SocketDenied);
         assert_eq!(bind_failure(ErrorKind::Owner), Reason::SocketOwner);

@@ -8,15 +8,18 @@ use super::phase::{Cause, Phase, Verdict, bind_failure, next};
 use super::playback::{Farewell, Late, Playback};
 use super::{Action, ClientId, Input, NotTaken, Response};
 use crate::driver::Machine;
-use crate::hal::{DecoderEvent, ErrorKind, SocketPlace};
+use crate::hal::{DecoderEvent, ErrorKind, Peer, SocketPlace};
 use crate::limits::{CLIENTS_MAX, OWNER_BYTES_MAX, SESSIONS_MAX, STOP_TIMEOUT};
 use crate::message::link::{Command, Configuration, Refusal, Request};
-use crate::message::playback::{PlaybackError, SessionId};
-use crate::message::{AppId, AppState, LogLevels, Reason, Resources, ServerState, SocketPath, TargetState};
+use crate::message::playback::{self, PlaybackError, SessionId, TableName};
+use crate::message::{
+    Allowed, AppId, AppState, Ids, LogLevels, Reason, Resources, ServerState, SocketPath, TargetState,
+};
 use crate::table::{Handle, Table};
 use crate::time::{Instant, earliest};
 
-/// One place more than there may be clients: who comes last is told so.
+/// One place more than there may be clients, for one that is not served: it is told why. Another one that comes meanwhile
+/// is closed without a word, so that strangers take no place from who may be here.
 const CLIENT_PLACES: usize = CLIENTS_MAX + 1;
 /// Notifications that can wait while the manager does not read: it asks nothing meanwhile, so there are at most the one that
 /// a request led to, the end of what was under way, and the last word.
@@ -80,6 +83,7 @@ pub struct Server {
     pub(super) slots: Vec<Slot, SESSIONS_MAX>,
     pub(super) sessions: Table<Playback, SESSIONS_MAX>,
     pub(super) clients: Table<Client, CLIENT_PLACES>,
+    clients_allowed: Allowed,
     pub(super) leave_deadline: Option<Instant>,
     stale: u32,
 }
@@ -123,6 +127,7 @@ impl Server {
             slots: Vec::new(),
             sessions: Table::new(),
             clients: Table::new(),
+            clients_allowed: Allowed { users: Ids::NONE, groups: Ids::NONE },
             leave_deadline: None,
             stale: 0,
         }
@@ -290,6 +295,7 @@ impl Server {
         }
         self.apply(now, Cause::Configure { target: configuration.state })?;
         self.resources = configuration.resources;
+        self.clients_allowed = configuration.clients;
         self.set_levels(configuration.log_levels);
         Ok(())
     }
@@ -322,18 +328,37 @@ impl Server {
         entry.answer(sequence, Response::SharedMemory { slot });
     }
 
-    fn on_client_connected(&mut self, now: Instant) -> Result<(), NotTaken> {
+    fn on_client_connected(&mut self, now: Instant, peer: &Peer) -> Result<(), NotTaken> {
         match self.phase {
             Phase::Allocating | Phase::Inactive | Phase::Active | Phase::Deactivating { .. } | Phase::Failed => {}
             Phase::Starting | Phase::Uninitialized | Phase::Binding { .. } | Phase::Leaving(_) | Phase::Gone => {
                 return Err(NotTaken::Unexpected);
             }
         }
-        let is_surplus = usize::from(self.clients.in_use()) >= CLIENTS_MAX;
-        let client = self.clients.insert(Client::new(now, is_surplus)).map_err(|_| NotTaken::Full)?;
+        let served = self.clients.iter().filter(|(_, client)| client.turned_away.is_none()).count();
+        let turned_away = self.why_not(peer, served);
+        if turned_away.is_some() && usize::from(self.clients.in_use()) > served {
+            return Err(NotTaken::Full);
+        }
+        let client = self.clients.insert(Client::new(now, turned_away)).map_err(|_| NotTaken::Full)?;
         self.due.admit = Some(client);
         self.link.clients_untold = true;
         Ok(())
+    }
+
+    /// Why this peer is not served, if it is not.
+    fn why_not(&self, peer: &Peer, served: usize) -> Option<playback::Refusal> {
+        if !self.permits(peer) {
+            return Some(playback::Refusal::NotPermitted { user_id: peer.user_id });
+        }
+        let capacity = CLIENTS_MAX as u16;
+        let full = playback::Refusal::Full { table: TableName::Clients, capacity, in_use: capacity };
+        (served >= CLIENTS_MAX).then_some(full)
+    }
+
+    /// Whether this peer may connect, as configured.
+    pub fn permits(&self, peer: &Peer) -> bool {
+        self.clients_allowed.is_empty() || self.clients_allowed.names(peer)
     }
 
     /// SM-35: what it had goes, and nothing else.
@@ -472,7 +497,7 @@ impl Machine for Server {
             Input::Allocated(Ok(())) => self.on_cause(now, Cause::Allocated),
             Input::Allocated(Err(_)) => self.on_cause(now, Cause::AllocationFailed),
             Input::Renewed { slot, result } => self.on_renewed(slot, result),
-            Input::ClientConnected => return self.on_client_connected(now),
+            Input::ClientConnected { peer } => return self.on_client_connected(now, &peer),
             Input::ClientBlocked { client } => {
                 self.clients.get_mut(client).ok_or(NotTaken::Stale)?.is_blocked = true;
             }

@@ -4,16 +4,20 @@ use std::vec::Vec;
 use super::playback::Order;
 use super::{Action, ClientId, Input, NotTaken, Response, Server};
 use crate::driver::Machine;
-use crate::hal::{DecoderEvent, ErrorKind};
+use crate::hal::{DecoderEvent, ErrorKind, Peer};
 use crate::limits::{CLIENTS_MAX, DECODER_TIMEOUT, GREETING_TIMEOUT, STOP_TIMEOUT};
 use crate::message::link::{self, Configuration, Message};
 use crate::message::playback::{
     Codec, Command, Event, MediaKind, PlaybackError, PlaybackState, Refusal, SessionId, Shape, SourceDescription,
     SourceId, TableName,
 };
-use crate::message::{AppState, Component, LogLevel, LogLevels, Reason, Resources, ServerState, TargetState};
+use crate::message::{
+    Allowed, AppState, Component, Ids, LogLevel, LogLevels, Reason, Resources, ServerState, TargetState,
+};
 use crate::time::Instant;
 
+const PEER: Peer = Peer::new(7, 1000, 1000);
+const STRANGER: Peer = Peer::new(8, 1001, 1001);
 const SESSION: SessionId = SessionId { index: 0, generation: 1 };
 const SOURCE: SourceId = SourceId(0);
 const VIDEO: SourceDescription<'static> = SourceDescription {
@@ -41,6 +45,7 @@ fn configuration(state: TargetState) -> Configuration<'static> {
         log_levels: LogLevels::default(),
         video_sink: "fake",
         audio_sink: "fake",
+        clients: Allowed::default(),
     }
 }
 
@@ -94,7 +99,11 @@ impl Stage {
     }
 
     fn connect(&mut self) -> ClientId {
-        let actions = self.take(Input::ClientConnected);
+        self.connect_as(PEER)
+    }
+
+    fn connect_as(&mut self, peer: Peer) -> ClientId {
+        let actions = self.take(Input::ClientConnected { peer });
         actions
             .iter()
             .find_map(|action| if let Action::Admit { client } = action { Some(*client) } else { None })
@@ -323,7 +332,7 @@ fn not_running_from_inactive_closes_the_clients_removes_the_socket_notifies_and_
     let word = last_word(ServerState::NotRunning, Reason::Asked);
     let end = Action::Exit { status: 0 };
     assert_eq!(actions, [reply(Ok(())), Action::CloseClient { client }, Action::Unbind, word, end]);
-    assert_eq!(stage.server.handle(stage.now, Input::ClientConnected), Err(NotTaken::Unexpected));
+    assert_eq!(stage.server.handle(stage.now, Input::ClientConnected { peer: PEER }), Err(NotTaken::Unexpected));
 }
 
 /// SM-20
@@ -683,11 +692,53 @@ fn one_client_too_many_is_told_so_and_closed() {
         stage.greeted();
     }
     let surplus = stage.connect();
-    assert_eq!(stage.server.handle(stage.now, Input::ClientConnected), Err(NotTaken::Full));
+    assert_eq!(stage.server.handle(stage.now, Input::ClientConnected { peer: PEER }), Err(NotTaken::Full));
     let capacity = CLIENTS_MAX as u16;
     let full = refuse(surplus, Refusal::Full { table: TableName::Clients, capacity, in_use: capacity });
     let actions = stage.call(surplus, Command::Hello);
     assert_eq!(actions[..2], [full, Action::CloseClient { client: surplus }]);
+}
+
+/// A server that lets in the user of [`PEER`] and the group 44.
+fn server_with_clients() -> Stage {
+    let mut stage = Stage::started();
+    let clients = Allowed { users: Ids::first_of(&[PEER.user_id]), groups: Ids::first_of(&[44]) };
+    let only_these = Configuration { clients, ..configuration(TargetState::Inactive) };
+    stage.ask_link(link::Command::SetConfiguration(only_these));
+    stage.take(Input::Bound(Ok(())));
+    stage
+}
+
+#[test]
+fn a_user_that_may_not_connect_is_told_so_and_closed() {
+    let mut stage = server_with_clients();
+    let stranger = stage.connect_as(STRANGER);
+    let actions = stage.call(stranger, Command::Hello);
+    let refusal = refuse(stranger, Refusal::NotPermitted { user_id: 1001 });
+    assert_eq!(actions[..2], [refusal, Action::CloseClient { client: stranger }]);
+    for peer in [PEER, Peer { groups: Ids::first_of(&[44]), ..STRANGER }] {
+        let client = stage.connect_as(peer);
+        let welcome = answer(client, Response::Welcome { state: AppState::Inactive });
+        assert!(stage.call(client, Command::Hello).contains(&welcome));
+    }
+}
+
+/// SM-35
+#[test]
+fn users_that_may_not_connect_take_no_place_from_those_who_may() {
+    let mut stage = server_with_clients();
+    let told = |actions: &[Action], connected: u8| {
+        let clients = Message::Clients { connected, state: AppState::Inactive };
+        actions.contains(&Action::Link(clients))
+    };
+    let actions = stage.take(Input::ClientConnected { peer: STRANGER });
+    assert!(told(&actions, 0), "it is no client: {actions:?}");
+    let second = Input::ClientConnected { peer: STRANGER };
+    assert_eq!(stage.server.handle(stage.now, second), Err(NotTaken::Full));
+    for _ in 0..CLIENTS_MAX {
+        stage.greeted();
+    }
+    assert_eq!(stage.server.handle(stage.now, Input::ClientConnected { peer: PEER }), Err(NotTaken::Full));
 }
 
 #[test]

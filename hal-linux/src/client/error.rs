@@ -27,6 +27,14 @@ pub enum ConnectError {
         /// Why not.
         reason: LostReason,
     },
+    /// Caller: the app runs as a user that the session server was told not to serve.
+    #[error("{path} is not for this app's user: {refusal}")]
+    NotPermitted {
+        /// The socket's path.
+        path: PathBuf,
+        /// What the session server said.
+        refusal: Refusal,
+    },
     /// Platform: this process has no descriptor, memory or thread left.
     #[error(transparent)]
     Platform(#[from] LinuxError),

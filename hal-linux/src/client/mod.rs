@@ -63,7 +63,7 @@ use std::time::Duration;
 
 use greenroom_core::client::{LostReason, NotTaken};
 use greenroom_core::hal::ErrorKind;
-use greenroom_core::message::playback::Command;
+use greenroom_core::message::playback::{Command, Refusal};
 use greenroom_core::message::{AppState, SocketPath};
 
 pub use error::{CallError, ConnectError, PushError, SessionEnd};
@@ -90,7 +90,12 @@ impl Client {
         let link = Arc::new(Link::new()?);
         let io = Io::new(name, Arc::clone(&link))?;
         let client = Self { link, io_thread: Some(start(io)?) };
-        let no_server = |reason: LostReason| ConnectError::NoServer { path: path.to_owned(), reason };
+        let no_server = |reason: LostReason| match reason {
+            LostReason::Refused(refusal @ Refusal::NotPermitted { .. }) => {
+                ConnectError::NotPermitted { path: path.to_owned(), refusal }
+            }
+            reason => ConnectError::NoServer { path: path.to_owned(), reason },
+        };
         client.link.wait_for_welcome().map_err(no_server)?;
         Ok(client)
     }

@@ -3,7 +3,7 @@
 use greenroom_core::driver::Machine;
 use greenroom_core::manager::{Action, AppHandle, Facts, Input, Manager, Settings, Ticket};
 use greenroom_core::message::control::Command;
-use greenroom_core::message::{Resources, ServerState, TargetState, link};
+use greenroom_core::message::{Allowed, Resources, ServerState, TargetState, link};
 use greenroom_core::session::{self, Server};
 use greenroom_core::table::Handle;
 use greenroom_core::time::Instant;
@@ -101,6 +101,7 @@ impl Stage {
             log_levels: known.log_levels,
             video_sink: "",
             audio_sink: "",
+            clients: Allowed::default(),
         });
         serve(self.server, app, now, session::Input::Link(link::Request { sequence, command }));
     }

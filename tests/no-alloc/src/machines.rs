@@ -40,6 +40,10 @@ where
 
 fn look_at(manager: &Manager<4>) {
     let app = black_box(AppHandle::from_parts(0, 1));
-    black_box((manager.app_id(app), manager.status(app), manager.configuration(app)));
+    black_box((
+        manager.app_id(app),
+        manager.status(black_box(Instant::from_millis(7)), app),
+        manager.configuration(app),
+    ));
     black_box((manager.apps().count(), manager.box_status()));
 }

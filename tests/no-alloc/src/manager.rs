@@ -4,9 +4,9 @@ use core::hint::black_box;
 use core::mem::MaybeUninit;
 
 use greenroom_core::driver::{ManagerDriver, ManagerHost};
-use greenroom_core::hal::{Authority, Launcher, Peer, Profile, Ready, Token};
+use greenroom_core::hal::{Authority, Launcher, Peer, Profile, Ready, Right, Token};
 use greenroom_core::manager::{Manager, Settings};
-use greenroom_core::message::{AppId, LogLevels, Resources};
+use greenroom_core::message::{Allowed, AppId, LogLevels, Resources};
 use greenroom_core::time::Instant;
 use greenroom_core::trace::NoRecorder;
 
@@ -24,13 +24,14 @@ impl Launcher for Platform {
             socket_group: "",
             video_sink: "fake",
             audio_sink: "fake",
+            clients: Allowed::default(),
         })
     }
 }
 
 impl Authority for Platform {
-    fn may_control(&self, peer: &Peer) -> bool {
-        black_box(peer).user_id == 0
+    fn may(&self, peer: &Peer, right: Right<'_>) -> bool {
+        black_box(peer).user_id == 0 || black_box(right) == Right::Any
     }
 }
 

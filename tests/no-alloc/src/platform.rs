@@ -76,7 +76,7 @@ impl Listener for Platform {
     type Socket = AnySocket;
 
     fn accept(&mut self) -> Result<Option<(AnySocket, Peer)>, Failure> {
-        let peer = Peer { process_id: 1, user_id: 0, group_id: 0 };
+        let peer = Peer::new(1, 0, 0);
         perhaps(black_box(true).then_some((AnySocket, black_box(peer))))
     }
 }

@@ -66,7 +66,7 @@ pub fn a_file_that_is_no_socket_is_never_replaced(platform: &mut impl Platform) 
     let path = path(platform);
     platform.write_file(&path);
     let mode = platform.mode(&path);
-    assert_eq!(kind(platform.files().listen(&place(&path))), ErrorKind::Busy);
+    assert_eq!(kind(platform.files().listen(&place(&path))), ErrorKind::WrongKind);
     assert_eq!(platform.mode(&path), mode);
     assert_eq!(platform.connect(&path).unwrap_err(), ErrorKind::Gone);
 }

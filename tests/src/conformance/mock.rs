@@ -123,7 +123,7 @@ impl Platform for Mock {
     }
 
     fn connect(&mut self, path: &str) -> Result<SeqPacket, ErrorKind> {
-        let peer = Peer { process_id: PROCESS_ID, user_id: 0, group_id: 0 };
+        let peer = Peer::new(PROCESS_ID, 0, 0);
         self.world.connect(path, peer).map_err(|error| error.kind())
     }
 

@@ -2,20 +2,20 @@
 
 use heapless::Deque;
 
-use super::kind;
+use super::{ManagerHost, kind};
 use crate::codec::postcard::{CodecError, sequence};
 use crate::driver::{Connection, ConnectionError, Incoming};
 use crate::fmt::{debug, warning};
-use crate::hal::{Descriptors, Error, Interest, Socket, Token, Watch};
+use crate::hal::{Descriptors, Error, Interest, Listener, Peer, Right, Socket, Token, Watch};
 use crate::limits::{CONTROLLERS_MAX, OBSERVER_BACKLOG_MAX};
 use crate::manager::Ticket;
-use crate::message::VERSIONS;
 use crate::message::control::{Answer, Command, Event, Message, Refusal, Request};
+use crate::message::{AppId, VERSIONS};
 use crate::table::{Full, Handle, Table};
 
 pub(super) use crate::manager::Controller;
 
-/// Connections at a time of users who may not control: they are there for the refusal that tells them so, and silent ones
+/// Connections at a time of users who may drive nothing: they are there for the refusal that tells them so, and silent ones
 /// must leave room for those who may.
 const STRANGERS_MAX: usize = CONTROLLERS_MAX / 4;
 
@@ -38,7 +38,8 @@ pub(super) enum Asked<'b> {
 /// meanwhile waits in its own queue.
 struct Entry<S: Socket> {
     connection: Connection<S>,
-    may_control: bool,
+    peer: Peer,
+    is_stranger: bool,
     greeted: bool,
     /// A request was handed to the machine.
     waits: bool,
@@ -109,7 +110,7 @@ impl<S: Socket> Entry<S> {
 
     fn on_request<'b>(&mut self, id: Handle<Controller>, version: Option<u8>, request: Request<'b>) -> Asked<'b> {
         let Request { sequence, command } = request;
-        if !self.may_control {
+        if self.is_stranger {
             return self.refuse_and_end(sequence, Refusal::Denied);
         }
         if let (Command::Hello, Some(version)) = (command, version) {
@@ -165,13 +166,22 @@ impl<S: Socket> Controllers<S> {
         self.table.get_mut(entry(id))
     }
 
-    pub(super) fn admit<W: Watch<S>>(&mut self, watch: &mut W, socket: S, may_control: bool) {
-        if !may_control && self.strangers() >= STRANGERS_MAX {
-            return warning!("too many users connect who may not control; this one is closed");
+    pub(super) fn admit<H>(&mut self, host: &mut H, socket: S, peer: Peer)
+    where
+        H: ManagerHost<Control: Listener<Socket = S>>,
+    {
+        let is_stranger = !host.may(&peer, Right::Any);
+        if is_stranger {
+            warning!("user {} (process {}) may drive no app", peer.user_id, peer.process_id);
         }
+        if is_stranger && self.strangers() >= STRANGERS_MAX {
+            return warning!("too many users connect who may drive nothing; this one is closed");
+        }
+        let watch = host.watch();
         let fresh = Entry {
             connection: Connection::answering(socket),
-            may_control,
+            peer,
+            is_stranger,
             greeted: false,
             waits: false,
             watches: false,
@@ -193,7 +203,7 @@ impl<S: Socket> Controllers<S> {
     }
 
     fn strangers(&self) -> usize {
-        self.table.iter().filter(|(_, entry)| !entry.may_control).count()
+        self.table.iter().filter(|(_, entry)| entry.is_stranger).count()
     }
 
     /// Whether the platform was told to read it, when it looked for what is ready.
@@ -236,12 +246,22 @@ impl<S: Socket> Controllers<S> {
         self.settle(watch, to.controller);
     }
 
-    pub(super) fn publish<W: Watch<S>>(&mut self, watch: &mut W, event: &Event) {
+    /// Who is at the other end of a connection.
+    pub(super) fn peer(&self, id: Handle<Controller>) -> Option<Peer> {
+        self.table.get(entry(id)).map(|entry| entry.peer)
+    }
+
+    /// Tells an event of an app to all who watch and may see the app.
+    pub(super) fn publish<H>(&mut self, host: &mut H, app: &AppId, event: &Event)
+    where
+        H: ManagerHost<Control: Listener<Socket = S>>,
+    {
         for place in 0..self.table.capacity() {
             let Some(id) = self.table.handle_at(place) else { continue };
-            if let Some(observer) = self.table.get_mut(id).filter(|entry| entry.watches) {
+            let sees = |entry: &&mut Entry<S>| entry.watches && host.may(&entry.peer, Right::App(app));
+            if let Some(observer) = self.table.get_mut(id).filter(sees) {
                 observer.publish(event);
-                self.settle(watch, Handle::from_parts(id.index(), id.generation()));
+                self.settle(host.watch(), Handle::from_parts(id.index(), id.generation()));
             }
         }
     }

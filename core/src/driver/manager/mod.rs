@@ -9,11 +9,12 @@ use self::servers::{Heard, Kinds, Servers};
 use super::Machine;
 use crate::fmt::{info, warning};
 use crate::hal::{
-    Authority, Descriptors, Error, ErrorKind, Interest, Launcher, Listen, Listener, Ready, Socket, Spawn, Token, Watch,
+    Authority, Descriptors, Error, ErrorKind, Interest, Launcher, Listen, Listener, Peer, Ready, Right, Socket, Spawn,
+    Token, Watch,
 };
 use crate::limits::{APPS_MAX, MESSAGE_BYTES_MAX, MESSAGES_PER_TURN_MAX, SPARES_MAX};
 use crate::manager::{Action, App, AppHandle, Facts, Input, Manager, Spare, SpareEvent, Ticket};
-use crate::message::control::{Command, Event};
+use crate::message::control::{Answer, Command, Event, LastRefusal, Refusal};
 use crate::message::{AppId, LogLevels, SocketPath, link};
 use crate::table::Handle;
 use crate::time::{Instant, earliest};
@@ -211,13 +212,14 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
             Action::CloseLink { app } => self.servers.close_link(&mut self.host, app),
             Action::RemoveSocket { app } => self.servers.forget(&mut self.host, app),
             Action::Signal { app, signal } => self.servers.signal(app, signal),
-            Action::Reply { to, result } => self.controllers.reply(self.host.watch(), to, result),
+            Action::Reply { to, result } => self.reply(to, result),
             Action::Notify { app, state, reason } => {
                 match reason {
                     Some(reason) => info!("app {} is {:?}: {:?}", app.as_str(), state, reason),
                     None => info!("app {} is {:?}", app.as_str(), state),
                 }
-                self.controllers.publish(self.host.watch(), &Event::StateChanged { app, state, reason });
+                let event = Event::StateChanged { app: app.clone(), state, reason };
+                self.controllers.publish(&mut self.host, &app, &event);
             }
             Action::ApplyLogLevels(levels) => self.host.apply_log_levels(&levels),
             Action::Exit => self.exited = true,
@@ -257,6 +259,7 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
             log_levels: known.log_levels,
             video_sink: profile.video_sink,
             audio_sink: profile.audio_sink,
+            clients: profile.clients,
         };
         let request = link::Request { sequence, command: link::Command::SetConfiguration(configuration) };
         self.servers.send(app, &request, socket);
@@ -307,11 +310,11 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
 
     /// Keeps the socket of a session server, and with it the right to remove its file (SM-34).
     fn keep_listener(&mut self, app: AppHandle, descriptor: LinkDescriptor<H>) {
-        let Some(status) = self.machine.status(app) else { return };
+        let Some(known) = self.machine.configuration(app) else { return };
         match self.host.listen().adopt(descriptor) {
-            Ok(listener) => self.servers.keep_listener(app, listener, status.socket),
+            Ok(listener) => self.servers.keep_listener(app, listener, known.socket.clone()),
             Err(error) => {
-                warning!("app {}: what it sent is no listening socket: {:?}", status.app.as_str(), error.kind())
+                warning!("app {}: what it sent is no listening socket: {:?}", known.app.as_str(), error.kind())
             }
         }
     }
@@ -322,8 +325,7 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
         for _ in 0..MESSAGES_PER_TURN_MAX {
             match self.control.accept() {
                 Ok(Some((socket, peer))) => {
-                    let may_control = self.host.may_control(&peer);
-                    self.controllers.admit(self.host.watch(), socket, may_control);
+                    self.controllers.admit(&mut self.host, socket, peer);
                 }
                 Ok(None) => return,
                 Err(error) => {
@@ -377,9 +379,68 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
     }
 
     fn request(&mut self, now: Instant, from: Ticket, command: Command<'_>) {
-        let Command::Initiate { app, .. } = command else {
-            return self.feed(now, Input::Request { from, command, facts: None });
-        };
+        let Some(peer) = self.controllers.peer(from.controller) else { return };
+        if !self.permits(&peer, &command) {
+            return self.feed(now, Input::Denied { from, command, user_id: peer.user_id });
+        }
+        match command {
+            Command::Initiate { app, .. } => self.initiate(now, from, command, app),
+            Command::List { from: place } => {
+                let command = Command::List { from: self.next_visible(&peer, place) };
+                self.feed(now, Input::Request { from, command, facts: None });
+            }
+            Command::Hello
+            | Command::ChangeState { .. }
+            | Command::ConnectionInfo { .. }
+            | Command::SetLogLevel { .. }
+            | Command::Watch
+            | Command::Stop => self.feed(now, Input::Request { from, command, facts: None }),
+        }
+    }
+
+    /// What is no app's name is let through: the refusal says so.
+    fn permits(&self, peer: &Peer, command: &Command<'_>) -> bool {
+        match command {
+            Command::Initiate { app, .. } | Command::ChangeState { app, .. } | Command::ConnectionInfo { app } => {
+                AppId::new(app).map_or(true, |app| self.host.may(peer, Right::App(&app)))
+            }
+            Command::SetLogLevel { .. } | Command::Stop => self.host.may(peer, Right::Box),
+            Command::Hello | Command::List { .. } | Command::Watch => true,
+        }
+    }
+
+    /// The first place from this one on with an app that this peer may see, or one behind all of them.
+    fn next_visible(&self, peer: &Peer, from: u16) -> u16 {
+        let mut apps = self.machine.apps().filter(|app| app.index() >= from);
+        let sees = |app: &AppHandle| self.machine.app_id(*app).is_some_and(|id| self.host.may(peer, Right::App(id)));
+        apps.find(sees).map_or(u16::MAX, AppHandle::index)
+    }
+
+    fn reply(&mut self, to: Ticket, mut result: Result<Answer, Refusal>) {
+        if let Some(peer) = self.controllers.peer(to.controller) {
+            self.hide_others(&peer, &mut result);
+        }
+        self.controllers.reply(self.host.watch(), to, result);
+    }
+
+    /// Takes out of an answer what tells of apps that this peer may not see.
+    fn hide_others(&self, peer: &Peer, result: &mut Result<Answer, Refusal>) {
+        match result {
+            Err(Refusal::Decoders { holders, .. }) => {
+                holders.retain(|holding| self.host.may(peer, Right::App(&holding.app)));
+            }
+            Ok(Answer::Box(status)) => {
+                let sees = |last: &LastRefusal| {
+                    let right = last.app.as_ref().map_or(Right::Box, Right::App);
+                    self.host.may(peer, right)
+                };
+                status.last_refusal.take_if(|last| !sees(last));
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+
+    fn initiate(&mut self, now: Instant, from: Ticket, command: Command<'_>, app: &str) {
         let Ok(id) = AppId::new(app) else {
             return self.feed(now, Input::Request { from, command, facts: None });
         };

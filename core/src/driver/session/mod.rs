@@ -12,7 +12,7 @@ use super::{Connection, ConnectionError, Incoming, Machine};
 use crate::codec::postcard::CodecError;
 use crate::fmt::{Said, debug, info, warning};
 use crate::hal::{
-    Decoder, Descriptors, Error, Interest, Listen, Listener, Ready, Sent, SharedMemory, Socket, Token, Watch,
+    Decoder, Descriptors, Error, Interest, Listen, Listener, Peer, Ready, Sent, SharedMemory, Socket, Token, Watch,
 };
 use crate::limits::{CLIENTS_MAX, MESSAGE_BYTES_MAX, MESSAGES_PER_TURN_MAX, SESSIONS_MAX};
 use crate::message::link::{Command, Configuration, Request};
@@ -264,9 +264,9 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
             let Some(listener) = &mut self.listener else { return };
             match listener.accept() {
                 Ok(Some((socket, peer))) => {
-                    info!("process {} of user {} connected", peer.process_id, peer.user_id);
+                    self.log_arrival(&peer);
                     self.arriving = Some(socket);
-                    self.take(host, now, Input::ClientConnected);
+                    self.take(host, now, Input::ClientConnected { peer });
                     // Whom the machine did not admit is closed.
                     self.arriving = None;
                 }
@@ -276,6 +276,15 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
                     return self.pause_listening(host, now);
                 }
             }
+        }
+    }
+
+    fn log_arrival(&self, peer: &Peer) {
+        let Peer { process_id, user_id, .. } = *peer;
+        if self.machine.permits(peer) {
+            info!("process {} of user {} connected", process_id, user_id);
+        } else {
+            warning!("process {} of user {} may not connect; see this app's clients", process_id, user_id);
         }
     }
 

@@ -234,8 +234,13 @@ impl Chaos {
 
     /// SM-33
     fn count_decoders(&self) {
-        let held: u8 =
-            self.stage.manager.apps().filter_map(|app| self.stage.manager.status(app)).map(|s| s.decoders).sum();
+        let held: u8 = self
+            .stage
+            .manager
+            .apps()
+            .filter_map(|app| self.stage.manager.status(self.stage.now, app))
+            .map(|s| s.decoders)
+            .sum();
         assert_eq!(held + self.stage.free_decoders(), DECODERS);
     }
 

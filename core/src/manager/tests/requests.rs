@@ -3,7 +3,7 @@
 use super::*;
 use crate::limits::HOLDERS_MAX;
 use crate::message::control::{Holding, TableName};
-use crate::message::{Component, LogLevel};
+use crate::message::{AppState, Component, LogLevel};
 
 fn initiate(name: &str, socket: &str) -> Command<'static> {
     let leak = |text: &str| &*String::from(text).leak();
@@ -11,7 +11,7 @@ fn initiate(name: &str, socket: &str) -> Command<'static> {
 }
 
 fn socket_of(stage: &Stage, name: &str) -> String {
-    stage.manager.status(stage.app(name)).unwrap().socket.as_str().into()
+    stage.manager.status(stage.now, stage.app(name)).unwrap().socket.as_str().into()
 }
 
 /// SM-01
@@ -252,4 +252,59 @@ fn a_list_walks_through_all_apps_and_ends_with_the_box() {
     assert_eq!(seen, ["app1", "app3"]);
     assert!(matches!(stage.answer(Command::List { from }), Ok(Answer::Box(status)) if status.apps_max == 4));
     assert!(matches!(stage.answer(Command::List { from: u16::MAX }), Ok(Answer::Box(_))));
+}
+
+fn denied(stage: &mut Stage, command: Command<'_>) -> Vec<Action> {
+    let from = Ticket { controller: Handle::from_parts(3, 1), sequence: 7 };
+    stage.give(Input::Denied { from, command, user_id: 1001 })
+}
+
+#[test]
+fn what_a_controller_may_not_is_refused_once_and_changes_nothing() {
+    let mut stage = Stage::new();
+    stage.ask(initiate("app1", ""));
+    let to = Ticket { controller: Handle::from_parts(3, 1), sequence: 7 };
+    let app = AppId::new("app1").unwrap();
+    for (command, refusal) in [
+        (
+            Command::ChangeState { app: "app1", state: TargetState::NotRunning },
+            Refusal::AppDenied { user_id: 1001, app: app.clone() },
+        ),
+        (Command::ConnectionInfo { app: "app1" }, Refusal::AppDenied { user_id: 1001, app }),
+        (Command::Stop, Refusal::BoxDenied { user_id: 1001 }),
+        (
+            Command::SetLogLevel { component: Component::Ipc, level: LogLevel::Debug },
+            Refusal::BoxDenied { user_id: 1001 },
+        ),
+    ] {
+        assert_eq!(denied(&mut stage, command), [Action::Reply { to, result: Err(refusal) }]);
+    }
+    assert!(!stage.manager.is_ending());
+}
+
+#[test]
+fn refusals_are_counted_for_their_app_and_the_box_and_the_last_is_kept() {
+    let mut stage = Stage::new();
+    stage.ask(initiate("app1", ""));
+    stage.ask(initiate("app1", ""));
+    denied(&mut stage, Command::ChangeState { app: "app1", state: TargetState::Active });
+    stage.ask(Command::ConnectionInfo { app: "nobody" });
+    assert_eq!(stage.manager.status(stage.now, stage.app("app1")).unwrap().refusals, 2);
+    let status = stage.manager.box_status();
+    assert_eq!(status.refusals, 3);
+    let last = LastRefusal { app: AppId::new("nobody").ok(), refusal: Refusal::UnknownApp };
+    assert_eq!(status.last_refusal, Some(last));
+}
+
+#[test]
+fn a_list_says_how_long_a_server_is_up_and_how_many_clients_it_has() {
+    let mut stage = Stage::new();
+    stage.initiate("app1", TargetState::Inactive);
+    stage.spawned("app1");
+    stage.says("app1", ServerState::Uninitialized, None);
+    let app = stage.app("app1");
+    stage.now = stage.now.after(Duration::from_secs(90));
+    stage.give(Input::Link { app, message: link::Message::Clients { connected: 2, state: AppState::Inactive } });
+    let status = stage.manager.status(stage.now, app).unwrap();
+    assert_eq!((status.clients, status.uptime_s), (2, 90));
 }

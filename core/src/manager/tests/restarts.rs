@@ -43,7 +43,7 @@ fn a_server_that_dies_is_followed_at_once_by_one_in_the_state_that_the_app_was_m
         come_up(&mut stage, "app1");
         let there = (state.into(), None);
         assert_eq!(stage.heard("app1"), [UP, there, CRASHED, UP, there]);
-        let status = stage.manager.status(app).unwrap();
+        let status = stage.manager.status(stage.now, app).unwrap();
         assert_eq!((status.restarts, status.wanted, status.state), (1, state, Some(state.into())));
         assert_eq!((status.decoders, stage.manager.next_deadline()), (1 - stage.free_decoders(), None));
     }
@@ -114,13 +114,13 @@ fn when_its_decoders_were_taken_meanwhile_an_app_comes_back_inactive_and_observe
     stage.spawned("app1");
     stage.exits("app1", CRASH);
     assert_eq!(stage.free_decoders(), 1, "while it waits it holds nothing");
-    assert_eq!(stage.manager.status(stage.app("app1")).unwrap().process_id, 0);
+    assert_eq!(stage.manager.status(stage.now, stage.app("app1")).unwrap().process_id, 0);
     stage.change("app2", TargetState::Active);
     stage.time_out();
     come_up(&mut stage, "app1");
     let demoted = (ServerState::Inactive, Some(Reason::DecodersTaken));
     assert_eq!(stage.heard("app1"), [UP, ACTIVE, CRASHED, CRASHED, UP, demoted]);
-    assert_eq!(stage.manager.status(stage.app("app1")).unwrap().wanted, TargetState::Inactive);
+    assert_eq!(stage.manager.status(stage.now, stage.app("app1")).unwrap().wanted, TargetState::Inactive);
 }
 
 /// SM-36

@@ -92,7 +92,7 @@ fn a_start_takes_a_spare_and_configures_it_at_once() {
     assert_eq!(takes(&actions), Some(spare));
     assert!(matches!(actions.last(), Some(Action::Configure { .. })));
     assert_eq!((heard("app1", &actions), stage.spares()), (vec![(ServerState::Uninitialized, None)], 0));
-    assert_eq!(stage.manager.status(stage.app("app1")).unwrap().process_id, 8);
+    assert_eq!(stage.manager.status(stage.now, stage.app("app1")).unwrap().process_id, 8);
 }
 
 #[test]
