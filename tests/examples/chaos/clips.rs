@@ -1,39 +1,67 @@
 //! What is played: small clips, cheap to decode.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::Failure;
 
 const PICTURES_PER_SECOND: u32 = 10;
+/// From one picture to the next.
+pub(crate) const PICTURE_INTERVAL: Duration = Duration::from_millis(1_000 / PICTURES_PER_SECOND as u64);
+/// Width and height in pixels.
+pub(crate) const SIZE: (u32, u32) = (320, 180);
 
-/// Two clips of different length, made anew unless they are there.
-pub(crate) fn prepare(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
-    [("short.mkv", 3), ("long.mkv", 25)]
-        .into_iter()
-        .map(|(name, seconds)| clip(&directory.join(name), seconds))
-        .collect()
+/// All clips.
+#[derive(Debug)]
+pub(crate) struct Clips {
+    /// With sound; for those whose disk is fast.
+    pub(crate) files: [PathBuf; 2],
+    /// Pictures alone, one after the other; for a slow disk.
+    pub(crate) bare: Vec<u8>,
 }
 
-fn clip(path: &Path, seconds: u32) -> Result<PathBuf, Failure> {
+/// Clips of different length, made anew unless they are there.
+pub(crate) fn prepare(directory: &Path) -> Result<Clips, Failure> {
+    let files = [with_sound(&directory.join("short.mkv"), 3)?, with_sound(&directory.join("long.mkv"), 25)?];
+    let bare = make(&directory.join("bare.h264"), &format!("filesink name=f {} ! f.", pictures(8)))?;
+    Ok(Clips { files, bare: fs::read(bare)? })
+}
+
+fn with_sound(path: &Path, seconds: u32) -> Result<PathBuf, Failure> {
+    let sounds = seconds * 50;
+    let pipeline = format!(
+        "matroskamux name=m ! filesink name=f {} ! queue ! m. \
+         audiotestsrc wave=ticks num-buffers={sounds} samplesperbuffer=960 ! audio/x-raw,rate=48000,channels=2 \
+         ! opusenc bitrate=32000 ! queue ! m.",
+        pictures(seconds)
+    );
+    make(path, &pipeline)
+}
+
+fn pictures(seconds: u32) -> String {
+    let (count, (width, height)) = (seconds * PICTURES_PER_SECOND, SIZE);
+    format!(
+        "videotestsrc num-buffers={count} \
+         ! video/x-raw,format=I420,width={width},height={height},framerate={PICTURES_PER_SECOND}/1 \
+         ! x264enc tune=zerolatency key-int-max=10 bitrate=200 ! h264parse"
+    )
+}
+
+/// A file is there whole or not at all.
+fn make(path: &Path, pipeline: &str) -> Result<PathBuf, Failure> {
     if path.exists() {
         return Ok(path.to_owned());
     }
     let unfinished = path.with_extension("unfinished");
-    let (pictures, sounds) = (seconds * PICTURES_PER_SECOND, seconds * 50);
-    let pipeline = format!(
-        "matroskamux name=m ! filesink location={} \
-         videotestsrc num-buffers={pictures} ! video/x-raw,format=I420,width=320,height=180,framerate={PICTURES_PER_SECOND}/1 \
-         ! x264enc tune=zerolatency key-int-max=10 bitrate=200 ! h264parse ! queue ! m. \
-         audiotestsrc wave=ticks num-buffers={sounds} samplesperbuffer=960 ! audio/x-raw,rate=48000,channels=2 \
-         ! opusenc bitrate=32000 ! queue ! m.",
-        unfinished.display()
-    );
+    let location = format!("filesink location={} name=f", unfinished.display());
+    let pipeline = pipeline.replace("filesink name=f", &location);
     let status =
         Command::new("gst-launch-1.0").arg("-q").args(pipeline.split_whitespace()).stdin(Stdio::null()).status()?;
     if !status.success() {
         return Err(format!("gst-launch-1.0 cannot make {}: {status}", path.display()).into());
     }
-    std::fs::rename(&unfinished, path)?;
+    fs::rename(&unfinished, path)?;
     Ok(path.to_owned())
 }

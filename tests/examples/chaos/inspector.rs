@@ -20,6 +20,8 @@ const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 const ZOMBIE_BOUND: Duration = Duration::from_secs(3);
 /// A session server without a manager ends within this: it may have a decoder to close (2.5 s).
 const ORPHAN_BOUND: Duration = Duration::from_secs(6);
+/// Among all the apps somebody sees a first frame within this.
+const SILENCE_BOUND: Duration = Duration::from_secs(60);
 /// So many looks in a row see it before what lasts a moment only is told.
 const CONFIRMATIONS: u32 = 3;
 
@@ -33,24 +35,38 @@ pub(crate) struct Inspector<'a> {
     over_seen: u32,
     double_seen: u32,
     crowd_seen: u32,
+    played: Progress,
 }
 
 impl<'a> Inspector<'a> {
     /// Has seen nothing.
     pub(crate) fn new(stage: &'a Stage<'a>) -> Self {
         let (zombies, orphans) = (Lingering::default(), Lingering::default());
-        Self { stage, zombies, orphans, on_stage: BTreeSet::new(), over_seen: 0, double_seen: 0, crowd_seen: 0 }
+        Self {
+            stage,
+            zombies,
+            orphans,
+            on_stage: BTreeSet::new(),
+            over_seen: 0,
+            double_seen: 0,
+            crowd_seen: 0,
+            played: Progress::default(),
+        }
     }
 
     /// Looks and takes samples until `end`; calls `show` after each look.
     pub(crate) fn inspect(&mut self, samples: &mut Samples, end: Instant, show: impl Fn()) -> Result<(), Failure> {
         let mut sample_due = Instant::now();
+        self.played = Progress::default();
         while Instant::now() < end {
             self.stage.look_after_manager()?;
             let (census, manager) = self.look();
             if Instant::now() >= sample_due {
                 sample_due += SAMPLE_INTERVAL;
                 samples.add(self.sample(&census, manager));
+            }
+            if self.played.has_stopped(self.stage.tally.of(Count::FirstFrames), Instant::now(), SILENCE_BOUND) {
+                self.stage.tally.violated(format!("no app has shown a first frame for {SILENCE_BOUND:?}"));
             }
             show();
             std::thread::sleep(LOOK_INTERVAL);
@@ -176,6 +192,29 @@ impl<'a> Inspector<'a> {
     }
 }
 
+/// A number that goes up as long as all is well.
+#[derive(Debug, Default)]
+struct Progress {
+    last: Option<(u64, Instant)>,
+}
+
+impl Progress {
+    /// Whether the number has stayed the same for longer than `bound`; told again only after as long.
+    fn has_stopped(&mut self, number: u64, now: Instant, bound: Duration) -> bool {
+        match self.last {
+            Some((last, since)) if last == number && now.saturating_duration_since(since) <= bound => false,
+            Some((last, _)) if last == number => {
+                self.last = Some((number, now));
+                true
+            }
+            _ => {
+                self.last = Some((number, now));
+                false
+            }
+        }
+    }
+}
+
 /// Session servers that wait for an app.
 const SPARES_MAX: usize = 1;
 
@@ -198,6 +237,16 @@ fn reap(id: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn playing_that_has_stopped_everywhere_is_found() {
+        let (mut played, start, bound) = (Progress::default(), Instant::now(), Duration::from_secs(60));
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let looks = [(5, 0), (6, 50), (6, 110), (6, 111), (6, 112), (7, 200)];
+        let told: Vec<bool> =
+            looks.into_iter().map(|(frames, seconds)| played.has_stopped(frames, at(seconds), bound)).collect();
+        assert_eq!(told, [false, false, false, true, false, false]);
+    }
 
     #[test]
     fn what_is_seen_often_enough_in_a_row_is_told_once() {

@@ -8,6 +8,7 @@
 
 mod census;
 mod clips;
+mod disk;
 mod hostile;
 mod inspector;
 mod players;
@@ -23,7 +24,9 @@ mod states;
 mod tally;
 mod weather;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -39,6 +42,9 @@ struct Arguments {
     /// What everything random comes from; another one each time unless it is given
     #[arg(long)]
     seed: Option<u64>,
+    /// Be one of the players instead, in this app's session server.
+    #[arg(long, hide = true)]
+    play_at: Option<PathBuf>,
 }
 
 fn minutes(text: &str) -> Result<f64, String> {
@@ -50,8 +56,14 @@ fn minutes(text: &str) -> Result<f64, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
-    match run::run(std::time::Duration::from_secs_f64(arguments.minutes * 60.0), seed) {
+    let done = match &arguments.play_at {
+        Some(socket) => disk::play_from_input(socket).map(|()| true),
+        None => {
+            let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
+            run::run(Duration::from_secs_f64(arguments.minutes * 60.0), seed)
+        }
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {

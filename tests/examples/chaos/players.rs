@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread::Scope;
@@ -13,12 +13,16 @@ use greenroom_tests::programs;
 use rustix::process::Signal;
 
 use crate::Failure;
+use crate::clips::Clips;
+use crate::disk;
 use crate::quarry::Quarry;
 use crate::stage::{APPS, LOOK_INTERVAL, MARATHON, Stage};
 use crate::tally::{Count, Tally};
 
 /// Before an app's next player.
 const PAUSE_MS: std::ops::Range<u64> = 100..2_000;
+/// One of so many players has its clip on a slow disk.
+const SLOW_DISKS: u8 = 4;
 /// A player that is told to end has ended within this.
 const END_BOUND: Duration = Duration::from_secs(8);
 
@@ -26,13 +30,13 @@ const END_BOUND: Duration = Duration::from_secs(8);
 #[derive(Debug)]
 pub(crate) struct Players<'a> {
     stage: &'a Stage<'a>,
-    clips: &'a [PathBuf],
+    clips: &'a Clips,
     running: Mutex<BTreeMap<&'static str, Child>>,
 }
 
 impl<'a> Players<'a> {
     /// Nobody plays yet.
-    pub(crate) fn new(stage: &'a Stage<'a>, clips: &'a [PathBuf]) -> Self {
+    pub(crate) fn new(stage: &'a Stage<'a>, clips: &'a Clips) -> Self {
         Self { stage, clips, running: Mutex::default() }
     }
 
@@ -55,7 +59,7 @@ impl<'a> Players<'a> {
                 if is_running {
                     due.remove(app);
                 } else if Instant::now() >= at && self.stage.socket_of(app).exists() {
-                    self.start(scope, app, &self.clips[rng.usize(..self.clips.len())])?;
+                    self.start(scope, rng.fork(), app)?;
                 }
             }
         }
@@ -81,23 +85,23 @@ impl<'a> Players<'a> {
         Ok(true)
     }
 
-    fn start<'scope>(&self, scope: &'scope Scope<'scope, '_>, app: &'static str, clip: &Path) -> Result<(), Failure>
+    fn start<'scope>(&self, scope: &'scope Scope<'scope, '_>, mut rng: Rng, app: &'static str) -> Result<(), Failure>
     where
         'a: 'scope,
     {
-        let mut child = Command::new(programs::find("greenroom-play")?)
-            .arg("--json")
-            .arg("--socket")
-            .arg(self.stage.socket_of(app))
-            .arg(clip)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let said = child.stdout.take().ok_or("a player without output")?;
-        let tally = self.stage.tally;
+        let socket = self.stage.socket_of(app);
+        let mut child = match rng.u8(..SLOW_DISKS) {
+            0 => disk::player(&socket)?.spawn()?,
+            _ => on_a_fast_disk(&socket, &self.clips.files[rng.usize(..2)])?.spawn()?,
+        };
+        let (tally, clips) = (self.stage.tally, self.clips);
         tally.count(Count::PlayersStarted);
-        scope.spawn(move || hear(tally, said));
+        if let Some(said) = child.stdout.take() {
+            scope.spawn(move || hear(tally, said));
+        }
+        if let Some(input) = child.stdin.take() {
+            scope.spawn(move || disk::feed(tally, rng, &clips.bare, input));
+        }
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(app, child);
         Ok(())
     }
@@ -120,6 +124,13 @@ impl<'a> Players<'a> {
             let _ = child.wait();
         }
     }
+}
+
+fn on_a_fast_disk(socket: &Path, file: &Path) -> Result<Command, Failure> {
+    let mut player = Command::new(programs::find("greenroom-play")?);
+    player.arg("--json").arg("--socket").arg(socket).arg(file);
+    player.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    Ok(player)
 }
 
 /// Counts what a player says, until it has ended.

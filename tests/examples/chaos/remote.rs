@@ -7,7 +7,7 @@ use greenroom_core::message::control::{Answer, AppStatus, Command, Event, Refusa
 use greenroom_core::message::{ServerState, TargetState};
 use greenroom_daemon::control::{ControlClient, ControlError};
 
-use crate::stage::{APPS, DECODERS, MARATHON, Stage};
+use crate::stage::{APPS, DECODERS, MARATHON, Stage, decoders_of};
 use crate::states::States;
 use crate::tally::Count;
 
@@ -54,7 +54,7 @@ impl<'a> Remote<'a> {
     fn connect(stage: &'a Stage<'a>, rng: Rng, watches: bool) -> Option<Self> {
         for _ in 0..10 {
             let life = stage.life().number;
-            let states = watches.then(|| States::new(DECODERS.into()));
+            let states = watches.then(|| States::new(DECODERS, decoders_of));
             let Ok(client) = stage.connect() else { continue };
             let mut remote = Self { stage, rng, client, life, states, apps: Vec::new(), listed_at: Instant::now() };
             if remote.begin().is_ok() {
@@ -141,7 +141,7 @@ impl<'a> Remote<'a> {
             .filter(|status| status.decoders > 0 && status.app.as_str() != app)
             .map(|status| status.app.as_str().to_owned())
             .collect();
-        if free == 0 && !holders.is_empty() {
+        if free < usize::from(decoders_of(app)) && !holders.is_empty() {
             if self.rng.u8(..5) == 0 {
                 self.stage.tally.note(Count::RuleBroken, app);
             } else {

@@ -13,6 +13,7 @@ use fastrand::Rng;
 use rustix::process::{Resource, Rlimit, getpid, set_child_subreaper, setrlimit};
 
 use crate::census::Process;
+use crate::clips::{self, Clips};
 use crate::inspector::Inspector;
 use crate::players::Players;
 use crate::report::{self, Findings};
@@ -21,7 +22,7 @@ use crate::screen::Screen;
 use crate::stage::{self, APPS, Stage};
 use crate::tally::Tally;
 use crate::weather::Weather;
-use crate::{Failure, clips, hostile};
+use crate::{Failure, hostile};
 
 const MIB: u64 = 1024 * 1024;
 /// What is loaded once has been loaded by then.
@@ -57,7 +58,7 @@ fn directory() -> Result<PathBuf, Failure> {
 
 struct Run<'a> {
     stage: &'a Stage<'a>,
-    clips: &'a [PathBuf],
+    clips: &'a Clips,
     screen: &'a Screen<'a>,
     samples: Samples,
     rng: Rng,

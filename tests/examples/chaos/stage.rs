@@ -18,6 +18,8 @@ use crate::tally::{Count, Tally};
 
 /// Decoders of the box.
 pub(crate) const DECODERS: u8 = 3;
+/// The one app that needs two of them; the others need one.
+pub(crate) const GREEDY: &str = "films";
 /// The apps that everything may happen to.
 pub(crate) const APPS: [&str; 4] = ["news", "films", "sports", "music"];
 /// The app whose session server nobody harms: it is zapped and plays all the time.
@@ -226,12 +228,18 @@ impl Drop for Stage<'_> {
     }
 }
 
+/// How many decoders an app needs to be Active.
+pub(crate) fn decoders_of(app: &str) -> u8 {
+    if app == GREEDY { 2 } else { 1 }
+}
+
 /// A box whose apps come back quickly and often.
 pub(crate) fn setup() -> Setup {
     Setup::new()
         .decoders(DECODERS)
         .session("restart_intensity = 8\nrestart_window_ms = 10000")
         .more("[log]\ndefault = \"warning\"")
+        .more(&format!("[app.{GREEDY}]\nmax_playback_sessions = {}", decoders_of(GREEDY)))
 }
 
 fn start(configuration: &Path, log: &Path) -> Result<Child, Failure> {

@@ -11,13 +11,14 @@ use ServerState::{Active, Error, Inactive, NotRunning, Uninitialized};
 #[derive(Debug)]
 pub(crate) struct States {
     decoders: usize,
+    decoders_of: fn(&str) -> u8,
     heard: BTreeMap<String, ServerState>,
 }
 
 impl States {
-    /// An observer of a box with so many decoders, each app of which needs one.
-    pub(crate) fn new(decoders: usize) -> Self {
-        Self { decoders, heard: BTreeMap::new() }
+    /// An observer of a box with so many decoders, of which an Active app holds `decoders_of` it.
+    pub(crate) fn new(decoders: u8, decoders_of: fn(&str) -> u8) -> Self {
+        Self { decoders: decoders.into(), decoders_of, heard: BTreeMap::new() }
     }
 
     /// How an app is, as a list says it.
@@ -44,9 +45,10 @@ impl States {
         if !may_follow(before, state) {
             return Err(format!("{app} was notified {state:?} after {before:?}"));
         }
-        let on_stage = self.heard.values().filter(|state| **state == Active).count();
-        if on_stage > self.decoders {
-            return Err(format!("{on_stage} apps are Active by their notifications, with {} decoders", self.decoders));
+        let active: Vec<&str> = self.heard.iter().filter(|of| *of.1 == Active).map(|of| of.0.as_str()).collect();
+        let held: usize = active.iter().map(|app| usize::from((self.decoders_of)(app))).sum();
+        if held > self.decoders {
+            return Err(format!("{active:?} are Active and hold {held} of {} decoders", self.decoders));
         }
         Ok(())
     }
@@ -73,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_life_and_a_restart_are_as_they_should_be() {
-        let mut states = States::new(1);
+        let mut states = States::new(1, |_| 1);
         for state in [Uninitialized, Inactive, Active, Inactive, Error, Uninitialized, Active, NotRunning] {
             assert_eq!(states.hear("app1", state), Ok(()));
         }
@@ -85,7 +87,7 @@ mod tests {
         for (before, after) in
             [(Uninitialized, Uninitialized), (Inactive, Inactive), (Error, Active), (NotRunning, Inactive)]
         {
-            let mut states = States::new(9);
+            let mut states = States::new(9, |_| 1);
             states.assume("app1", Some(before));
             assert!(states.hear("app1", after).is_err(), "{before:?} {after:?}");
         }
@@ -94,10 +96,10 @@ mod tests {
     /// SM-33
     #[test]
     fn one_more_on_stage_than_there_are_decoders_is_found() {
-        let mut states = States::new(1);
+        let mut states = States::new(1, |_| 1);
         states.assume("app1", Some(Active));
         states.assume("app2", Some(Inactive));
-        assert!(states.hear("app2", Active).unwrap_err().contains("2 apps are Active"));
+        assert!(states.hear("app2", Active).unwrap_err().contains("hold 2 of 1"));
         states.assume("app1", Some(Inactive));
         assert_eq!(states.hear("app1", Error), Ok(()));
     }
