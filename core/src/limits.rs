@@ -107,3 +107,11 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 /// A client that found the queue of its session server's listener full tries again after this. A server takes a whole
 /// queue in one turn of its loop, far faster.
 pub const CONNECT_RETRY_INTERVAL: Duration = Duration::from_millis(20);
+/// A client whose session server has gone tries to reach it again for this long, unless the app says otherwise: as long as
+/// the manager may take for the restarts of one [`RESTART_WINDOW`], and as long again.
+pub const RECONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The pause before the second attempt to reach a session server that has gone; the first is immediate, each further
+/// pause twice as long.
+pub const RECONNECT_PAUSE: Duration = Duration::from_millis(10);
+/// No pause between two attempts is longer than this.
+pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);

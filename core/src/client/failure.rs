@@ -28,6 +28,17 @@ pub enum LostReason {
     Socket(ErrorKind),
 }
 
+impl LostReason {
+    /// Whether the same server, started again, might take the connection: it has gone, or could not be reached. A
+    /// server that refused us or broke the protocol will do so again.
+    pub const fn is_cured_by_restart(self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Silent | Self::Closed | Self::Socket(_) => true,
+            Self::Asked | Self::Refused(_) | Self::Misbehaved => false,
+        }
+    }
+}
+
 impl fmt::Display for LostReason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -63,9 +74,9 @@ impl core::error::Error for LostReason {}
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum NotTaken {
-    /// Caller: there is no connection; connect first.
+    /// Caller: there is no connection; connect first, or wait until there is one again.
     NotConnected,
-    /// Caller: there is a connection already.
+    /// Caller: there is a connection already, or one is being made.
     AlreadyConnected,
     /// Caller: the memory is leased already, or is being leased.
     HasMemory,
@@ -90,8 +101,8 @@ pub enum NotTaken {
 impl fmt::Display for NotTaken {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotConnected => out.write_str("there is no connection to the session server; connect first"),
-            Self::AlreadyConnected => out.write_str("there is a connection already"),
+            Self::NotConnected => out.write_str("there is no connection to the session server now"),
+            Self::AlreadyConnected => out.write_str("there is a connection already, or one is being made"),
             Self::HasMemory => out.write_str("the shared memory is leased already"),
             Self::SessionEnded => out.write_str("the session has ended; create another when the app is Running"),
             Self::Reserved => out.write_str("the greeting is sent by the library alone"),

@@ -1,14 +1,8 @@
 //! In the app: one connection to the session server, the calls that wait for their answer, and what the app holds.
 //!
-//! ```text
-//!                Connect               Opened              Welcome
-//! Disconnected ----------> Connecting --------> Greeting ----------> Connected --+
-//!   ^   ^                   |  ^   |              |                   |   |      | Call, answers,
-//!   |   |                   |  +---+ the server's | refused, no       |   +<-----+ events
-//!   |   |  not reached      |   queue is full:    | Welcome in time   |
-//!   |   +-------------------+   again soon        |                   | the peer closed or
-//!   +---------------------------------------------+-------------------+ broke the rules
+//! How the connection begins, ends and begins again stands at [`ConnectionState`].
 //!
+//! ```text
 //!                  Welcome, or the server says so (SM-29)
 //! application:  Unknown <-----------> Inactive <-----------> Running
 //! ```
@@ -21,52 +15,41 @@
 //! answer that comes later changes nothing; what it would have given the app is given back to the server.
 
 mod call;
+mod connection;
 mod failure;
+mod retry;
 #[cfg(test)]
 mod tests;
+
+use core::mem::take;
+use core::time::Duration;
 
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 pub use call::{Call, CallId, Outcome};
 use call::{CallKind, Caller, GIVEN_BACK, call_of, sequence_of};
+pub use connection::ConnectionState;
 pub use failure::{LostReason, NotTaken};
+use retry::Retry;
 
 use crate::driver::Machine;
-use crate::fmt::debug;
 use crate::hal::ErrorKind;
-use crate::limits::{CALL_TIMEOUT, CALLS_MAX, CODEC_DATA_BYTES_MAX, CONNECT_RETRY_INTERVAL, SESSIONS_MAX};
+use crate::limits::{CALL_TIMEOUT, CALLS_MAX, CODEC_DATA_BYTES_MAX, SESSIONS_MAX};
 use crate::message::AppState;
 use crate::message::playback::{Answer, Command, Event, Message, Refusal, Request, SessionId};
 use crate::table::Table;
 use crate::time::{Instant, earliest};
-
-/// How far the connection to the session server is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum ConnectionState {
-    /// There is none.
-    #[default]
-    Disconnected,
-    /// The platform opens it.
-    Connecting {
-        /// When it is given up.
-        deadline: Instant,
-        /// When it is tried again, where the server's queue was full.
-        retry_at: Option<Instant>,
-    },
-    /// It is open; the server has not welcomed us yet.
-    Greeting,
-    /// Calls can be made.
-    Connected,
-}
 
 /// What the machine is told.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Input<'a> {
     /// App: be connected.
-    Connect,
+    Connect {
+        /// A connection that the server's end or its failure has ended is tried again for so long; zero: never.
+        reconnect_for: Duration,
+    },
     /// Platform: the connection is open.
     Opened,
     /// Platform: the connection could not be opened.
@@ -128,8 +111,13 @@ pub enum Action {
 pub enum Notification {
     /// The server's word.
     Event(Event),
-    /// The connection has ended: every session is gone, and so is the shared memory.
+    /// The connection has ended: every session is gone, and so is the shared memory. [`Self::Reconnected`] or
+    /// [`Self::GivenUp`] follows.
     ConnectionLost(LostReason),
+    /// There is a connection again, and nothing on it. The application state follows.
+    Reconnected,
+    /// There is no connection, and none will be tried unless the app asks for one.
+    GivenUp(LostReason),
 }
 
 /// Whose the shared memory is.
@@ -151,9 +139,11 @@ enum Outgoing {
 }
 
 /// The client machine. See the [module](self).
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Client {
     state: ConnectionState,
+    retry: Retry,
+    connections: u32,
     application: AppState,
     memory: Memory,
     sessions: Vec<SessionId, SESSIONS_MAX>,
@@ -166,7 +156,15 @@ pub struct Client {
     event: Option<Event>,
     text: bool,
     lost: Option<LostReason>,
+    is_reconnected: bool,
+    given_up: Option<LostReason>,
     stale: u32,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Client {
@@ -174,6 +172,8 @@ impl Client {
     pub const fn new() -> Self {
         Self {
             state: ConnectionState::Disconnected,
+            retry: Retry::new(Duration::ZERO),
+            connections: 0,
             application: AppState::Unknown,
             memory: Memory::None,
             sessions: Vec::new(),
@@ -186,6 +186,8 @@ impl Client {
             event: None,
             text: false,
             lost: None,
+            is_reconnected: false,
+            given_up: None,
             stale: 0,
         }
     }
@@ -193,6 +195,11 @@ impl Client {
     /// How far the connection is.
     pub const fn connection(&self) -> ConnectionState {
         self.state
+    }
+
+    /// How often the app was welcomed: the name of the connection that there is, or was last.
+    pub const fn connections(&self) -> u32 {
+        self.connections
     }
 
     /// The app's state, as the server said last.
@@ -215,42 +222,6 @@ impl Client {
         self.stale
     }
 
-    fn start_connecting(&mut self, now: Instant) {
-        self.state = ConnectionState::Connecting { deadline: now.after(CALL_TIMEOUT), retry_at: None };
-        self.open = true;
-    }
-
-    fn greet(&mut self, now: Instant) {
-        self.state = ConnectionState::Greeting;
-        if let Ok(call) = self.enter(now, CallKind::Hello, Caller::Machine) {
-            self.outgoing = Some(Outgoing::Hello(call));
-        }
-    }
-
-    /// A full queue of the listener empties by itself; anything else does not.
-    fn opening_failed(&mut self, now: Instant, deadline: Instant, kind: ErrorKind) {
-        let retry_at = now.after(CONNECT_RETRY_INTERVAL);
-        if kind == ErrorKind::Busy && retry_at < deadline {
-            self.state = ConnectionState::Connecting { deadline, retry_at: Some(retry_at) };
-        } else {
-            self.lose(LostReason::Unreachable(kind));
-        }
-    }
-
-    /// Ends the connection and everything that depends on it. Calls that have no outcome yet get theirs.
-    fn lose(&mut self, reason: LostReason) {
-        debug!("connection lost");
-        self.state = ConnectionState::Disconnected;
-        self.application = AppState::Unknown;
-        self.close = true;
-        self.outgoing = None;
-        self.lost = Some(reason);
-        self.give_up_memory();
-        for (_, call) in self.calls.iter_mut() {
-            call.outcome.get_or_insert(Outcome::ConnectionLost);
-        }
-    }
-
     /// Everything that needs the memory ends with it.
     fn give_up_memory(&mut self) {
         self.drop_memory |= self.memory == Memory::Leased;
@@ -260,8 +231,8 @@ impl Client {
         self.sessions.clear();
     }
 
-    fn enter(&mut self, now: Instant, kind: CallKind, caller: Caller) -> Result<CallId, NotTaken> {
-        let call = Call { kind, caller, deadline: now.after(CALL_TIMEOUT), outcome: None };
+    fn enter(&mut self, deadline: Instant, kind: CallKind, caller: Caller) -> Result<CallId, NotTaken> {
+        let call = Call { kind, caller, deadline, outcome: None };
         self.calls.insert(call).map_err(|_| NotTaken::TooManyCalls { capacity: self.calls.capacity() })
     }
 
@@ -278,7 +249,7 @@ impl Client {
             }
             _ => {}
         }
-        let call = self.enter(now, CallKind::of(command), Caller::App)?;
+        let call = self.enter(now.after(CALL_TIMEOUT), CallKind::of(command), Caller::App)?;
         match *command {
             Command::GetSharedMemory => self.memory = Memory::Asked(call),
             Command::ReleaseSharedMemory => self.give_up_memory(),
@@ -289,17 +260,17 @@ impl Client {
         Ok(())
     }
 
-    fn received(&mut self, message: Message<'_>, descriptors: u8) {
+    fn received(&mut self, now: Instant, message: Message<'_>, descriptors: u8) {
         match message {
-            Message::Reply { sequence, result } => self.answered(call_of(sequence), result, descriptors),
-            Message::Event(_) | Message::Text { .. } if descriptors > 0 => self.lose(LostReason::Misbehaved),
+            Message::Reply { sequence, result } => self.answered(now, call_of(sequence), result, descriptors),
+            Message::Event(_) | Message::Text { .. } if descriptors > 0 => self.give_up(LostReason::Misbehaved),
             Message::Event(event) => self.happened(event),
             Message::Text { session, .. } if self.sessions.contains(&session) => self.text = true,
             Message::Text { .. } => self.came_too_late(),
         }
     }
 
-    fn answered(&mut self, id: CallId, result: Result<Answer, Refusal>, descriptors: u8) {
+    fn answered(&mut self, now: Instant, id: CallId, result: Result<Answer, Refusal>, descriptors: u8) {
         if id == GIVEN_BACK {
             return;
         }
@@ -310,38 +281,32 @@ impl Client {
             Err(_) => descriptors == 0,
         };
         if !fits {
-            return self.lose(LostReason::Misbehaved);
+            return self.give_up(LostReason::Misbehaved);
         }
         match result {
-            Ok(answer) => self.went_well(id, answer),
+            Ok(answer) => self.went_well(now, id, answer),
             Err(refusal) => self.was_refused(id, kind, refusal),
         }
     }
 
-    fn went_well(&mut self, id: CallId, answer: Answer) {
+    fn went_well(&mut self, now: Instant, id: CallId, answer: Answer) {
         let mut outcome = Outcome::Answered(answer);
         match answer {
-            Answer::Welcome { state, .. } => self.welcomed(state),
+            Answer::Welcome { state, .. } => self.welcomed(now, state),
             Answer::SharedMemory { .. } if self.memory == Memory::Asked(id) => self.memory = Memory::Leased,
             // The app has given the memory back before it came.
             Answer::SharedMemory { .. } => outcome = Outcome::Refused(Refusal::Interrupted),
             Answer::Session { session } if self.sessions.contains(&session) || self.sessions.push(session).is_err() => {
-                return self.lose(LostReason::Misbehaved);
+                return self.give_up(LostReason::Misbehaved);
             }
             _ => {}
         }
         self.settle(id, outcome);
     }
 
-    fn welcomed(&mut self, state: AppState) {
-        self.state = ConnectionState::Connected;
-        self.application = state;
-        self.event = Some(Event::ApplicationState(state));
-    }
-
     fn was_refused(&mut self, id: CallId, kind: CallKind, refusal: Refusal) {
         if kind == CallKind::Hello {
-            return self.lose(LostReason::Refused(refusal));
+            return self.give_up(LostReason::Refused(refusal));
         }
         if self.memory == Memory::Asked(id) {
             self.memory = Memory::None;
@@ -387,10 +352,7 @@ impl Client {
         }
     }
 
-    fn tick(&mut self, now: Instant) {
-        if let ConnectionState::Connecting { deadline, retry_at } = self.state {
-            return self.tick_connecting(now, deadline, retry_at);
-        }
+    fn tick_calls(&mut self, now: Instant) {
         let mut unwelcome = false;
         for (id, call) in self.calls.iter_mut().filter(|(_, call)| call.deadline <= now) {
             call.outcome.get_or_insert(Outcome::TimedOut);
@@ -400,16 +362,7 @@ impl Client {
             }
         }
         if unwelcome {
-            self.lose(LostReason::Silent);
-        }
-    }
-
-    fn tick_connecting(&mut self, now: Instant, deadline: Instant, retry_at: Option<Instant>) {
-        if deadline <= now {
-            self.lose(LostReason::Unreachable(ErrorKind::Busy));
-        } else if retry_at.is_some_and(|retry_at| retry_at <= now) {
-            self.state = ConnectionState::Connecting { deadline, retry_at: None };
-            self.open = true;
+            self.give_up(LostReason::Silent);
         }
     }
 
@@ -440,8 +393,10 @@ impl Client {
     fn next_notification(&mut self) -> Option<Action> {
         let ended = self.ended.pop().map(|session| Notification::Event(Event::SessionEnded { session }));
         ended
-            .or_else(|| self.event.take().map(Notification::Event))
             .or_else(|| self.lost.take().map(Notification::ConnectionLost))
+            .or_else(|| take(&mut self.is_reconnected).then_some(Notification::Reconnected))
+            .or_else(|| self.event.take().map(Notification::Event))
+            .or_else(|| self.given_up.take().map(Notification::GivenUp))
             .map(Action::Notify)
     }
 }
@@ -467,53 +422,77 @@ impl Machine for Client {
     type Refusal = NotTaken;
 
     fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), NotTaken> {
-        use ConnectionState::{Connected, Connecting, Disconnected, Greeting};
+        use ConnectionState::{Connected, Connecting, Disconnected, Greeting, GreetingAgain, Reconnecting};
         match (self.state, input) {
-            (Disconnected, Input::Connect) => self.start_connecting(now),
-            (Connecting { .. } | Greeting | Connected, Input::Connect) => return Err(NotTaken::AlreadyConnected),
+            (Disconnected, Input::Connect { reconnect_for }) => self.start_connecting(now, reconnect_for),
+            (
+                Connecting { .. } | Greeting | Connected | Reconnecting { .. } | GreetingAgain { .. },
+                Input::Connect { .. },
+            ) => return Err(NotTaken::AlreadyConnected),
 
             (Connecting { .. }, Input::Opened) => self.greet(now),
+            (Reconnecting { deadline, .. }, Input::Opened) => self.greet_again(deadline),
             (Connecting { deadline, .. }, Input::OpenFailed(kind)) => self.opening_failed(now, deadline, kind),
-            (Disconnected | Greeting | Connected, Input::Opened | Input::OpenFailed(_)) => self.came_too_late(),
-
-            (Greeting | Connected, Input::Received { message, descriptors }) => {
-                self.received(message, descriptors);
+            (Reconnecting { deadline, .. }, Input::OpenFailed(kind)) => {
+                self.reconnecting_failed(now, deadline, LostReason::Unreachable(kind));
             }
-            (Greeting | Connected, Input::Broken(reason)) => self.lose(reason),
-            (Disconnected | Connecting { .. }, Input::Received { .. } | Input::Broken(_)) => self.came_too_late(),
+            (Disconnected | Greeting | Connected | GreetingAgain { .. }, Input::Opened | Input::OpenFailed(_)) => {
+                self.came_too_late()
+            }
+
+            (Greeting | Connected | GreetingAgain { .. }, Input::Received { message, descriptors }) => {
+                self.received(now, message, descriptors);
+            }
+            (Greeting, Input::Broken(reason)) => self.give_up(reason),
+            (Connected, Input::Broken(reason)) => self.lose(now, reason),
+            (GreetingAgain { deadline }, Input::Broken(reason)) => self.reconnecting_failed(now, deadline, reason),
+            (Disconnected | Connecting { .. } | Reconnecting { .. }, Input::Received { .. } | Input::Broken(_)) => {
+                self.came_too_late()
+            }
 
             (Connected, Input::Call(command)) => return self.call(now, &command),
-            (Disconnected | Connecting { .. } | Greeting, Input::Call(_)) => return Err(NotTaken::NotConnected),
+            (
+                Disconnected | Connecting { .. } | Greeting | Reconnecting { .. } | GreetingAgain { .. },
+                Input::Call(_),
+            ) => return Err(NotTaken::NotConnected),
 
-            (Connecting { .. } | Greeting | Connected, Input::Disconnect) => self.lose(LostReason::Asked),
+            (
+                Connecting { .. } | Greeting | Connected | Reconnecting { .. } | GreetingAgain { .. },
+                Input::Disconnect,
+            ) => self.give_up(LostReason::Asked),
             (Disconnected, Input::Disconnect) => {}
 
-            (Disconnected | Connecting { .. } | Greeting | Connected, Input::Tick) => self.tick(now),
+            (
+                Disconnected | Connecting { .. } | Greeting | Connected | Reconnecting { .. } | GreetingAgain { .. },
+                Input::Tick,
+            ) => self.tick(now),
         }
         Ok(())
     }
 
     fn poll_action(&mut self) -> Option<Action> {
-        if core::mem::take(&mut self.drop_memory) {
+        if take(&mut self.drop_memory) {
             return Some(Action::DropMemory(self.lost));
         }
-        if core::mem::take(&mut self.close) {
+        if take(&mut self.close) {
             return Some(Action::Close);
         }
-        if core::mem::take(&mut self.open) {
-            return Some(Action::Open);
-        }
-        if core::mem::take(&mut self.text) {
+        if take(&mut self.text) {
             return Some(Action::NotifyText);
         }
-        // Who learns that a call failed can see why.
-        self.next_send().or_else(|| self.next_notification()).or_else(|| self.next_completion())
+        // Who learns that a call failed can see why; and nobody waits for that while another connection is opened.
+        let told = self.next_send().or_else(|| self.next_notification()).or_else(|| self.next_completion());
+        told.or_else(|| take(&mut self.open).then_some(Action::Open))
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         let connecting = match self.state {
-            ConnectionState::Connecting { deadline, retry_at } => earliest(Some(deadline), retry_at),
-            ConnectionState::Disconnected | ConnectionState::Greeting | ConnectionState::Connected => None,
+            ConnectionState::Connecting { deadline, retry_at }
+            | ConnectionState::Reconnecting { deadline, retry_at } => earliest(Some(deadline), retry_at),
+            ConnectionState::Disconnected
+            | ConnectionState::Greeting
+            | ConnectionState::GreetingAgain { .. }
+            | ConnectionState::Connected => None,
         };
         earliest(connecting, self.calls.iter().map(|(_, call)| call.deadline).min())
     }

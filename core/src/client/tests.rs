@@ -8,6 +8,8 @@ use std::vec::Vec;
 use super::*;
 use crate::message::playback::{Codec, PlaybackState, RingPlace, Shape, SourceDescription, SourceId, Statistics};
 
+const PATIENCE: Duration = Duration::from_secs(20);
+const CONNECT: Input<'_> = Input::Connect { reconnect_for: PATIENCE };
 const START: Instant = Instant::from_millis(1_000);
 const SESSION: SessionId = SessionId { index: 0, generation: 1 };
 const OTHER_SESSION: SessionId = SessionId { index: 1, generation: 1 };
@@ -37,7 +39,7 @@ fn event(event: Event) -> Input<'static> {
 
 fn connecting() -> Client {
     let mut client = Client::new();
-    step(&mut client, START, Input::Connect);
+    step(&mut client, START, CONNECT);
     client
 }
 
@@ -61,6 +63,27 @@ fn connected(state: AppState) -> Client {
     let (mut client, sequence) = greeting();
     step(&mut client, START, reply(sequence, Ok(Answer::Welcome { version: 1, state }), 0));
     client
+}
+
+/// The server has gone, and the platform opens another connection.
+fn reconnecting() -> Client {
+    let mut client = connected(AppState::Running);
+    step(&mut client, START, Input::Broken(LostReason::Closed));
+    client
+}
+
+/// Also the number of the greeting.
+fn greeting_again() -> (Client, u32) {
+    let mut client = reconnecting();
+    let actions = step(&mut client, START, Input::Opened);
+    let [Action::Send(Request { sequence, command: Command::Hello })] = actions[..] else {
+        panic!("a connection begins with the greeting, not {actions:?}")
+    };
+    (client, sequence)
+}
+
+fn welcome(sequence: u32, state: AppState) -> Input<'static> {
+    reply(sequence, Ok(Answer::Welcome { version: 1, state }), 0)
 }
 
 /// Makes a call; gives its name and number.
@@ -95,27 +118,37 @@ fn lost(reason: LostReason) -> Action {
     Action::Notify(Notification::ConnectionLost(reason))
 }
 
+fn given_up(reason: LostReason) -> Action {
+    Action::Notify(Notification::GivenUp(reason))
+}
+
 /// SM-22, SM-30: every state takes every input as written here.
 #[test]
 fn every_input_in_every_state_does_what_the_diagram_says() {
     let app_state = event(Event::ApplicationState(AppState::Running));
-    let inputs: [(&str, Input<'_>); 9] = [
-        ("Connect", Input::Connect),
+    let misbehaves =
+        Input::Received { message: Message::Event(Event::ApplicationState(AppState::Running)), descriptors: 1 };
+    let inputs: [(&str, Input<'_>); 11] = [
+        ("Connect", CONNECT),
         ("Opened", Input::Opened),
         ("OpenFailed(Gone)", Input::OpenFailed(ErrorKind::Gone)),
         ("OpenFailed(Busy)", Input::OpenFailed(ErrorKind::Busy)),
         ("Received", app_state),
-        ("Broken", Input::Broken(LostReason::Closed)),
+        ("Received(what is no message)", misbehaves),
+        ("Broken(Closed)", Input::Broken(LostReason::Closed)),
+        ("Broken(Misbehaved)", Input::Broken(LostReason::Misbehaved)),
         ("Call", Input::Call(Command::ReleaseSharedMemory)),
         ("Disconnect", Input::Disconnect),
         ("Tick", Input::Tick),
     ];
     type State = (&'static str, fn() -> Client);
-    let states: [State; 4] = [
+    let states: [State; 6] = [
         ("Disconnected", Client::new),
         ("Connecting", connecting),
         ("Greeting", || greeting().0),
         ("Connected", || connected(AppState::Inactive)),
+        ("Reconnecting", reconnecting),
+        ("GreetingAgain", || greeting_again().0),
     ];
     let mut table = String::new();
     for (state_name, state) in states {
@@ -138,37 +171,67 @@ Disconnected + Opened -> Disconnected [], too late
 Disconnected + OpenFailed(Gone) -> Disconnected [], too late
 Disconnected + OpenFailed(Busy) -> Disconnected [], too late
 Disconnected + Received -> Disconnected [], too late
-Disconnected + Broken -> Disconnected [], too late
+Disconnected + Received(what is no message) -> Disconnected [], too late
+Disconnected + Broken(Closed) -> Disconnected [], too late
+Disconnected + Broken(Misbehaved) -> Disconnected [], too late
 Disconnected + Call -> refused NotConnected
 Disconnected + Disconnect -> Disconnected []
 Disconnected + Tick -> Disconnected []
 Connecting + Connect -> refused AlreadyConnected
 Connecting + Opened -> Greeting [Send]
-Connecting + OpenFailed(Gone) -> Disconnected [Close, Lost]
+Connecting + OpenFailed(Gone) -> Disconnected [Close, GivenUp]
 Connecting + OpenFailed(Busy) -> Connecting []
 Connecting + Received -> Connecting [], too late
-Connecting + Broken -> Connecting [], too late
+Connecting + Received(what is no message) -> Connecting [], too late
+Connecting + Broken(Closed) -> Connecting [], too late
+Connecting + Broken(Misbehaved) -> Connecting [], too late
 Connecting + Call -> refused NotConnected
-Connecting + Disconnect -> Disconnected [Close, Lost]
+Connecting + Disconnect -> Disconnected [Close, GivenUp]
 Connecting + Tick -> Connecting []
 Greeting + Connect -> refused AlreadyConnected
 Greeting + Opened -> Greeting [], too late
 Greeting + OpenFailed(Gone) -> Greeting [], too late
 Greeting + OpenFailed(Busy) -> Greeting [], too late
 Greeting + Received -> Greeting [], too late
-Greeting + Broken -> Disconnected [Close, Lost]
+Greeting + Received(what is no message) -> Disconnected [Close, GivenUp]
+Greeting + Broken(Closed) -> Disconnected [Close, GivenUp]
+Greeting + Broken(Misbehaved) -> Disconnected [Close, GivenUp]
 Greeting + Call -> refused NotConnected
-Greeting + Disconnect -> Disconnected [Close, Lost]
+Greeting + Disconnect -> Disconnected [Close, GivenUp]
 Greeting + Tick -> Greeting []
 Connected + Connect -> refused AlreadyConnected
 Connected + Opened -> Connected [], too late
 Connected + OpenFailed(Gone) -> Connected [], too late
 Connected + OpenFailed(Busy) -> Connected [], too late
 Connected + Received -> Connected [Event]
-Connected + Broken -> Disconnected [Close, Lost]
+Connected + Received(what is no message) -> Disconnected [Close, Lost, GivenUp]
+Connected + Broken(Closed) -> Reconnecting [Close, Lost, Open]
+Connected + Broken(Misbehaved) -> Disconnected [Close, Lost, GivenUp]
 Connected + Call -> Connected [SendCall]
-Connected + Disconnect -> Disconnected [Close, Lost]
+Connected + Disconnect -> Disconnected [Close, Lost, GivenUp]
 Connected + Tick -> Connected []
+Reconnecting + Connect -> refused AlreadyConnected
+Reconnecting + Opened -> GreetingAgain [Send]
+Reconnecting + OpenFailed(Gone) -> Reconnecting [Close]
+Reconnecting + OpenFailed(Busy) -> Reconnecting [Close]
+Reconnecting + Received -> Reconnecting [], too late
+Reconnecting + Received(what is no message) -> Reconnecting [], too late
+Reconnecting + Broken(Closed) -> Reconnecting [], too late
+Reconnecting + Broken(Misbehaved) -> Reconnecting [], too late
+Reconnecting + Call -> refused NotConnected
+Reconnecting + Disconnect -> Disconnected [Close, GivenUp]
+Reconnecting + Tick -> Reconnecting []
+GreetingAgain + Connect -> refused AlreadyConnected
+GreetingAgain + Opened -> GreetingAgain [], too late
+GreetingAgain + OpenFailed(Gone) -> GreetingAgain [], too late
+GreetingAgain + OpenFailed(Busy) -> GreetingAgain [], too late
+GreetingAgain + Received -> GreetingAgain [], too late
+GreetingAgain + Received(what is no message) -> Disconnected [Close, GivenUp]
+GreetingAgain + Broken(Closed) -> Reconnecting [Close]
+GreetingAgain + Broken(Misbehaved) -> Disconnected [Close, GivenUp]
+GreetingAgain + Call -> refused NotConnected
+GreetingAgain + Disconnect -> Disconnected [Close, GivenUp]
+GreetingAgain + Tick -> GreetingAgain []
 ";
 
 fn name(state: ConnectionState) -> &'static str {
@@ -177,6 +240,8 @@ fn name(state: ConnectionState) -> &'static str {
         ConnectionState::Connecting { .. } => "Connecting",
         ConnectionState::Greeting => "Greeting",
         ConnectionState::Connected => "Connected",
+        ConnectionState::Reconnecting { .. } => "Reconnecting",
+        ConnectionState::GreetingAgain { .. } => "GreetingAgain",
     }
 }
 
@@ -192,6 +257,8 @@ fn names(actions: &[Action]) -> String {
             Action::Complete { .. } => "Complete",
             Action::Notify(Notification::Event(_)) => "Event",
             Action::Notify(Notification::ConnectionLost(_)) => "Lost",
+            Action::Notify(Notification::Reconnected) => "Reconnected",
+            Action::Notify(Notification::GivenUp(_)) => "GivenUp",
             Action::NotifyText => "Text",
         })
         .collect();
@@ -214,7 +281,7 @@ fn a_server_that_refuses_the_greeting_is_named_with_its_reason() {
     let (mut client, sequence) = greeting();
     let refusal = Refusal::Version { min: 7, max: 9 };
     let actions = step(&mut client, START, reply(sequence, Err(refusal), 0));
-    assert_eq!(actions, [Action::Close, lost(LostReason::Refused(refusal))]);
+    assert_eq!(actions, [Action::Close, given_up(LostReason::Refused(refusal))]);
 }
 
 #[test]
@@ -222,7 +289,7 @@ fn a_server_that_does_not_welcome_us_in_time_is_left() {
     let (mut client, _) = greeting();
     let deadline = client.next_deadline().unwrap();
     assert_eq!(deadline, START.after(CALL_TIMEOUT));
-    assert_eq!(step(&mut client, deadline, Input::Tick), [Action::Close, lost(LostReason::Silent)]);
+    assert_eq!(step(&mut client, deadline, Input::Tick), [Action::Close, given_up(LostReason::Silent)]);
     assert_eq!(client.next_deadline(), None);
 }
 
@@ -234,14 +301,14 @@ fn a_full_queue_is_tried_again_until_the_time_is_over() {
     let deadline = START.after(CALL_TIMEOUT);
     assert_eq!(client.next_deadline(), Some(deadline));
     let actions = step(&mut client, deadline, Input::OpenFailed(ErrorKind::Busy));
-    assert_eq!(actions, [Action::Close, lost(LostReason::Unreachable(ErrorKind::Busy))]);
+    assert_eq!(actions, [Action::Close, given_up(LostReason::Unreachable(ErrorKind::Busy))]);
 }
 
 #[test]
 fn a_platform_that_never_says_how_opening_went_is_given_up() {
     let mut client = connecting();
     let actions = step(&mut client, START.after(CALL_TIMEOUT), Input::Tick);
-    assert_eq!(actions, [Action::Close, lost(LostReason::Unreachable(ErrorKind::Busy))]);
+    assert_eq!(actions, [Action::Close, given_up(LostReason::Unreachable(ErrorKind::Busy))]);
 }
 
 /// SM-23
@@ -408,24 +475,133 @@ fn a_connection_that_ends_ends_every_call_session_and_mapping() {
             ended(SESSION),
             lost(LostReason::Closed),
             complete(play),
-            complete(position)
+            complete(position),
+            Action::Open
         ]
     );
-    assert_eq!((client.application(), client.next_deadline()), (AppState::Unknown, None));
+    assert_eq!((client.application(), client.calls_waiting()), (AppState::Unknown, 0));
 }
 
-/// SM-24, SM-30: what was true of the old connection is not of the new one.
+/// SM-24, SM-30, SM-36: what was true of the old connection is not of the new one.
+///
+/// Field failure 24
 #[test]
-fn an_app_can_connect_again_and_starts_from_nothing() {
+fn an_app_is_connected_again_and_starts_from_nothing() {
     let mut client = with_session();
+    assert_eq!(client.connections(), 1);
     step(&mut client, START, Input::Broken(LostReason::Closed));
-    assert_eq!(step(&mut client, START, Input::Connect), [Action::Open]);
     let actions = step(&mut client, START, Input::Opened);
     let [Action::Send(Request { sequence, .. })] = actions[..] else { panic!("the greeting is sent") };
-    step(&mut client, START, reply(sequence, Ok(Answer::Welcome { version: 1, state: AppState::Running }), 0));
+    let actions = step(&mut client, START, welcome(sequence, AppState::Running));
+    let running = Notification::Event(Event::ApplicationState(AppState::Running));
+    assert_eq!(actions, [Action::Notify(Notification::Reconnected), Action::Notify(running)]);
+    assert_eq!((client.connection(), client.connections()), (ConnectionState::Connected, 2));
     let play = Command::Play { session: SESSION };
     assert_eq!(client.handle(START, Input::Call(play)), Err(NotTaken::SessionEnded));
     call(&mut client, START, Command::GetSharedMemory);
+}
+
+/// SM-36: a connect waits in the queue of a server that is being restarted, however long that takes.
+#[test]
+fn a_greeting_to_a_server_that_restarts_waits_until_the_time_is_over() {
+    let (mut client, sequence) = greeting_again();
+    assert_eq!(client.next_deadline(), Some(START.after(PATIENCE)));
+    let mut late = greeting_again().0;
+    let moment = START.after(PATIENCE - Duration::from_millis(1));
+    assert_eq!(step(&mut client, moment, Input::Tick), []);
+    assert_eq!(step(&mut client, moment, welcome(sequence, AppState::Inactive)).len(), 2);
+    let actions = step(&mut late, START.after(PATIENCE), Input::Tick);
+    assert_eq!(actions, [Action::Close, given_up(LostReason::Silent)]);
+}
+
+/// SM-36
+///
+/// Field failure 13
+#[test]
+fn a_server_that_cannot_be_reached_is_tried_again_after_growing_pauses_until_the_time_is_over() {
+    let mut client = reconnecting();
+    let (mut now, mut attempts) = (START, 0);
+    let last = loop {
+        let actions = step(&mut client, now, Input::OpenFailed(ErrorKind::Gone));
+        attempts += 1;
+        if client.connection() == ConnectionState::Disconnected {
+            break actions;
+        }
+        assert_eq!(actions, [Action::Close]);
+        now = client.next_deadline().unwrap();
+        assert_eq!(step(&mut client, now, Input::Tick), [Action::Open]);
+    };
+    assert_eq!(last, [Action::Close, given_up(LostReason::Unreachable(ErrorKind::Gone))]);
+    assert!(now < START.after(PATIENCE) && (20..40).contains(&attempts), "{attempts} attempts");
+    assert_eq!(client.next_deadline(), None);
+}
+
+#[test]
+fn a_platform_that_never_says_how_reconnecting_went_is_given_up() {
+    let mut client = reconnecting();
+    let actions = step(&mut client, START.after(PATIENCE), Input::Tick);
+    assert_eq!(actions, [Action::Close, given_up(LostReason::Unreachable(ErrorKind::Busy))]);
+}
+
+/// A server that welcomes and falls over again is not called in a loop.
+#[test]
+fn a_connection_that_is_lost_at_once_is_made_again_after_a_pause() {
+    let (mut client, sequence) = greeting_again();
+    step(&mut client, START, welcome(sequence, AppState::Running));
+    let actions = step(&mut client, START, Input::Broken(LostReason::Closed));
+    assert_eq!(actions, [Action::Close, lost(LostReason::Closed)]);
+    let retry_at = client.next_deadline().unwrap();
+    assert!(retry_at > START);
+    assert_eq!(step(&mut client, retry_at, Input::Tick), [Action::Open]);
+}
+
+/// What a restart does not cure is not tried again.
+#[test]
+fn a_server_that_refuses_or_lies_or_an_app_that_leaves_ends_it_for_good() {
+    let refusal = Refusal::Version { min: 7, max: 9 };
+    let (mut client, sequence) = greeting_again();
+    let actions = step(&mut client, START, reply(sequence, Err(refusal), 0));
+    assert_eq!(actions, [Action::Close, given_up(LostReason::Refused(refusal))]);
+    for (input, reason) in
+        [(Input::Broken(LostReason::Misbehaved), LostReason::Misbehaved), (Input::Disconnect, LostReason::Asked)]
+    {
+        let mut client = connected(AppState::Running);
+        assert_eq!(step(&mut client, START, input), [Action::Close, lost(reason), given_up(reason)]);
+        assert_eq!(client.connection(), ConnectionState::Disconnected);
+    }
+}
+
+#[test]
+fn an_app_that_does_not_want_it_is_not_connected_again_and_can_connect_itself() {
+    let mut client = Client::new();
+    let connect = Input::Connect { reconnect_for: Duration::ZERO };
+    step(&mut client, START, connect);
+    let actions = step(&mut client, START, Input::Opened);
+    let [Action::Send(Request { sequence, .. })] = actions[..] else { panic!("the greeting is sent") };
+    step(&mut client, START, welcome(sequence, AppState::Running));
+    let actions = step(&mut client, START, Input::Broken(LostReason::Closed));
+    assert_eq!(actions, [Action::Close, lost(LostReason::Closed), given_up(LostReason::Closed)]);
+    assert_eq!(step(&mut client, START, connect), [Action::Open]);
+}
+
+/// An answer of the server before comes to nobody, although the numbers look alike.
+///
+/// Field failure 24
+#[test]
+fn a_late_answer_of_the_connection_before_means_nothing_on_the_new_one() {
+    let mut client = running_with_memory();
+    let (_, late) = call(&mut client, START, Command::CreateSession);
+    step(&mut client, START, Input::Broken(LostReason::Closed));
+    let actions = step(&mut client, START, Input::Opened);
+    let [Action::Send(Request { sequence, .. })] = actions[..] else { panic!("the greeting is sent") };
+    assert_ne!(late, sequence, "no number is used twice");
+    step(&mut client, START, welcome(sequence, AppState::Running));
+    let (create, sequence) = call(&mut client, START, Command::CreateSession);
+    let given = Ok(Answer::Session { session: OTHER_SESSION });
+    assert!(!step(&mut client, START, reply(late, given, 0)).iter().any(|it| matches!(it, Action::Complete { .. })));
+    let answer = Answer::Session { session: SESSION };
+    let actions = step(&mut client, START, reply(sequence, Ok(answer), 0));
+    assert_eq!(actions, [Action::Complete { call: create, outcome: Outcome::Answered(answer) }]);
 }
 
 /// SM-30: no message holds it, so it would cost the connection.
@@ -508,7 +684,7 @@ fn an_event_with_a_descriptor_ends_the_connection() {
     let mut client = connected(AppState::Running);
     let message = Message::Event(Event::ApplicationState(AppState::Running));
     let actions = step(&mut client, START, Input::Received { message, descriptors: 1 });
-    assert_eq!(actions, [Action::Close, lost(LostReason::Misbehaved)]);
+    assert_eq!(actions, [Action::Close, lost(LostReason::Misbehaved), given_up(LostReason::Misbehaved)]);
 }
 
 #[test]
@@ -541,7 +717,7 @@ fn every_call_has_one_outcome_whatever_the_server_sends() {
         let sequence = newest[next(newest.len() as u64) as usize];
         let session = SessionId { index: next(2) as u16, generation: 1 };
         let input = match next(14) {
-            0 => Input::Connect,
+            0 => CONNECT,
             1 => Input::Opened,
             2 => Input::OpenFailed(ErrorKind::Busy),
             3 if client.connection() != ConnectionState::Greeting => reply(sequence, Ok(Answer::Done), 0),
@@ -553,7 +729,8 @@ fn every_call_has_one_outcome_whatever_the_server_sends() {
             8 => Input::Call(Command::GetSharedMemory),
             9 => Input::Call(Command::CreateSession),
             10 => Input::Tick,
-            11 | 12 => reply(sequence, Err(Refusal::NotActive), 0),
+            11 => Input::Broken(LostReason::Closed),
+            12 => reply(sequence, Err(Refusal::NotActive), 0),
             _ => Input::Call(Command::Play { session }),
         };
         let _ = client.handle(now, input);

@@ -1,6 +1,7 @@
 //! Drives the [`Client`] machine over one connection, on any platform.
 
 use core::mem::take;
+use core::time::Duration;
 
 use super::{Connection, ConnectionError, Incoming, Machine};
 use crate::client::{Action, CallId, Client, Input, LostReason, NotTaken, Notification, Outcome};
@@ -66,9 +67,15 @@ impl<S: Socket, R: Recorder> ClientDriver<S, R> {
         &self.machine
     }
 
-    /// Starts to connect. Notifications tell how it went.
-    pub fn connect<H: ClientHost<Socket = S>>(&mut self, host: &mut H, now: Instant) -> Result<(), NotTaken> {
-        self.handle(host, now, Input::Connect)?;
+    /// Starts to connect. Notifications tell how it went. A connection that ends because the server has gone is made again
+    /// within `reconnect_for` (SM-36); zero is never.
+    pub fn connect<H: ClientHost<Socket = S>>(
+        &mut self,
+        host: &mut H,
+        now: Instant,
+        reconnect_for: Duration,
+    ) -> Result<(), NotTaken> {
+        self.handle(host, now, Input::Connect { reconnect_for })?;
         self.settle(host, now);
         Ok(())
     }
@@ -90,6 +97,21 @@ impl<S: Socket, R: Recorder> ClientDriver<S, R> {
         }
         let call = self.handle(host, now, Input::Call(command))?;
         call.ok_or(NotTaken::NotConnected)
+    }
+
+    /// Makes a call about something of this connection, named by [`Client::connections`]; it is refused on any other. A server
+    /// that was restarted may give a session the number that one of its predecessor had.
+    pub fn call_on<H: ClientHost<Socket = S>>(
+        &mut self,
+        host: &mut H,
+        now: Instant,
+        connection: u32,
+        command: Command<'_>,
+    ) -> Result<CallId, NotTaken> {
+        if connection != self.machine.connections() {
+            return Err(NotTaken::SessionEnded);
+        }
+        self.call(host, now, command)
     }
 
     /// The connection is ready: takes at most [`MESSAGES_PER_TURN_MAX`] messages.
@@ -122,7 +144,7 @@ impl<S: Socket, R: Recorder> ClientDriver<S, R> {
     }
 
     /// Handles what the last actions came to, until nothing follows. It ends because every turn gets closer to
-    /// Disconnected or Connected.
+    /// Disconnected or Connected, and only the first attempt after a loss is immediate.
     fn settle<H: ClientHost<Socket = S>>(&mut self, host: &mut H, now: Instant) {
         while let Some(input) = self.follow_up.take() {
             let _ = self.handle(host, now, input);

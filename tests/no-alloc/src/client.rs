@@ -6,6 +6,7 @@ use core::mem::MaybeUninit;
 use greenroom_core::client::{CallId, LostReason, Notification, Outcome};
 use greenroom_core::driver::{AnswerDescriptors, ClientDriver, ClientHost};
 use greenroom_core::hal::{Ready, Token};
+use greenroom_core::limits::RECONNECT_TIMEOUT;
 use greenroom_core::message::SocketPath;
 use greenroom_core::message::playback::{Command, SessionId, Text};
 use greenroom_core::time::Instant;
@@ -38,9 +39,10 @@ static GREENROOM_CLIENT: MaybeUninit<ClientDriver<AnySocket>> = MaybeUninit::uni
 
 pub(crate) fn exercise(now: Instant, token: Token) {
     let mut driver = ClientDriver::new(SocketPath::new(), 1, NoRecorder);
-    let _ = black_box(driver.connect(&mut Platform, now));
+    let _ = black_box(driver.connect(&mut Platform, now, black_box(RECONNECT_TIMEOUT)));
     driver.ready(&mut Platform, now, Ready { token, readable: true, writable: true });
     let _ = black_box(driver.call(&mut Platform, now, black_box(Command::GetSharedMemory)));
+    let _ = black_box(driver.call_on(&mut Platform, now, 1, black_box(Command::GetSharedMemory)));
     driver.tick(&mut Platform, now);
     black_box((driver.next_deadline(), driver.machine().application()));
     driver.disconnect(&mut Platform, now);
