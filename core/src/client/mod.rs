@@ -115,7 +115,10 @@ pub enum Notification {
     /// [`Self::GivenUp`] follows.
     ConnectionLost(LostReason),
     /// There is a connection again, and nothing on it. The application state follows.
-    Reconnected,
+    Reconnected {
+        /// Its name, as [`Client::connections`] tells it; the first connection's is 1.
+        connection: u32,
+    },
     /// There is no connection, and none will be tried unless the app asks for one.
     GivenUp(LostReason),
 }
@@ -394,7 +397,9 @@ impl Client {
         let ended = self.ended.pop().map(|session| Notification::Event(Event::SessionEnded { session }));
         ended
             .or_else(|| self.lost.take().map(Notification::ConnectionLost))
-            .or_else(|| take(&mut self.is_reconnected).then_some(Notification::Reconnected))
+            .or_else(|| {
+                take(&mut self.is_reconnected).then_some(Notification::Reconnected { connection: self.connections })
+            })
             .or_else(|| self.event.take().map(Notification::Event))
             .or_else(|| self.given_up.take().map(Notification::GivenUp))
             .map(Action::Notify)

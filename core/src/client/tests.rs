@@ -257,7 +257,7 @@ fn names(actions: &[Action]) -> String {
             Action::Complete { .. } => "Complete",
             Action::Notify(Notification::Event(_)) => "Event",
             Action::Notify(Notification::ConnectionLost(_)) => "Lost",
-            Action::Notify(Notification::Reconnected) => "Reconnected",
+            Action::Notify(Notification::Reconnected { .. }) => "Reconnected",
             Action::Notify(Notification::GivenUp(_)) => "GivenUp",
             Action::NotifyText => "Text",
         })
@@ -494,7 +494,7 @@ fn an_app_is_connected_again_and_starts_from_nothing() {
     let [Action::Send(Request { sequence, .. })] = actions[..] else { panic!("the greeting is sent") };
     let actions = step(&mut client, START, welcome(sequence, AppState::Running));
     let running = Notification::Event(Event::ApplicationState(AppState::Running));
-    assert_eq!(actions, [Action::Notify(Notification::Reconnected), Action::Notify(running)]);
+    assert_eq!(actions, [Action::Notify(Notification::Reconnected { connection: 2 }), Action::Notify(running)]);
     assert_eq!((client.connection(), client.connections()), (ConnectionState::Connected, 2));
     let play = Command::Play { session: SESSION };
     assert_eq!(client.handle(START, Input::Call(play)), Err(NotTaken::SessionEnded));

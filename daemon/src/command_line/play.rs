@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use greenroom_core::limits::RECONNECT_TIMEOUT;
 
 use crate::app_protocol::ManagedState;
 use crate::play::{Options, ShowAs};
@@ -31,6 +32,9 @@ pub struct Arguments {
     /// Start silent
     #[arg(long)]
     pub mute: bool,
+    /// Go on when the session server was restarted; without it the player ends with its server
+    #[arg(long)]
+    pub reconnect: bool,
     /// Lines instead of a progress bar, also on a terminal
     #[arg(long)]
     pub no_progress: bool,
@@ -68,6 +72,7 @@ impl Arguments {
         Options {
             show_as: self.show_as(),
             managed: self.managed.then_some(self.state),
+            reconnect_for: if self.reconnect { RECONNECT_TIMEOUT } else { Duration::ZERO },
             socket: self.socket,
             file: self.file,
             start_paused: self.start_paused,

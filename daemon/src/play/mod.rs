@@ -41,6 +41,8 @@ pub struct Options {
     pub muted: bool,
     /// How it is shown.
     pub show_as: ShowAs,
+    /// How long a session server that has gone is waited for.
+    pub reconnect_for: Duration,
     /// The first state that an application manager gave; the others come on standard input. None: nobody manages the app.
     pub managed: Option<ManagedState>,
 }

@@ -83,7 +83,9 @@ impl Performance {
     fn take(&mut self, player: &mut Player, happening: Happening) -> Result<Option<Turn>, PlayError> {
         match happening {
             Happening::Client(ClientEvent::Server(event)) => self.take_event(player, event),
-            Happening::Client(ClientEvent::ConnectionLost(_)) => player.check_connection().map(|()| None),
+            Happening::Client(ClientEvent::ConnectionLost(_) | ClientEvent::GivenUp(_)) => {
+                player.check_connection().map(|()| Some(Turn::OffStage))
+            }
             Happening::Client(_) => Ok(None),
             Happening::Key(key) => self.take_key(player, key),
             Happening::NewState(_) => Ok(if player.is_wanted_on_stage() { None } else { Some(Turn::OffStage) }),

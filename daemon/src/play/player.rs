@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use greenroom_core::client::LostReason;
 use greenroom_core::message::AppState;
 use greenroom_core::message::playback::{Event, Refusal};
-use greenroom_hal_linux::client::{CallError, Client, ClientEvent, Events};
+use greenroom_hal_linux::client::{CallError, Client, ClientEvent, ConnectOptions, Events};
 use greenroom_hal_linux::signals::{Asked, Signals};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -44,7 +44,7 @@ pub fn play(options: Options, signals: Signals, logging: Option<Logging>) -> Res
     let mut is_unwanted = || matches!(happenings.try_recv(), Ok(Happening::Quit));
     let media = Media::open(&options.file, &mut is_unwanted)?;
     let before = Instant::now();
-    let client = Client::connect(&options.socket)?;
+    let client = Client::connect_with(&options.socket, ConnectOptions::new().reconnect_for(options.reconnect_for))?;
     tell_events(client.events(), told.clone());
     let show = Show::new(options.show_as, options.managed.is_some());
     let took_ms = milliseconds(before.elapsed());
@@ -224,6 +224,10 @@ impl Player {
             Happening::Client(ClientEvent::Server(Event::ApplicationState(state))) => {
                 tracing::info!("the session server says that the app is {}", app_state_name(*state));
             }
+            Happening::Client(ClientEvent::ConnectionLost(reason)) => {
+                self.show.report(&Report::ConnectionLost { reason: reason.to_string() });
+            }
+            Happening::Client(ClientEvent::Reconnected) => self.show.report(&Report::Reconnected),
             _ => {}
         }
         Some(happening)
@@ -243,7 +247,7 @@ impl Player {
     }
 
     pub(super) fn check_connection(&self) -> Result<(), PlayError> {
-        match self.client.lost() {
+        match self.client.given_up() {
             Some(reason) => Err(self.server_gone(reason)),
             None => Ok(()),
         }
@@ -262,13 +266,14 @@ impl Player {
     }
 }
 
-/// Whether a call failed because the app left the stage meanwhile.
+/// Whether a call failed because the app left the stage meanwhile, be it with its session server.
 pub(super) fn is_off_stage(error: &CallError) -> bool {
     use greenroom_core::client::NotTaken;
     matches!(
         error,
         CallError::Refused(Refusal::NotActive | Refusal::Interrupted | Refusal::NoMemory | Refusal::UnknownSession)
             | CallError::NotTaken(NotTaken::SessionEnded)
+            | CallError::ConnectionLost
     )
 }
 
@@ -276,7 +281,7 @@ fn tell_events(events: Events, told: Sender<Happening>) {
     std::thread::spawn(move || {
         loop {
             let Some(event) = events.next(Duration::from_secs(3_600)) else { continue };
-            let is_last = matches!(event, ClientEvent::ConnectionLost(_));
+            let is_last = matches!(event, ClientEvent::GivenUp(_));
             if told.send(Happening::Client(event)).is_err() || is_last {
                 return;
             }

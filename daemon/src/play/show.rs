@@ -40,6 +40,10 @@ pub(super) enum Report {
     Position { position_ms: u64, duration_ms: Option<u64> },
     /// A jump has been taken up by the session server.
     Sought { position_ms: u64, took_ms: u64 },
+    /// The session server has gone.
+    ConnectionLost { reason: String },
+    /// There is a session server again.
+    Reconnected,
     /// Playing is over, for good or until the app is Running again.
     End(Summary),
 }
@@ -144,6 +148,8 @@ impl fmt::Display for Report {
             }
             Self::Position { position_ms, duration_ms: None } => write!(out, "{}", Clock(*position_ms)),
             Self::Sought { position_ms, took_ms } => write!(out, "went to {} in {took_ms} ms", Clock(*position_ms)),
+            Self::ConnectionLost { reason } => write!(out, "the session server has gone: {reason}"),
+            Self::Reconnected => out.write_str("connected again"),
             Self::End(summary) => summary.fmt(out),
         }
     }

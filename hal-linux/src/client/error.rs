@@ -56,8 +56,10 @@ pub enum CallError {
     /// Peer: no answer came in time. Whether it was done is not known; the session server may be stuck.
     #[error("the session server did not answer in time; it may be stuck")]
     TimedOut,
-    /// Peer: the connection ended, and with it every session. Connect again.
-    #[error("the connection to the session server has ended; connect again")]
+    /// Peer: there is no connection to the session server now, and every session of it has ended.
+    /// [`Client::lost`](super::Client::lost) says why. Wait until there is one again
+    /// ([`ClientEvent::Reconnected`](super::ClientEvent::Reconnected)), or, where the library has given up, connect again.
+    #[error("there is no connection to the session server now; wait until there is one again")]
     ConnectionLost,
     /// Peer or platform: the shared memory or a bell cannot be used.
     #[error(transparent)]
@@ -83,7 +85,7 @@ pub enum SessionEnd {
     /// The app went Inactive, or the session server took the memory back. Go Running and make another session.
     #[error("the app is not Running any more; make another session when it is")]
     Inactive,
-    /// Peer: the connection ended. Connect again.
+    /// Peer: the connection ended. Make another session when there is one again.
     #[error("the connection to the session server has ended")]
     ConnectionLost,
 }

@@ -52,10 +52,15 @@ pub enum ClientEvent {
         /// The text.
         text: DueText,
     },
-    /// The connection has ended; every session and the shared memory are gone.
+    /// The connection has ended; every session and the shared memory are gone. [`Self::Reconnected`] or
+    /// [`Self::GivenUp`] follows.
     ConnectionLost(LostReason),
     /// This receiver was read too seldom: so many events before the next one are lost.
     Missed(u32),
+    /// There is a connection again (SM-36). The application state follows; sessions are made anew.
+    Reconnected,
+    /// There is no connection, and the library tries no more: the last event. Connect again.
+    GivenUp(LostReason),
 }
 
 impl From<Notification> for ClientEvent {
@@ -63,6 +68,8 @@ impl From<Notification> for ClientEvent {
         match notification {
             Notification::Event(event) => Self::Server(event),
             Notification::ConnectionLost(reason) => Self::ConnectionLost(reason),
+            Notification::Reconnected { .. } => Self::Reconnected,
+            Notification::GivenUp(reason) => Self::GivenUp(reason),
             // Core and library are of one release; a later kind of notification is an event that was missed.
             _ => Self::Missed(1),
         }
@@ -78,7 +85,7 @@ pub struct Events {
 impl Events {
     /// The next event, if one comes within `timeout`.
     ///
-    /// After [`ClientEvent::ConnectionLost`] there are no more.
+    /// After [`ClientEvent::GivenUp`] there are no more.
     pub fn next(&self, timeout: Duration) -> Option<ClientEvent> {
         let deadline = Deadline::after(timeout);
         let mut waiting = self.queue.lock();

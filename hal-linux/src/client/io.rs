@@ -12,6 +12,7 @@ use greenroom_core::message::playback::{Answer, Command, Event, SessionId, Text}
 use greenroom_core::trace::NoRecorder;
 use tracing::{debug, warn};
 
+use super::ConnectOptions;
 use super::error::{CallError, SessionEnd};
 use super::event::ClientEvent;
 use super::link::{Link, Memory, Order, Reply, Waiter};
@@ -24,28 +25,32 @@ use crate::socket::SeqPacket;
 
 const WAKE: Token = Token { kind: 0, index: 0, generation: 0 };
 const CONNECTION: u8 = 1;
+/// The name of the first connection, once it is welcomed.
+const FIRST: u32 = 1;
 
 /// What the I/O thread owns.
 pub(super) struct Io {
     host: Host,
     driver: ClientDriver<SeqPacket>,
     clock: Clock,
+    options: ConnectOptions,
 }
 
 impl Io {
     /// Everything that can fail for want of a descriptor fails here, on the app's thread.
-    pub(super) fn new(path: SocketPath, link: Arc<Link>) -> Result<Self, LinuxError> {
+    pub(super) fn new(path: SocketPath, options: ConnectOptions, link: Arc<Link>) -> Result<Self, LinuxError> {
         let mut events = EventLoop::new()?;
         events.watch(&link.wake, WAKE, Interest::Read)?;
         let waiters = [const { None }; CALLS_MAX];
         let driver = ClientDriver::new(path, CONNECTION, NoRecorder);
-        Ok(Self { host: Host { events, link, waiters }, driver, clock: Clock })
+        let host = Host { events, link, waiters, connection: FIRST };
+        Ok(Self { host, driver, clock: Clock, options })
     }
 
-    /// Runs until the app disconnects or the connection is lost.
+    /// Runs until the app disconnects or the connection is lost for good.
     pub(super) fn run(mut self) {
-        if self.driver.connect(&mut self.host, self.clock.now()).is_ok() {
-            while self.host.link.lost().is_none() {
+        if self.driver.connect(&mut self.host, self.clock.now(), self.options.reconnect_for).is_ok() {
+            while self.host.link.given_up().is_none() {
                 self.turn();
             }
         }
@@ -86,12 +91,16 @@ impl Io {
     fn carry_out(&mut self, order: Order) {
         let now = self.clock.now();
         match order {
-            Order::Call(ask, waiter) => {
-                let accepted = self.driver.call(&mut self.host, now, ask.command());
+            Order::Call { ask, connection, waiter } => {
+                let (host, command) = (&mut self.host, ask.command());
+                let accepted = match connection {
+                    Some(connection) => self.driver.call_on(host, now, connection, command),
+                    None => self.driver.call(host, now, command),
+                };
                 self.host.expect(accepted, waiter);
             }
-            Order::Tell(command) => {
-                if let Err(refusal) = self.driver.call(&mut self.host, now, command) {
+            Order::Tell { command, connection } => {
+                if let Err(refusal) = self.driver.call_on(&mut self.host, now, connection, command) {
                     debug!("{command:?} was not sent: {refusal}");
                 }
             }
@@ -105,6 +114,8 @@ struct Host {
     events: EventLoop,
     link: Arc<Link>,
     waiters: [Option<(CallId, Waiter)>; CALLS_MAX],
+    /// The name of the connection that there is, or was last.
+    connection: u32,
 }
 
 impl Host {
@@ -141,12 +152,14 @@ impl Host {
                 self.link.set_memory(Memory { own, peer });
             }
             (Answer::Session { session }, _) => {
-                let stage = self.link.open_stage(session);
+                let stage = self.link.open_stage(session, self.connection);
                 return Ok(Reply::Session(Session::new(Arc::clone(&self.link), stage)));
             }
             (Answer::Source { source, ring }, Ok([data, space])) => {
+                // A session has memory, unless it could not be mapped.
+                let memory = self.link.memory().ok_or(CallError::NotTaken(NotTaken::SessionEnded))?;
                 let (data, space) = (EventFd::attach(data), EventFd::attach(space));
-                return Ok(Reply::Source { source, ring, data, space });
+                return Ok(Reply::Source { source, ring, data, space, memory });
             }
             _ => {}
         }
@@ -155,7 +168,7 @@ impl Host {
 
     /// Memory that cannot be mapped is given back.
     fn without_memory(&self, error: LinuxError) -> CallError {
-        self.link.tell(Command::ReleaseSharedMemory);
+        self.link.tell(self.connection, Command::ReleaseSharedMemory);
         CallError::Memory(error)
     }
 }
@@ -167,7 +180,7 @@ impl ErrorType for Host {
 impl Connect for Host {
     type Socket = SeqPacket;
 
-    /// This may take as long as the next attempt would be away; nobody else waits for this thread yet.
+    /// This may take as long as the next attempt would be away; who calls meanwhile waits no longer than that.
     fn connect(&mut self, path: &str) -> Result<SeqPacket, LinuxError> {
         SeqPacket::connect(Path::new(path), CONNECT_RETRY_INTERVAL)
     }
@@ -205,8 +218,9 @@ impl ClientHost for Host {
                 }
             }
             Notification::Event(Event::SessionEnded { session }) => {
-                self.link.close_stage(session, SessionEnd::Inactive);
+                self.link.end_session(session, SessionEnd::Inactive);
             }
+            Notification::Reconnected { connection } => self.connection = connection,
             _ => {}
         }
         self.link.announce(notification);

@@ -51,7 +51,14 @@ impl Ask {
 pub(super) enum Reply {
     Answer(Answer),
     Session(Session),
-    Source { source: SourceId, ring: RingPlace, data: EventFd, space: EventFd },
+    /// With the memory that the ring lies in: that of a later connection is another.
+    Source {
+        source: SourceId,
+        ring: RingPlace,
+        data: EventFd,
+        space: EventFd,
+        memory: Memory,
+    },
 }
 
 /// Where the outcome of a call goes.
@@ -60,9 +67,17 @@ pub(super) type Waiter = SyncSender<Result<Reply, CallError>>;
 /// What the I/O thread is asked to do.
 #[derive(Debug)]
 pub(super) enum Order {
-    Call(Ask, Waiter),
-    /// A call whose outcome nobody waits for.
-    Tell(Command<'static>),
+    /// What is about something of a connection is done on that connection only.
+    Call {
+        ask: Ask,
+        connection: Option<u32>,
+        waiter: Waiter,
+    },
+    /// A call on this connection whose outcome nobody waits for.
+    Tell {
+        command: Command<'static>,
+        connection: u32,
+    },
     Disconnect,
 }
 
@@ -85,7 +100,10 @@ pub(super) struct Memory {
 struct Board {
     application: AppState,
     is_welcome: bool,
+    /// Why there is no connection now.
     lost: Option<LostReason>,
+    /// Why there will be none.
+    given_up: Option<LostReason>,
     memory: Option<Memory>,
     stages: HashMap<SessionId, Arc<Stage>>,
 }
@@ -115,8 +133,13 @@ impl Link {
 
     /// Makes a call and waits for its outcome.
     pub(super) fn call(&self, ask: Ask) -> Result<Reply, CallError> {
+        self.call_on(None, ask)
+    }
+
+    /// Makes a call about something of a connection and waits for its outcome.
+    pub(super) fn call_on(&self, connection: Option<u32>, ask: Ask) -> Result<Reply, CallError> {
         let (waiter, outcome): (_, Receiver<_>) = sync_channel(1);
-        self.order(Order::Call(ask, waiter));
+        self.order(Order::Call { ask, connection, waiter });
         outcome.recv_timeout(PATIENCE).unwrap_or_else(|error| {
             Err(match error {
                 RecvTimeoutError::Timeout => CallError::TimedOut,
@@ -126,8 +149,20 @@ impl Link {
     }
 
     /// Makes a call whose outcome does not matter.
-    pub(super) fn tell(&self, command: Command<'static>) {
-        self.order(Order::Tell(command));
+    pub(super) fn tell(&self, connection: u32, command: Command<'static>) {
+        self.order(Order::Tell { command, connection });
+    }
+
+    /// Ends a session and its sources; false when it has ended before, although another may have its number now.
+    pub(super) fn close_stage(&self, stage: &Arc<Stage>, why: SessionEnd) -> bool {
+        let mut board = self.board();
+        let is_open = board.stages.get(&stage.session).is_some_and(|open| Arc::ptr_eq(open, stage));
+        if is_open {
+            board.stages.remove(&stage.session);
+        }
+        drop(board);
+        stage.shut(why);
+        is_open
     }
 
     /// An order that nobody can take any more is dropped, and with it its waiter.
@@ -153,19 +188,23 @@ impl Link {
         self.board().lost
     }
 
+    pub(super) fn given_up(&self) -> Option<LostReason> {
+        self.board().given_up
+    }
+
     /// Waits until the app was welcomed, or the reason why it is not.
     pub(super) fn wait_for_welcome(&self) -> Result<(), LostReason> {
-        let board = self.wait_until(PATIENCE, |board| board.is_welcome || board.lost.is_some());
-        match board.lost {
+        let board = self.wait_until(PATIENCE, |board| board.is_welcome || board.given_up.is_some());
+        match board.given_up {
             Some(reason) => Err(reason),
             None if board.is_welcome => Ok(()),
             None => Err(LostReason::Silent),
         }
     }
 
-    /// Waits until the app is in this state; whether it is.
+    /// Waits until the app is in this state, also over the loss of the connection; whether it is.
     pub(super) fn wait_for_application(&self, state: AppState, timeout: Duration) -> bool {
-        self.wait_until(timeout, |board| board.application == state || board.lost.is_some()).application == state
+        self.wait_until(timeout, |board| board.application == state || board.given_up.is_some()).application == state
     }
 
     /// Waits until the board is so, or the time is over.
@@ -200,6 +239,11 @@ impl Link {
                     board.application = AppState::Unknown;
                     board.lost = Some(reason);
                 }
+                Notification::Reconnected { .. } => board.lost = None,
+                Notification::GivenUp(reason) => {
+                    board.lost.get_or_insert(reason);
+                    board.given_up = Some(reason);
+                }
                 _ => {}
             }
             self.receivers.tell(&news.into());
@@ -216,8 +260,8 @@ impl Link {
         self.shut_all(if lost.is_some() { SessionEnd::ConnectionLost } else { SessionEnd::Inactive });
     }
 
-    pub(super) fn open_stage(&self, session: SessionId) -> Arc<Stage> {
-        let stage = Arc::new(Stage::new(session));
+    pub(super) fn open_stage(&self, session: SessionId, connection: u32) -> Arc<Stage> {
+        let stage = Arc::new(Stage::new(session, connection));
         self.change(|board| board.stages.insert(session, Arc::clone(&stage)));
         stage
     }
@@ -226,10 +270,10 @@ impl Link {
         self.board().stages.get(&session).cloned()
     }
 
-    /// Ends a session and its sources; false when it has ended before.
-    pub(super) fn close_stage(&self, session: SessionId, why: SessionEnd) -> bool {
+    /// Ends the session that has this number now, and its sources.
+    pub(super) fn end_session(&self, session: SessionId, why: SessionEnd) {
         let stage = self.board().stages.remove(&session);
-        stage.inspect(|stage| stage.shut(why)).is_some()
+        stage.inspect(|stage| stage.shut(why));
     }
 
     fn shut_all(&self, why: SessionEnd) {

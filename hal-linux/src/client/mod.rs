@@ -38,6 +38,14 @@
 //! used from several threads; a [`Source`] is moved to the one that pushes its frames. No function blocks for ever: a call
 //! ends within [`greenroom_core::limits::CALL_TIMEOUT`], what waits otherwise takes a timeout.
 //!
+//! # When the session server goes
+//!
+//! The manager starts another session server in the place of one that crashed, on the same socket (SM-36), and the library
+//! connects to it by itself. The app is told [`ClientEvent::ConnectionLost`]: its sessions have ended, its memory is unmapped, calls
+//! fail at once. After [`ClientEvent::Reconnected`] the application state follows the server's word again; the app goes
+//! Running and makes its sessions anew. What it kept of the earlier connection stays ended. Where the server does not come
+//! back within [`ConnectOptions::reconnect_for`], or refuses the app, the last event is [`ClientEvent::GivenUp`].
+//!
 //! # When the app leaves the stage
 //!
 //! Sessions need the shared memory, and both end when the app calls
@@ -57,12 +65,13 @@ mod tests;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use greenroom_core::client::{LostReason, NotTaken};
 use greenroom_core::hal::ErrorKind;
+use greenroom_core::limits::RECONNECT_TIMEOUT;
 use greenroom_core::message::playback::{Command, Refusal};
 use greenroom_core::message::{AppState, SocketPath};
 
@@ -75,21 +84,57 @@ use crate::error::LinuxError;
 use io::Io;
 use link::{Ask, Link, Order, Reply};
 
-/// A connection to the session server of this app. Dropping it disconnects; every session ends.
+/// How the library connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectOptions {
+    reconnect_for: Duration,
+}
+
+impl ConnectOptions {
+    /// A session server that has gone is waited for as long as the manager may take to bring it back:
+    /// [`RECONNECT_TIMEOUT`].
+    pub const fn new() -> Self {
+        Self { reconnect_for: RECONNECT_TIMEOUT }
+    }
+
+    /// How long the library tries to reach a session server again that has gone (SM-36). Zero is never: then the connection is
+    /// given up as soon as it is lost.
+    #[must_use]
+    pub const fn reconnect_for(mut self, time: Duration) -> Self {
+        self.reconnect_for = time;
+        self
+    }
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A connection to the session server of this app, made again when the server was restarted. Dropping it disconnects; every
+/// session ends.
 pub struct Client {
     link: Arc<Link>,
+    /// One change of the application state at a time, each for at most the time of one call.
+    state_change: Mutex<()>,
     io_thread: Option<JoinHandle<()>>,
 }
 
 impl Client {
     /// Connects to the session server's socket and is welcomed, or fails within a few seconds (SM-22).
     pub fn connect(path: impl AsRef<Path>) -> Result<Self, ConnectError> {
+        Self::connect_with(path, ConnectOptions::new())
+    }
+
+    /// As [`Self::connect`], with a policy of the app's own.
+    pub fn connect_with(path: impl AsRef<Path>, options: ConnectOptions) -> Result<Self, ConnectError> {
         let path = path.as_ref();
         let not_a_socket = || ConnectError::Path { path: path.to_owned() };
         let name = path.to_str().and_then(|path| SocketPath::try_from(path).ok()).ok_or_else(not_a_socket)?;
         let link = Arc::new(Link::new()?);
-        let io = Io::new(name, Arc::clone(&link))?;
-        let client = Self { link, io_thread: Some(start(io)?) };
+        let io = Io::new(name, options, Arc::clone(&link))?;
+        let client = Self { link, state_change: Mutex::new(()), io_thread: Some(start(io)?) };
         let no_server = |reason: LostReason| match reason {
             LostReason::Refused(refusal @ Refusal::NotPermitted { .. }) => {
                 ConnectError::NotPermitted { path: path.to_owned(), refusal }
@@ -110,22 +155,29 @@ impl Client {
         self.link.application()
     }
 
-    /// Why there is no connection any more.
+    /// Why there is no connection now.
     pub fn lost(&self) -> Option<LostReason> {
         self.link.lost()
     }
 
-    /// Waits until the session server says that the app is in this state (SM-29).
+    /// Why there will be no connection any more: the library does not try to reach the session server, or not any longer.
+    pub fn given_up(&self) -> Option<LostReason> {
+        self.link.given_up()
+    }
+
+    /// Waits until the session server says that the app is in this state (SM-29), also one that takes the place of the
+    /// present one.
     pub fn wait_for_application_state(&self, state: AppState, timeout: Duration) -> Result<(), CallError> {
         if self.link.wait_for_application(state, timeout) {
             return Ok(());
         }
-        Err(if self.link.lost().is_some() { CallError::ConnectionLost } else { CallError::TimedOut })
+        Err(if self.link.given_up().is_some() { CallError::ConnectionLost } else { CallError::TimedOut })
     }
 
     /// Goes Running: leases and maps the shared memory (SM-23); the session server must be Active (SM-24). Or goes Inactive:
     /// ends the sessions and unmaps the memory (SM-25). Where the app is there already, nothing happens.
     pub fn set_application_state(&self, state: AppState) -> Result<(), CallError> {
+        let _turn = self.state_change.lock().unwrap_or_else(PoisonError::into_inner);
         let is_mapped = self.link.memory().is_some();
         match (state, is_mapped) {
             (AppState::Running, false) => self.link.call(Ask::Command(Command::GetSharedMemory)).map(drop),

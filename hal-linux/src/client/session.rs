@@ -9,7 +9,7 @@ use greenroom_core::message::playback::{
 use greenroom_core::ring::Producer;
 
 use super::error::{CallError, SessionEnd};
-use super::link::{Ask, Link, Reply};
+use super::link::{Ask, Link, Memory, Reply};
 use super::source::{Gate, Source, nanoseconds};
 use crate::memory::EventFd;
 
@@ -50,8 +50,8 @@ impl Session {
     /// Adds a stream. Every source is attached before [`Self::all_sources_attached`].
     pub fn attach_source(&self, description: SourceDescription<'_>) -> Result<Source, CallError> {
         let _turn = self.stage.take_turn();
-        match self.link.call(Ask::attach(self.id(), description))? {
-            Reply::Source { source, ring, data, space } => self.open_source(source, &ring, data, space),
+        match self.link.call_on(self.connection(), Ask::attach(self.id(), description))? {
+            Reply::Source { source, ring, data, space, memory } => self.open_source(source, &ring, memory, data, space),
             _ => Err(CallError::ConnectionLost),
         }
     }
@@ -183,10 +183,15 @@ impl Session {
 
     /// Destroys it and waits until the session server has said so. One that has ended already is destroyed.
     pub fn destroy(self) -> Result<(), CallError> {
-        if self.link.close_stage(self.id(), SessionEnd::Destroyed) {
+        if self.link.close_stage(&self.stage, SessionEnd::Destroyed) {
             self.ask(Command::DestroySession { session: self.id() })?;
         }
         Ok(())
+    }
+
+    /// What is said of this session means nothing on a later connection, where another may have its number.
+    fn connection(&self) -> Option<u32> {
+        Some(self.stage.connection)
     }
 
     fn ask(&self, command: Command<'static>) -> Result<(), CallError> {
@@ -194,7 +199,7 @@ impl Session {
     }
 
     fn answer(&self, command: Command<'static>) -> Result<Answer, CallError> {
-        match self.link.call(Ask::Command(command))? {
+        match self.link.call_on(self.connection(), Ask::Command(command))? {
             Reply::Answer(answer) => Ok(answer),
             // The I/O thread gives every answer its own kind of reply.
             Reply::Session(_) | Reply::Source { .. } => Err(CallError::ConnectionLost),
@@ -205,11 +210,10 @@ impl Session {
         &self,
         source: SourceId,
         ring: &RingPlace,
+        memory: Memory,
         data: EventFd,
         space: EventFd,
     ) -> Result<Source, CallError> {
-        // Without memory the session has ended meanwhile; `admit` would say the same.
-        let memory = self.link.memory().ok_or(CallError::ConnectionLost)?;
         let producer = Producer::new(memory.own, memory.peer, ring).map_err(CallError::Ring)?;
         let gate = Arc::new(Gate::new(producer).map_err(CallError::Memory)?);
         self.stage.admit(source, &gate);
@@ -238,8 +242,8 @@ fn may_be_done(result: &Result<(), CallError>) -> bool {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.link.close_stage(self.id(), SessionEnd::Destroyed) {
-            self.link.tell(Command::DestroySession { session: self.id() });
+        if self.link.close_stage(&self.stage, SessionEnd::Destroyed) {
+            self.link.tell(self.stage.connection, Command::DestroySession { session: self.id() });
         }
     }
 }
@@ -248,6 +252,8 @@ impl Drop for Session {
 #[derive(Debug)]
 pub(super) struct Stage {
     pub(super) session: SessionId,
+    /// The connection that it is of.
+    pub(super) connection: u32,
     cast: Mutex<Cast>,
     /// Held over a call that changes which sources there are, or their epoch, and its answer: for at most the time of
     /// one call. So a source that is being attached knows the epoch of the seek behind it.
@@ -278,10 +284,10 @@ struct Cast {
 }
 
 impl Stage {
-    pub(super) fn new(session: SessionId) -> Self {
+    pub(super) fn new(session: SessionId, connection: u32) -> Self {
         let levels = Levels::default();
         let cast = Cast { state: PlaybackState::Idle, end: None, epoch: 0, levels, gates: Vec::new() };
-        Self { session, cast: Mutex::new(cast), turn: Mutex::new(()) }
+        Self { session, connection, cast: Mutex::new(cast), turn: Mutex::new(()) }
     }
 
     pub(super) fn set_state(&self, state: PlaybackState) {

@@ -72,6 +72,7 @@ pub(super) enum Manner {
 enum Order {
     Say(Event),
     Close,
+    Restart(Manner),
 }
 
 pub(super) struct FakeServer {
@@ -102,12 +103,21 @@ impl FakeServer {
         let manner = Arc::new(Mutex::new(manner));
         let (their_manner, their_wake) = (Arc::clone(&manner), Arc::clone(&wake));
         let thread = std::thread::spawn(move || {
-            let accepted = accept_with(&listener, SocketFlags::CLOEXEC).expect("a client");
-            let socket = SeqPacket::from_descriptor(accepted).expect("usable");
-            let (sources, memories, commands) = (sources_in, memories_in, commands_in);
-            let connection = Connection::answering(socket);
-            Serving { connection, manner: their_manner, memory: None, sources_made: 0, sources, memories, commands }
-                .run(&taken_orders, &their_wake);
+            loop {
+                let accepted = accept_with(&listener, SocketFlags::CLOEXEC).expect("a client");
+                let serving = Serving {
+                    connection: Connection::answering(SeqPacket::from_descriptor(accepted).expect("usable")),
+                    manner: Arc::clone(&their_manner),
+                    memory: None,
+                    sources_made: 0,
+                    sources: sources_in.clone(),
+                    memories: memories_in.clone(),
+                    commands: commands_in.clone(),
+                };
+                if serving.run(&taken_orders, &their_wake) == End::ForGood {
+                    return;
+                }
+            }
         });
         Self { directory, manner, orders, wake, sources, memories, commands, thread: Some(thread) }
     }
@@ -126,6 +136,12 @@ impl FakeServer {
 
     pub(super) fn close(&self) {
         self.order(Order::Close);
+    }
+
+    /// The server ends, and another of this manner listens at its socket: it knows nothing, and gives out the same
+    /// numbers.
+    pub(super) fn restart(&self, manner: Manner) {
+        self.order(Order::Restart(manner));
     }
 
     /// The next command of this kind.
@@ -166,19 +182,29 @@ struct Serving {
     commands: Sender<String>,
 }
 
+#[derive(PartialEq, Eq)]
+enum End {
+    ForGood,
+    AnotherComes,
+}
+
 impl Serving {
-    fn run(mut self, orders: &Receiver<Order>, wake: &EventFd) {
+    fn run(mut self, orders: &Receiver<Order>, wake: &EventFd) -> End {
         loop {
             wait(self.connection.socket(), wake);
             wake.clear().expect("cleared");
             while let Ok(order) = orders.try_recv() {
                 match order {
                     Order::Say(event) => self.send(&Message::Event(event), Descriptors::new()),
-                    Order::Close => return,
+                    Order::Close => return End::ForGood,
+                    Order::Restart(manner) => {
+                        *self.manner.lock().expect("unpoisoned") = manner;
+                        return End::AnotherComes;
+                    }
                 }
             }
             if !self.serve() {
-                return;
+                return End::ForGood;
             }
         }
     }

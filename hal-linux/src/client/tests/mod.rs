@@ -1,6 +1,7 @@
 //! The library as an app sees it, against a session server that does as it is told.
 
 mod fake_server;
+mod reconnect;
 
 use std::sync::mpsc::channel;
 use std::thread;
@@ -383,6 +384,7 @@ fn a_server_that_dies_ends_every_wait_with_the_reason() {
     assert_eq!(client.create_session().map(drop), Err(CallError::ConnectionLost));
     assert_eq!((client.application_state(), client.lost()), (AppState::Unknown, Some(LostReason::Closed)));
     eventually("the app is told", || events.next(SOON) == Some(ClientEvent::ConnectionLost(LostReason::Closed)));
+    assert_eq!(client.given_up(), None, "the server may come back");
 }
 
 /// SM-36
