@@ -5,6 +5,7 @@
 
 pub mod barcode;
 pub mod clip;
+pub mod coded_pictures;
 pub mod conformance;
 pub mod deadline;
 pub mod numbered_clip;

@@ -323,6 +323,27 @@ fn an_app_whose_server_dies_says_so_and_exits() {
     assert_eq!(player.exit_status(), Some(1));
 }
 
+/// SM-36: it goes on where it was, on the server that has taken the place of the first.
+///
+/// Field failure 70
+#[test]
+fn an_app_that_reconnects_survives_its_server_and_plays_to_the_end() {
+    let tv_box = TvBox::start();
+    let file = clip::mp4(tv_box.place(), "clip.mp4", 4);
+    let mut controller = tv_box.watch();
+    controller.bring_up("app1", TargetState::Active);
+    let mut player = Player::start(&controller.socket_of("app1"), &["--json", "--reconnect"], &file);
+    player.reach(1_000);
+    controller.signal_server("app1", Signal::KILL);
+    let lost = player.event("connection_lost");
+    assert!(lost["reason"].as_str().unwrap().contains("ended"), "{lost}");
+    player.event("reconnected");
+    let first = player.event("position")["position_ms"].as_u64().unwrap();
+    assert!(first + 1_500 > 1_000, "it went on at {first} ms");
+    assert_eq!(player.event("end")["reason"], "end_of_stream");
+    assert_eq!(player.exit_status(), Some(0));
+}
+
 /// A signal ends the app in order: the session is given back.
 #[test]
 fn a_terminated_app_gives_its_session_back_and_exits() {

@@ -6,46 +6,15 @@ use greenroom_core::hal::ExitStatus;
 use greenroom_core::message::playback::{Codec, Event, PlaybackState, Shape, SourceDescription};
 use greenroom_core::message::{AppState, Reason, ServerState, TargetState};
 use greenroom_hal_linux::client::{Client, ClientEvent, Events, Frame, PushError, Session, Source};
+use greenroom_tests::coded_pictures::{Picture, h264_pictures};
 use greenroom_tests::session_process::{PATIENCE, Server, until};
 use greenroom_tests::session_stage::{last_word, state};
-use gstreamer as gst;
-use gstreamer::prelude::*;
-use gstreamer_app::AppSink;
 
 const PICTURES: usize = 25;
 
-/// One coded picture, and when it is shown.
-struct Picture {
-    bytes: Vec<u8>,
-    presentation: Duration,
-    is_key: bool,
-}
-
-/// One second of a test pattern in H.264.
+/// One second of a test pattern.
 fn clip() -> Vec<Picture> {
-    gst::init().unwrap();
-    let text = format!(
-        "videotestsrc num-buffers={PICTURES} ! video/x-raw,format=I420,width=64,height=64,framerate=25/1 \
-         ! x264enc tune=zerolatency key-int-max=5 ! video/x-h264,stream-format=byte-stream,alignment=au \
-         ! appsink name=out sync=false"
-    );
-    let pipeline = gst::parse::launch(&text).unwrap().downcast::<gst::Pipeline>().unwrap();
-    let out = pipeline.by_name("out").unwrap().downcast::<AppSink>().unwrap();
-    pipeline.set_state(gst::State::Playing).unwrap();
-    let pictures: Vec<Picture> = std::iter::from_fn(|| out.pull_sample().ok()).map(|sample| picture(&sample)).collect();
-    pipeline.set_state(gst::State::Null).unwrap();
-    assert_eq!(pictures.len(), PICTURES);
-    let start = pictures[0].presentation;
-    pictures.into_iter().map(|picture| Picture { presentation: picture.presentation - start, ..picture }).collect()
-}
-
-fn picture(sample: &gst::Sample) -> Picture {
-    let buffer = sample.buffer().unwrap();
-    Picture {
-        bytes: buffer.map_readable().unwrap().to_vec(),
-        presentation: Duration::from_nanos(buffer.pts().unwrap().nseconds()),
-        is_key: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
-    }
+    h264_pictures(PICTURES)
 }
 
 /// An app that plays one stream.
@@ -71,9 +40,8 @@ impl App {
     }
 
     fn push(&mut self, clip: &[Picture]) -> Result<(), PushError> {
-        for Picture { bytes, presentation, is_key } in clip {
-            let frame = Frame { presentation: Some(*presentation), is_key: *is_key, data: bytes, ..Frame::default() };
-            self.source.push(&frame, PATIENCE)?;
+        for picture in clip {
+            self.source.push(&picture.frame(), PATIENCE)?;
         }
         Ok(())
     }
