@@ -532,6 +532,8 @@ pub trait Decoder: ErrorType {
     /// [`crate::limits::TEXTS_MAX`] of a session are kept; of more the oldest go, and so do those that are longer than the
     /// buffer: the next one says how many.
     fn next_text<'b>(&mut self, session: u16, buffer: &'b mut [u8; TEXT_BYTES_MAX]) -> Option<Text<'b>>;
+    /// PCM frames of a session whose one stream is PCM without times that were heard so far.
+    fn frames_played(&mut self, session: u16) -> u64;
     /// Frees everything of a session, whatever it does.
     fn close(&mut self, session: u16);
     /// What happened since, one thing a call. Ready to be asked when the platform's loop says so.

@@ -66,6 +66,10 @@ capacities! {
     IDS_MAX = 32;
     /// Frames that may wait in the ring of one source; a power of two.
     RING_SLOTS = 64;
+    /// Web audio players in one session server at a time; an app's resources may allow fewer.
+    WEB_AUDIO_PLAYERS_MAX = 4;
+    /// Key sessions in one session server at a time; an app's resources may allow fewer.
+    KEY_SESSIONS_MAX = 4;
 }
 
 /// What a message needs beside a codec's configuration or a text, in bytes: far less than this.
@@ -79,6 +83,8 @@ pub const VIDEO_RING_BYTES: u32 = 8 * 1024 * 1024;
 pub const AUDIO_RING_BYTES: u32 = 1024 * 1024;
 /// Payload bytes of a text ring.
 pub const TEXT_RING_BYTES: u32 = 256 * 1024;
+/// Payload bytes of a web audio player's ring: a third of a second of stereo, so that a game's sounds stay prompt.
+pub const WEB_AUDIO_RING_BYTES: u32 = 64 * 1024;
 
 /// A session server says that it is up within this, or it is killed (SM-04, SM-12). It needs 20 ms; a
 /// loaded box at boot was seen to need half a second.

@@ -10,8 +10,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use greenroom_core::limits::{
-    OWNER_BYTES_MAX, READY_TIMEOUT, RESTART_INTENSITY, RESTART_WINDOW, SESSIONS_MAX, SINK_BYTES_MAX,
-    SOCKET_PATH_BYTES_MAX, SPARES_MAX,
+    KEY_SESSIONS_MAX, OWNER_BYTES_MAX, READY_TIMEOUT, RESTART_INTENSITY, RESTART_WINDOW, SESSIONS_MAX, SINK_BYTES_MAX,
+    SOCKET_PATH_BYTES_MAX, SPARES_MAX, WEB_AUDIO_PLAYERS_MAX,
 };
 use greenroom_core::manager::Settings;
 use greenroom_core::message::{AppId, LogLevel, LogLevels, Resources};
@@ -232,7 +232,10 @@ pub struct LogSection {
 pub struct AppSection {
     #[serde(deserialize_with = "playback_sessions")]
     max_playback_sessions: Option<u8>,
+    #[serde(deserialize_with = "web_audio_players")]
     max_web_audio_players: Option<u8>,
+    #[serde(deserialize_with = "key_sessions")]
+    max_key_sessions: Option<u8>,
     video_sink: Option<Sink>,
     audio_sink: Option<Sink>,
     controllers: Vec<Principal>,
@@ -303,14 +306,30 @@ impl<'de> Deserialize<'de> for AppName {
 }
 
 fn playback_sessions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
-    let sessions = u8::deserialize(deserializer)?;
-    if usize::from(sessions) > SESSIONS_MAX {
+    at_most(deserializer, "max_playback_sessions", ("SESSIONS_MAX", SESSIONS_MAX))
+}
+
+fn web_audio_players<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    at_most(deserializer, "max_web_audio_players", ("WEB_AUDIO_PLAYERS_MAX", WEB_AUDIO_PLAYERS_MAX))
+}
+
+fn key_sessions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    at_most(deserializer, "max_key_sessions", ("KEY_SESSIONS_MAX", KEY_SESSIONS_MAX))
+}
+
+/// A number that a capacity of this build allows.
+fn at_most<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    key: &str,
+    (capacity, max): (&str, usize),
+) -> Result<Option<u8>, D::Error> {
+    let number = u8::deserialize(deserializer)?;
+    if usize::from(number) > max {
         return Err(D::Error::custom(format!(
-            "max_playback_sessions is at most {SESSIONS_MAX} here, not {sessions}; lower it, or build with a higher \
-             GREENROOM_SESSIONS_MAX"
+            "{key} is at most {max} here, not {number}; lower it, or build with a higher GREENROOM_{capacity}"
         )));
     }
-    Ok(Some(sessions))
+    Ok(Some(number))
 }
 
 fn spares<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
@@ -524,6 +543,7 @@ impl Config {
         Resources {
             max_playback_sessions: own.and_then(|own| own.max_playback_sessions).unwrap_or(all.max_playback_sessions),
             max_web_audio_players: own.and_then(|own| own.max_web_audio_players).unwrap_or(all.max_web_audio_players),
+            max_key_sessions: own.and_then(|own| own.max_key_sessions).unwrap_or(all.max_key_sessions),
         }
     }
 
@@ -589,6 +609,8 @@ mod tests {
             ("[log]\ndefault = 'loud'", "line 2", "loud"),
             ("[app.tv]\nmax_playback_sessions = 200", "line 2", "max_playback_sessions is at most 4 here, not 200"),
             ("[session]\nspares = 5", "line 2", "spares is at most 4 here, not 5"),
+            ("[app.tv]\nmax_web_audio_players = 5", "line 2", "max_web_audio_players is at most 4 here, not 5"),
+            ("[app.tv]\nmax_key_sessions = 9", "line 2", "max_key_sessions is at most 4 here, not 9"),
             ("[control]\nsocket = 'run/control.sock'", "line 2", "starts with /"),
             ("[socket]\ndirectory = 'run'", "line 2", "starts with /"),
             ("[socket]\nowner = \"a\\u0000b\"", "line 2", "zero byte"),

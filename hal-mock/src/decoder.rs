@@ -48,6 +48,7 @@ struct Shared<F> {
     completes: Cell<bool>,
     lets_go: Cell<bool>,
     position_ns: Cell<Option<u64>>,
+    frames_played: Cell<u64>,
 }
 
 impl<F> Readiness for Shared<F> {
@@ -81,6 +82,7 @@ impl<F> MockDecoder<F> {
             completes: Cell::new(true),
             lets_go: Cell::new(true),
             position_ns: Cell::default(),
+            frames_played: Cell::default(),
         };
         Self { world: world.clone(), shared: Rc::new(shared) }
     }
@@ -152,6 +154,11 @@ impl<F> MockDecoder<F> {
             found.missed += 1;
         }
         self.say(DecoderEvent::Text { session });
+    }
+
+    /// How many PCM frames were heard, from now on.
+    pub fn set_frames_played(&self, frames: u64) {
+        self.shared.frames_played.set(frames);
     }
 
     /// Does something with the frames of a source, as its streaming thread would.
@@ -253,6 +260,10 @@ impl<F> Decoder for MockDecoder<F> {
         into.copy_from_slice(body.as_bytes());
         let body = std::str::from_utf8(into).expect("it was a text");
         Some(Text { source, start_ns, duration_ns, missed: std::mem::take(&mut found.missed), body })
+    }
+
+    fn frames_played(&mut self, _: u16) -> u64 {
+        self.shared.frames_played.get()
     }
 
     fn close(&mut self, session: u16) {

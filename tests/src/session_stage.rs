@@ -245,7 +245,7 @@ pub fn configuration(state: TargetState) -> link::Configuration<'static> {
         socket_owner: "",
         socket_group: "root",
         state,
-        resources: Resources { max_playback_sessions: 2, max_web_audio_players: 0 },
+        resources: Resources { max_playback_sessions: 2, max_web_audio_players: 2, max_key_sessions: 0 },
         log_levels: LogLevels::default(),
         video_sink: "fake",
         audio_sink: "fake",

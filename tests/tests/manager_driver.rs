@@ -39,7 +39,7 @@ struct Host {
 impl Launcher for Host {
     fn profile(&self, _app: &AppId) -> Profile<'_> {
         Profile {
-            resources: Resources { max_playback_sessions: 1, max_web_audio_players: 2 },
+            resources: Resources { max_playback_sessions: 1, max_web_audio_players: 2, max_key_sessions: 0 },
             socket_directory: "/run/greenroom",
             socket_mode: 0o640,
             socket_owner: "root",

@@ -4,6 +4,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::message::audio;
 use crate::message::playback::{Answer, Command, Refusal};
 use crate::table::Handle;
 use crate::time::Instant;
@@ -70,6 +71,9 @@ pub(super) enum CallKind {
     GetPosition,
     GetDuration,
     GetStatistics,
+    CreatePlayer,
+    GetVolume,
+    GetPlayed,
     /// Any that is answered by [`Answer::Done`].
     Plain,
 }
@@ -84,7 +88,16 @@ impl CallKind {
             Command::GetPosition { .. } => Self::GetPosition,
             Command::GetDuration { .. } => Self::GetDuration,
             Command::GetStatistics { .. } => Self::GetStatistics,
-            Command::ReleaseSharedMemory
+            Command::Audio(audio::Command::Create { .. }) => Self::CreatePlayer,
+            Command::Audio(audio::Command::GetVolume { .. }) => Self::GetVolume,
+            Command::Audio(audio::Command::GetPlayed { .. }) => Self::GetPlayed,
+            Command::Audio(
+                audio::Command::Destroy { .. }
+                | audio::Command::Play { .. }
+                | audio::Command::Pause { .. }
+                | audio::Command::SetVolume { .. },
+            )
+            | Command::ReleaseSharedMemory
             | Command::DestroySession { .. }
             | Command::Load { .. }
             | Command::AllSourcesAttached { .. }
@@ -114,6 +127,9 @@ impl CallKind {
                 | (Self::GetPosition, Answer::Position { .. }, 0)
                 | (Self::GetDuration, Answer::Duration { .. }, 0)
                 | (Self::GetStatistics, Answer::Statistics(_), 0)
+                | (Self::CreatePlayer, Answer::Audio(audio::Answer::Player { .. }), 4)
+                | (Self::GetVolume, Answer::Audio(audio::Answer::Volume { .. }), 0)
+                | (Self::GetPlayed, Answer::Audio(audio::Answer::Played { .. }), 0)
                 | (Self::Plain, Answer::Done, 0)
         )
     }

@@ -96,6 +96,8 @@ pub enum NotTaken {
         /// [`crate::limits::CODEC_DATA_BYTES_MAX`].
         bytes_max: u16,
     },
+    /// Caller: the web audio player has ended, or is not of this connection.
+    PlayerEnded,
 }
 
 impl fmt::Display for NotTaken {
@@ -105,6 +107,9 @@ impl fmt::Display for NotTaken {
             Self::AlreadyConnected => out.write_str("there is a connection already, or one is being made"),
             Self::HasMemory => out.write_str("the shared memory is leased already"),
             Self::SessionEnded => out.write_str("the session has ended; create another when the app is Running"),
+            Self::PlayerEnded => {
+                out.write_str("the web audio player has ended; create another when the app is Running")
+            }
             Self::Reserved => out.write_str("the greeting is sent by the library alone"),
             Self::TooManyCalls { capacity } => {
                 write!(out, "{capacity} calls wait for their answer already; make fewer at a time")

@@ -14,6 +14,7 @@
 //! A call has one outcome: its answer, a refusal, the end of its time, or the end of the connection (SM-30). An
 //! answer that comes later changes nothing; what it would have given the app is given back to the server.
 
+mod audio;
 mod call;
 mod connection;
 mod failure;
@@ -27,6 +28,7 @@ use core::time::Duration;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
+use audio::Players;
 pub use call::{Call, CallId, Outcome};
 use call::{CallKind, Caller, GIVEN_BACK, call_of, sequence_of};
 pub use connection::ConnectionState;
@@ -37,6 +39,7 @@ use crate::driver::Machine;
 use crate::hal::ErrorKind;
 use crate::limits::{CALL_TIMEOUT, CALLS_MAX, CODEC_DATA_BYTES_MAX, SESSIONS_MAX};
 use crate::message::AppState;
+use crate::message::audio::{Answer as AudioAnswer, Command as AudioCommand, PlayerId};
 use crate::message::playback::{Answer, Command, Event, Message, Refusal, Request, SessionId};
 use crate::table::Table;
 use crate::time::{Instant, earliest};
@@ -138,6 +141,7 @@ enum Outgoing {
     Hello(CallId),
     Release,
     Destroy(SessionId),
+    DestroyPlayer(PlayerId),
     Given(CallId),
 }
 
@@ -150,6 +154,7 @@ pub struct Client {
     application: AppState,
     memory: Memory,
     sessions: Vec<SessionId, SESSIONS_MAX>,
+    players: Players,
     calls: Table<Call, CALLS_MAX>,
     open: bool,
     close: bool,
@@ -180,6 +185,7 @@ impl Client {
             application: AppState::Unknown,
             memory: Memory::None,
             sessions: Vec::new(),
+            players: Players::new(),
             calls: Table::new(),
             open: false,
             close: false,
@@ -232,6 +238,7 @@ impl Client {
         // Both hold SESSIONS_MAX, and what has ended before was reported before this input.
         let _ = self.ended.extend_from_slice(&self.sessions);
         self.sessions.clear();
+        self.players.end_all();
     }
 
     fn enter(&mut self, deadline: Instant, kind: CallKind, caller: Caller) -> Result<CallId, NotTaken> {
@@ -250,6 +257,7 @@ impl Client {
                 // A capacity is at most 65535.
                 return Err(NotTaken::CodecDataTooLong { bytes_max: CODEC_DATA_BYTES_MAX as u16 });
             }
+            Command::Audio(command) => self.players.check(command)?,
             _ => {}
         }
         let call = self.enter(now.after(CALL_TIMEOUT), CallKind::of(command), Caller::App)?;
@@ -257,6 +265,7 @@ impl Client {
             Command::GetSharedMemory => self.memory = Memory::Asked(call),
             Command::ReleaseSharedMemory => self.give_up_memory(),
             Command::DestroySession { session } => self.sessions.retain(|known| *known != session),
+            Command::Audio(command) => self.players.ask(&command),
             _ => {}
         }
         self.outgoing = Some(Outgoing::Given(call));
@@ -302,6 +311,9 @@ impl Client {
             Answer::Session { session } if self.sessions.contains(&session) || self.sessions.push(session).is_err() => {
                 return self.give_up(LostReason::Misbehaved);
             }
+            Answer::Audio(AudioAnswer::Player { player, .. }) if !self.players.add(player) => {
+                return self.give_up(LostReason::Misbehaved);
+            }
             _ => {}
         }
         self.settle(id, outcome);
@@ -326,12 +338,14 @@ impl Client {
     /// Nobody waits any more for what this answer gives, so the server gets it back.
     fn answered_late(&mut self, result: Result<Answer, Refusal>) {
         self.stale = self.stale.saturating_add(1);
-        let nobodys = match result {
-            Ok(Answer::Session { session }) if !self.sessions.contains(&session) => Some(session),
-            Ok(Answer::SharedMemory { .. }) if self.memory == Memory::None => None,
+        self.outgoing = Some(match result {
+            Ok(Answer::Session { session }) if !self.sessions.contains(&session) => Outgoing::Destroy(session),
+            Ok(Answer::Audio(AudioAnswer::Player { player, .. })) if !self.players.knows(player) => {
+                Outgoing::DestroyPlayer(player)
+            }
+            Ok(Answer::SharedMemory { .. }) if self.memory == Memory::None => Outgoing::Release,
             _ => return,
-        };
-        self.outgoing = Some(nobodys.map_or(Outgoing::Release, Outgoing::Destroy));
+        });
     }
 
     fn happened(&mut self, event: Event) {
@@ -341,6 +355,10 @@ impl Client {
             return;
         }
         match event {
+            Event::Audio(event) if !self.players.hear(&event) => {
+                self.stale = self.stale.saturating_add(1);
+                return;
+            }
             Event::ApplicationState(state) => self.application_changed(state),
             Event::SessionEnded { session } => self.sessions.retain(|known| *known != session),
             _ => {}
@@ -379,6 +397,7 @@ impl Client {
             Outgoing::Hello(call) => own(call, Command::Hello),
             Outgoing::Release => own(GIVEN_BACK, Command::ReleaseSharedMemory),
             Outgoing::Destroy(session) => own(GIVEN_BACK, Command::DestroySession { session }),
+            Outgoing::DestroyPlayer(player) => own(GIVEN_BACK, Command::Audio(AudioCommand::Destroy { player })),
             Outgoing::Given(call) => Action::SendCall { call, sequence: sequence_of(call) },
         })
     }
@@ -396,6 +415,7 @@ impl Client {
     fn next_notification(&mut self) -> Option<Action> {
         let ended = self.ended.pop().map(|session| Notification::Event(Event::SessionEnded { session }));
         ended
+            .or_else(|| self.players.next_ended().map(|event| Notification::Event(Event::Audio(event))))
             .or_else(|| self.lost.take().map(Notification::ConnectionLost))
             .or_else(|| {
                 take(&mut self.is_reconnected).then_some(Notification::Reconnected { connection: self.connections })
@@ -409,7 +429,7 @@ impl Client {
 /// The session that an event is about, if it is about one.
 fn session_of(event: &Event) -> Option<SessionId> {
     match *event {
-        Event::ApplicationState(_) | Event::LogLevels(_) => None,
+        Event::ApplicationState(_) | Event::LogLevels(_) | Event::Audio(_) => None,
         Event::PlaybackState { session, .. }
         | Event::FirstFrame { session, .. }
         | Event::Position { session, .. }

@@ -8,6 +8,7 @@ use crate::client::{Action, CallId, Client, Input, LostReason, NotTaken, Notific
 use crate::hal::{Connect, Descriptors, Error, ErrorKind, Interest, Ready, Sent, Socket, Token, Watch};
 use crate::limits::{MESSAGE_BYTES_MAX, MESSAGES_PER_TURN_MAX};
 use crate::message::SocketPath;
+use crate::message::audio;
 use crate::message::playback::{Answer, Command, Message, Request, SessionId, Text};
 use crate::time::Instant;
 use crate::trace::{NoRecorder, Record, Recorder};
@@ -271,7 +272,12 @@ impl<S: Socket, R: Recorder> ClientDriver<S, R> {
 }
 
 const fn brings_descriptors(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Answered(Answer::SharedMemory { .. } | Answer::Source { .. }))
+    matches!(
+        outcome,
+        Outcome::Answered(
+            Answer::SharedMemory { .. } | Answer::Source { .. } | Answer::Audio(audio::Answer::Player { .. })
+        )
+    )
 }
 
 const fn lost_reason(error: ConnectionError) -> LostReason {

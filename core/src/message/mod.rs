@@ -13,6 +13,7 @@
 //! their end only, because a variant's place is its number on the wire.
 
 mod access;
+pub mod audio;
 pub mod control;
 pub mod link;
 pub mod playback;
@@ -175,11 +176,13 @@ pub struct Resources {
     pub max_playback_sessions: u8,
     /// Web audio players at a time.
     pub max_web_audio_players: u8,
+    /// Key (CDM) sessions at a time.
+    pub max_key_sessions: u8,
 }
 
 impl Default for Resources {
     fn default() -> Self {
-        Self { max_playback_sessions: 1, max_web_audio_players: 0 }
+        Self { max_playback_sessions: 1, max_web_audio_players: 0, max_key_sessions: 0 }
     }
 }
 

@@ -4,6 +4,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::audio::{self, PlayerState};
 use super::{AppState, LogLevels};
 
 /// One call of an app.
@@ -175,6 +176,8 @@ pub enum Command<'a> {
         /// Whether it is silent.
         muted: bool,
     },
+    /// About web audio.
+    Audio(audio::Command),
 }
 
 /// The playback rates that a session can be set to, in thousandths: a tenth to eight times.
@@ -198,7 +201,9 @@ impl Command<'_> {
     /// The session that this is about, if it is about one.
     pub fn session(&self) -> Option<SessionId> {
         match *self {
-            Self::Hello | Self::GetSharedMemory | Self::ReleaseSharedMemory | Self::CreateSession => None,
+            Self::Hello | Self::GetSharedMemory | Self::ReleaseSharedMemory | Self::CreateSession | Self::Audio(_) => {
+                None
+            }
             Self::DestroySession { session }
             | Self::Load { session, .. }
             | Self::AttachSource { session, .. }
@@ -418,6 +423,8 @@ pub enum Answer {
     },
     /// What a source has done so far.
     Statistics(Statistics),
+    /// About web audio.
+    Audio(audio::Answer),
 }
 
 /// Where the ring of one source lies in a slot's two regions.
@@ -591,6 +598,8 @@ pub enum Event {
         /// In pixels.
         height: u32,
     },
+    /// About web audio.
+    Audio(audio::Event),
 }
 
 /// A fixed table of a session server.
@@ -603,6 +612,8 @@ pub enum TableName {
     PlaybackSessions,
     /// Sources of one session.
     Sources,
+    /// Web audio players: the app's `max_web_audio_players`.
+    WebAudioPlayers,
 }
 
 /// Why a call was refused. A refused call changed nothing.
@@ -654,6 +665,15 @@ pub enum Refusal {
         /// The user, as the platform vouches for it.
         user_id: u32,
     },
+    /// Caller: this connection has no such web audio player.
+    UnknownPlayer,
+    /// Caller: no web audio player takes PCM of this form.
+    UnsupportedFormat,
+    /// Caller: this cannot be asked of a web audio player in this state.
+    WrongPlayerState {
+        /// What the player does.
+        state: PlayerState,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -680,6 +700,11 @@ impl fmt::Display for Refusal {
                 "user {user_id} may not connect to this app's session server; run the app as one of its [app] clients, \
                  or add this user to them"
             ),
+            Self::UnknownPlayer => out.write_str("this connection has no such web audio player"),
+            Self::UnsupportedFormat => {
+                out.write_str("no web audio player takes this form: 8 to 192 kHz and 1 to 8 channels are taken")
+            }
+            Self::WrongPlayerState { state } => write!(out, "not while the web audio player is {state}"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::RingError;
 use crate::hal::{OutOfRegion, Region};
-use crate::limits::{AUDIO_RING_BYTES, RING_SLOTS, TEXT_RING_BYTES, VIDEO_RING_BYTES};
+use crate::limits::{AUDIO_RING_BYTES, RING_SLOTS, TEXT_RING_BYTES, VIDEO_RING_BYTES, WEB_AUDIO_RING_BYTES};
 use crate::message::playback::{MediaKind, RingPlace};
 
 /// Control words lie this far apart, in bytes, so that no two share a cache line.
@@ -39,6 +39,20 @@ impl SlotLayout {
         Some(layout) => layout,
         None => panic!("the rings of one slot must fit into 4 GiB"),
     };
+
+    /// The slot of a web audio player: one ring, for its sound. Rings of other kinds have no bytes there, and cannot be
+    /// opened.
+    pub const WEB_AUDIO: Self = match Self::for_audio(WEB_AUDIO_RING_BYTES) {
+        Some(layout) => layout,
+        None => panic!("a web audio ring must fit into 4 GiB"),
+    };
+
+    const fn for_audio(audio_bytes: u32) -> Option<Self> {
+        let Some(payload) = client_block_bytes(RING_SLOTS).checked_next_multiple_of(PAGE_BYTES) else { return None };
+        let Some((audio, client_bytes)) = place(0, payload, audio_bytes) else { return None };
+        let none = RingPlace { payload_bytes: 0, ..audio };
+        Some(Self { video: none, audio, text: none, client_bytes })
+    }
 
     /// A division by these payload sizes, in bytes, each rounded up to [`PAGE_BYTES`]. None where 32 bits do not reach.
     pub const fn new(video_bytes: u32, audio_bytes: u32, text_bytes: u32) -> Option<Self> {

@@ -9,8 +9,9 @@ use super::phase::{Cause, Phase, Verdict, next};
 use super::playback::Want;
 use super::server::{Server, Slot, session_id};
 use super::{Action, ClientId};
-use crate::message::ServerState;
 use crate::message::link::Message;
+use crate::message::playback::Event;
+use crate::message::{Resources, ServerState};
 
 impl Server {
     pub(super) fn next_action(&mut self) -> Option<Action> {
@@ -41,12 +42,12 @@ impl Server {
             return Some(Action::Bind);
         }
         if mem::take(&mut self.due.allocate) {
-            return Some(Action::Allocate { slots: self.resources.max_playback_sessions });
+            return Some(self.allocation());
         }
         if let Some(client) = self.due.admit.take() {
             return Some(Action::Admit { client });
         }
-        let decoder = self.next_for_decoders();
+        let decoder = self.next_for_decoders().or_else(|| self.audio.next_for_decoders());
         if decoder.is_some() {
             return decoder;
         }
@@ -54,6 +55,11 @@ impl Server {
             return Some(Action::Free);
         }
         self.next_renewal()
+    }
+
+    fn allocation(&self) -> Action {
+        let Resources { max_playback_sessions, max_web_audio_players, .. } = self.resources;
+        Action::Allocate { slots: max_playback_sessions, players: max_web_audio_players }
     }
 
     fn next_for_decoders(&mut self) -> Option<Action> {
@@ -132,6 +138,9 @@ impl Server {
                 if session.poll_text() {
                     return Some(Action::Text { client, session: session_id(handle) });
                 }
+            }
+            if let Some(event) = self.audio.next_event(client) {
+                return Some(Action::Event { client, event: Event::Audio(event) });
             }
             if let Some(event) = entry.poll_event(levels) {
                 return Some(Action::Event { client, event });

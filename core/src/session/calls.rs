@@ -10,19 +10,19 @@ use crate::table::Handle;
 use crate::time::Instant;
 
 /// The loudest that a session can be set to, in thousandths.
-const VOLUME_PERMILLE_MAX: u16 = 2000;
+pub(super) const VOLUME_PERMILLE_MAX: u16 = 2000;
 
 /// What became of a call that was taken.
-enum Taken {
+pub(super) enum Taken {
     /// Its answer is here.
     Answered(Response),
     /// Its answer comes when something else has ended.
     Pending,
 }
 
-type Outcome = Result<Taken, NotTaken>;
+pub(super) type Outcome = Result<Taken, NotTaken>;
 
-fn refused(refusal: Refusal) -> Outcome {
+pub(super) fn refused(refusal: Refusal) -> Outcome {
     Ok(Taken::Answered(Response::Refused(refusal)))
 }
 
@@ -63,6 +63,7 @@ impl Server {
             | Command::SetPlaybackRate { session, .. }
             | Command::SetVideoWindow { session, .. }
             | Command::SetSourceMute { session, .. } => self.call_session(now, id, sequence, session, command),
+            Command::Audio(command) => self.call_audio(now, id, sequence, command),
         };
         if let (Taken::Answered(response), Some(client)) = (taken?, self.clients.get_mut(id)) {
             client.answer(sequence, response);
@@ -128,15 +129,19 @@ impl Server {
         session.is_some_and(Playback::is_closing)
     }
 
-    /// SM-25: open sessions end with it.
+    /// SM-25: open sessions and players end with it.
     fn release_shared_memory(&mut self, now: Instant, id: ClientId, sequence: u32) -> Outcome {
         if self.is_ending_session(id) {
             return Err(NotTaken::Later);
         }
         let slot = self.clients.get_mut(id).ok_or(NotTaken::Stale)?.slot.take();
         self.end_lease(slot);
-        let Some(session) = self.session_of(id) else { return Ok(Taken::Answered(Response::Done)) };
-        self.close_session(now, session, Farewell { sequence: Some(sequence), unasked: true });
+        self.clients.get_mut(id).ok_or(NotTaken::Stale)?.releasing = Some(sequence);
+        if let Some(session) = self.session_of(id) {
+            self.close_session(now, session, Farewell { sequence: None, unasked: true });
+        }
+        self.close_players(now, true, |owner| owner == id);
+        self.settle(now);
         Ok(Taken::Pending)
     }
 
@@ -219,7 +224,8 @@ fn ask(playback: &mut Playback, session: u16, command: Command<'_>) -> Option<Re
         | Command::RemoveSource { .. }
         | Command::SetPlaybackRate { .. }
         | Command::SetVideoWindow { .. }
-        | Command::SetSourceMute { .. } => return None,
+        | Command::SetSourceMute { .. }
+        | Command::Audio(_) => return None,
     };
     Some(Ok(response))
 }
@@ -260,6 +266,7 @@ fn order_of(playback: &Playback, command: Command<'_>) -> Result<Order, Refusal>
         | Command::GetPosition { .. }
         | Command::SetDuration { .. }
         | Command::GetDuration { .. }
-        | Command::GetStatistics { .. } => Err(Refusal::Malformed),
+        | Command::GetStatistics { .. }
+        | Command::Audio(_) => Err(Refusal::Malformed),
     }
 }

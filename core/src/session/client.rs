@@ -2,18 +2,19 @@
 
 use core::mem;
 
-use heapless::Deque;
+use heapless::{Deque, Vec};
 use serde::{Deserialize, Serialize};
 
 use super::Response;
-use crate::limits::GREETING_TIMEOUT;
+use crate::limits::{GREETING_TIMEOUT, WEB_AUDIO_PLAYERS_MAX};
+use crate::message::audio::{self, PlayerId};
 use crate::message::playback::{Event, Refusal, SessionId};
 use crate::message::{AppState, LogLevels};
 use crate::time::Instant;
 
-/// Answers that can wait for one connection: to the call that was read last, and to the order that its session's decoder had
-/// under way. While one waits nothing is read, and a connection has one session at most, so there is no third.
-const REPLIES_MAX: usize = 2;
+/// Answers that can wait for one connection: to the call that was read last, and to the orders that the decoders of its session
+/// and its players had under way. While one waits nothing is read, so there are no more.
+const REPLIES_MAX: usize = 2 + WEB_AUDIO_PLAYERS_MAX;
 
 /// One connection of a client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub struct Client {
     pub(super) is_leaving: bool,
     /// Whether an answer waits for a slot to be renewed.
     pub(super) renewing: Option<u32>,
+    /// The call that gives everything back; it is answered when all has ended.
+    pub(super) releasing: Option<u32>,
     /// The slot that it has leased.
     pub(super) slot: Option<u8>,
     replies: Deque<(u32, Response), REPLIES_MAX>,
@@ -38,6 +41,8 @@ pub struct Client {
     running_untold: bool,
     levels_untold: bool,
     ended: Option<SessionId>,
+    /// Players that the server ended. While they wait it asks for no other, so there are no more than places.
+    ended_players: Vec<PlayerId, WEB_AUDIO_PLAYERS_MAX>,
 }
 
 impl Client {
@@ -49,23 +54,26 @@ impl Client {
             is_blocked: false,
             is_leaving: false,
             renewing: None,
+            releasing: None,
             slot: None,
             replies: Deque::new(),
             inactive_untold: false,
             running_untold: false,
             levels_untold: false,
             ended: None,
+            ended_players: Vec::new(),
         }
     }
 
     /// Whether a call of it can be taken now.
     pub(super) fn can_call(&self) -> bool {
-        !self.is_blocked && !self.is_leaving && self.renewing.is_none() && self.replies.is_empty()
+        let waits = self.renewing.is_some() || self.releasing.is_some();
+        !self.is_blocked && !self.is_leaving && !waits && self.replies.is_empty()
     }
 
     pub(super) fn answer(&mut self, sequence: u32, response: Response) {
         let is_kept = self.replies.push_back((sequence, response)).is_ok();
-        debug_assert!(is_kept, "a third answer cannot be waiting");
+        debug_assert!(is_kept, "no more answers than orders can be waiting");
     }
 
     /// When it is let go if it has said nothing.
@@ -100,6 +108,12 @@ impl Client {
         self.ended = Some(session);
     }
 
+    /// The server ended a web audio player of it.
+    pub(super) fn player_ended(&mut self, player: PlayerId) {
+        let is_kept = self.ended_players.push(player).is_ok();
+        debug_assert!(is_kept, "no more players than places can have ended");
+    }
+
     pub(super) fn poll_reply(&mut self) -> Option<(u32, Response)> {
         self.replies.pop_front()
     }
@@ -108,6 +122,9 @@ impl Client {
     pub(super) fn poll_event(&mut self, levels: LogLevels) -> Option<Event> {
         if let Some(session) = self.ended.take() {
             return Some(Event::SessionEnded { session });
+        }
+        if let Some(player) = self.ended_players.pop() {
+            return Some(Event::Audio(audio::Event::Ended { player }));
         }
         if mem::take(&mut self.inactive_untold) {
             return Some(Event::ApplicationState(AppState::Inactive));

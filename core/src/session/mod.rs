@@ -1,7 +1,7 @@
-//! One per app: its socket, its shared memory, its playback sessions.
+//! One per app: its socket, its shared memory, its playback sessions and web audio players.
 //!
-//! Two machines, one inside the other: the server ([`Server`], its states in `phase`) and, for each playback session,
-//! what its decoder is doing (`playback`). A connection of a client is only a place where replies and events wait
+//! Machines inside a machine: the server ([`Server`], its states in `phase`) and, for each playback session and each web
+//! audio player, what its decoder is doing (`playback`, `audio`). A connection of a client is only a place where replies and events wait
 //! until its socket takes them (`client`).
 //!
 //! Nothing here queues without a bound. What is to be done follows from the state: a client that does not read its
@@ -9,6 +9,7 @@
 //! frames are bits that stay set until they are told.
 
 mod actions;
+mod audio;
 mod calls;
 mod client;
 mod phase;
@@ -19,11 +20,13 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use audio::{FIRST_PLAYER, Player};
 pub use client::Client;
 pub use playback::{Order, Playback};
 pub use server::Server;
 
 use crate::hal::{DecoderEvent, ErrorKind, Peer};
+use crate::message::audio::{PcmFormat, PlayerId};
 use crate::message::playback::{Command, Event, MediaKind, Refusal, SessionId, SourceId};
 use crate::message::{AppState, LogLevels, link};
 use crate::table::Handle;
@@ -118,6 +121,8 @@ pub enum Action {
     Allocate {
         /// Playback sessions that the app may have.
         slots: u8,
+        /// Web audio players that the app may have; their slots have numbers from [`FIRST_PLAYER`] on.
+        players: u8,
     },
     /// Replace the memory of a slot that another client has seen.
     Renew {
@@ -239,6 +244,23 @@ pub enum Response {
         session: u16,
         /// Of which source.
         source: SourceId,
+    },
+    /// The new web audio player: its slot, its ring's place and its two bells.
+    Player {
+        /// Its number.
+        player: PlayerId,
+        /// The form of its frames.
+        format: PcmFormat,
+    },
+    /// How loud a web audio player is.
+    Volume {
+        /// In thousandths.
+        volume_permille: u16,
+    },
+    /// How much of a web audio player was heard.
+    Played {
+        /// Of which decoder.
+        session: u16,
     },
 }
 

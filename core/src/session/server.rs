@@ -3,18 +3,20 @@
 use heapless::{Deque, String, Vec};
 use serde::{Deserialize, Serialize};
 
+use super::audio::{FIRST_PLAYER, Players};
 use super::client::Client;
 use super::phase::{Cause, Phase, Verdict, bind_failure, next};
 use super::playback::{Farewell, Late, Playback};
 use super::{Action, ClientId, Input, NotTaken, Response};
 use crate::driver::Machine;
 use crate::hal::{DecoderEvent, ErrorKind, Peer, SocketPlace};
-use crate::limits::{CLIENTS_MAX, OWNER_BYTES_MAX, SESSIONS_MAX, STOP_TIMEOUT};
+use crate::limits::{CLIENTS_MAX, OWNER_BYTES_MAX, SESSIONS_MAX, STOP_TIMEOUT, WEB_AUDIO_PLAYERS_MAX};
 use crate::message::link::{Command, Configuration, Refusal, Request};
 use crate::message::playback::{self, PlaybackError, SessionId, TableName};
 use crate::message::{
     Allowed, AppId, AppState, Ids, LogLevels, Reason, Resources, ServerState, SocketPath, TargetState,
 };
+use crate::resources::Ledger;
 use crate::table::{Handle, Table};
 use crate::time::{Instant, earliest};
 
@@ -70,7 +72,7 @@ pub(super) struct Due {
 }
 
 /// The session server of one app.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Server {
     pub(super) phase: Phase,
     told: ServerState,
@@ -82,6 +84,7 @@ pub struct Server {
     has_memory: bool,
     pub(super) slots: Vec<Slot, SESSIONS_MAX>,
     pub(super) sessions: Table<Playback, SESSIONS_MAX>,
+    pub(super) audio: Players,
     pub(super) clients: Table<Client, CLIENT_PLACES>,
     clients_allowed: Allowed,
     pub(super) leave_deadline: Option<Instant>,
@@ -105,7 +108,7 @@ impl Server {
             phase: Phase::Starting,
             told: ServerState::Uninitialized,
             place: Place { path: String::new(), mode: 0, owner: String::new(), group: String::new() },
-            resources: Resources { max_playback_sessions: 0, max_web_audio_players: 0 },
+            resources: Resources { max_playback_sessions: 0, max_web_audio_players: 0, max_key_sessions: 0 },
             levels: LogLevels {
                 default: crate::message::LogLevel::Milestone,
                 client: None,
@@ -126,6 +129,7 @@ impl Server {
             has_memory: false,
             slots: Vec::new(),
             sessions: Table::new(),
+            audio: Players::new(),
             clients: Table::new(),
             clients_allowed: Allowed { users: Ids::NONE, groups: Ids::NONE },
             leave_deadline: None,
@@ -222,12 +226,19 @@ impl Server {
                 self.close_session(now, session, Farewell { sequence: None, unasked: true });
             }
         }
+        self.close_players(now, true, |_| true);
         self.settle(now);
     }
 
-    /// The last decoder may just have let go.
-    fn settle(&mut self, now: Instant) {
-        if self.sessions.in_use() == 0 && matches!(self.phase, Phase::Deactivating { .. }) {
+    /// The last decoder may just have let go: of a client that gives everything back, or of all.
+    pub(super) fn settle(&mut self, now: Instant) {
+        for (id, client) in self.clients.iter_mut() {
+            let has_any = self.sessions.iter().any(|(_, session)| session.owner == id) || self.audio.has_any_of(id);
+            if let Some(sequence) = client.releasing.take_if(|_| !has_any) {
+                client.answer(sequence, Response::Done);
+            }
+        }
+        if self.sessions.in_use() == 0 && self.audio.in_use() == 0 && matches!(self.phase, Phase::Deactivating { .. }) {
             // Lawful in this phase, as the line above says.
             let _ = self.apply(now, Cause::Emptied);
         }
@@ -296,6 +307,7 @@ impl Server {
         self.apply(now, Cause::Configure { target: configuration.state })?;
         self.resources = configuration.resources;
         self.clients_allowed = configuration.clients;
+        self.audio.shares = Ledger::new(self.resources.max_web_audio_players);
         self.set_levels(configuration.log_levels);
         Ok(())
     }
@@ -369,6 +381,7 @@ impl Server {
         if let Some(session) = self.session_of(id) {
             self.close_session(now, session, Farewell { sequence: None, unasked: false });
         }
+        self.close_players(now, false, |owner| owner == id);
         Ok(())
     }
 
@@ -383,6 +396,9 @@ impl Server {
     }
 
     fn on_opened(&mut self, now: Instant, index: u16, result: Result<(), ErrorKind>) {
+        if let Some(player) = index.checked_sub(FIRST_PLAYER) {
+            return self.on_player_opened(now, player, result);
+        }
         let Some(handle) = self.sessions.handle_at(index) else { return self.count_stale() };
         let late = self.sessions.get_mut(handle).and_then(|session| session.opened(session_id(handle), result.is_ok()));
         self.answer_owner(handle, late);
@@ -392,6 +408,9 @@ impl Server {
     }
 
     fn on_decoder(&mut self, now: Instant, event: DecoderEvent) {
+        if let Some(player) = event.session().checked_sub(FIRST_PLAYER) {
+            return self.on_player_decoder(now, player, event);
+        }
         let Some(handle) = self.sessions.handle_at(event.session()) else { return self.count_stale() };
         let Some(session) = self.sessions.get_mut(handle) else { return self.count_stale() };
         let mut late = None;
@@ -434,6 +453,9 @@ impl Server {
                 let _ = self.apply(now, Cause::DecoderStuck);
             }
         }
+        if self.tick_players(now) && matches!(self.phase, Phase::Active | Phase::Deactivating { .. }) {
+            let _ = self.apply(now, Cause::DecoderStuck);
+        }
         self.clients.iter_mut().for_each(|(_, client)| client.tick(now));
         if self.leave_deadline.is_some_and(|deadline| deadline <= now) {
             self.link_is_gone();
@@ -448,7 +470,7 @@ impl Server {
         self.link.clients_untold = false;
     }
 
-    fn count_stale(&mut self) {
+    pub(super) fn count_stale(&mut self) {
         self.stale = self.stale.saturating_add(1);
     }
 
@@ -465,7 +487,8 @@ fn checked(configuration: &Configuration<'_>) -> Result<Place, Refusal> {
     let is_sound = socket.starts_with('/')
         && AppId::new(app).is_ok()
         && state != TargetState::NotRunning
-        && usize::from(resources.max_playback_sessions) <= SESSIONS_MAX;
+        && usize::from(resources.max_playback_sessions) <= SESSIONS_MAX
+        && usize::from(resources.max_web_audio_players) <= WEB_AUDIO_PLAYERS_MAX;
     if !is_sound {
         return Err(wrong);
     }
@@ -520,6 +543,7 @@ impl Machine for Server {
 
     fn next_deadline(&self) -> Option<Instant> {
         let sessions = self.sessions.iter().filter_map(|(_, session)| session.deadline()).min();
+        let sessions = earliest(sessions, self.audio.deadline());
         let greetings = self.clients.iter().filter_map(|(_, client)| client.deadline()).min();
         match self.phase {
             Phase::Gone => None,

@@ -1,3 +1,5 @@
+mod audio;
+
 use std::string::String;
 use std::vec::Vec;
 
@@ -41,7 +43,7 @@ fn configuration(state: TargetState) -> Configuration<'static> {
         socket_owner: "",
         socket_group: "video",
         state,
-        resources: Resources { max_playback_sessions: 2, max_web_audio_players: 0 },
+        resources: Resources { max_playback_sessions: 2, max_web_audio_players: 2, max_key_sessions: 0 },
         log_levels: LogLevels::default(),
         video_sink: "fake",
         audio_sink: "fake",
@@ -212,7 +214,7 @@ fn configured_for_active_it_allocates_after_the_socket_was_made() {
     let mut stage = Stage::started();
     stage.configure(TargetState::Active);
     let bound = stage.take(Input::Bound(Ok(())));
-    assert_eq!(bound, [Action::Allocate { slots: 2 }, Action::Link(Message::Listener)]);
+    assert_eq!(bound, [Action::Allocate { slots: 2, players: 2 }, Action::Link(Message::Listener)]);
     assert_eq!(stage.take(Input::Allocated(Ok(()))), [state(ServerState::Active)]);
 }
 
@@ -260,7 +262,7 @@ fn a_socket_that_cannot_be_made_is_unbound_reported_and_ends_it() {
 fn set_active_is_answered_before_memory_is_made_and_clients_hear_of_it() {
     let mut stage = Stage::inactive();
     let client = stage.greeted();
-    assert_eq!(stage.set(TargetState::Active), [reply(Ok(())), Action::Allocate { slots: 2 }]);
+    assert_eq!(stage.set(TargetState::Active), [reply(Ok(())), Action::Allocate { slots: 2, players: 2 }]);
     let running = event(client, Event::ApplicationState(AppState::Running));
     let told = clients(1, AppState::Running);
     assert_eq!(stage.take(Input::Allocated(Ok(()))), [state(ServerState::Active), told, running]);
@@ -420,9 +422,15 @@ fn log_levels_reach_the_process_and_its_clients_late_ones_too() {
     assert_eq!(stage.call(late, Command::Hello), [welcome, event(late, Event::LogLevels(levels))]);
 }
 
+/// A machine is all of its state, written and read back. It cannot be cloned, because a share cannot.
+fn copy_of(server: &Server) -> Server {
+    let mut bytes = std::vec![0; 64 * 1024];
+    postcard::from_bytes(postcard::to_slice(server, &mut bytes).unwrap()).unwrap()
+}
+
 /// What a call leads to, in one letter: `A`nswered, `o`rdered, opened or closed by a decoder, or the refusal.
 fn letter(stage: &mut Stage, client: ClientId, command: Command<'_>) -> char {
-    let mut copy = Stage { server: stage.server.clone(), now: stage.now };
+    let mut copy = Stage { server: copy_of(&stage.server), now: stage.now };
     if copy.server.handle(copy.now, Input::Call { client, sequence: 5, command }) == Err(NotTaken::Later) {
         return 'L';
     }

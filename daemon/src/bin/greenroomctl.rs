@@ -290,6 +290,7 @@ fn app_json(status: &AppStatus) -> Value {
         "decoders": status.decoders,
         "max_playback_sessions": status.resources.max_playback_sessions,
         "max_web_audio_players": status.resources.max_web_audio_players,
+        "max_key_sessions": status.resources.max_key_sessions,
         "socket": status.socket.as_str(),
     })
 }

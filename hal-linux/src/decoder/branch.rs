@@ -3,6 +3,7 @@
 //! ```text
 //! FrameSrc ! parser ! decoder ! queue ! videoconvert ! sink
 //! FrameSrc ! parser ! decoder ! queue ! audioconvert ! audioresample ! volume ! sink
+//! FrameSrc ! audioconvert ! audioresample ! volume ! sink                               (PCM)
 //! ```
 //!
 //! Raw sound needs no decoder; a converter stands in its place.
@@ -122,7 +123,7 @@ impl Chain {
         let parser =
             Family::of(description.codec).parser.and_then(|parser| gst::ElementFactory::make(parser).build().ok());
         let parser = parser.map(put).transpose()?;
-        let between = between(kind)?.into_iter().map(put).collect::<Result<Vec<_>, _>>()?;
+        let between = between(description.codec)?.into_iter().map(put).collect::<Result<Vec<_>, _>>()?;
         let volume = between.last().filter(|_| kind == MediaKind::Audio).cloned();
         let elements = parser.iter().chain([&decoder]).chain(&between).chain([&sink]);
         let elements: Vec<gst::Element> = elements.cloned().collect();
@@ -136,9 +137,13 @@ impl Chain {
 }
 
 /// What stands between a decoder and its sink; for sound the last one sets the volume.
-fn between(kind: MediaKind) -> Result<Vec<gst::Element>, PlaybackError> {
+fn between(codec: Codec) -> Result<Vec<gst::Element>, PlaybackError> {
+    if Pcm::of(codec).is_some() {
+        // Nobody decodes ahead of the sink, and what waits in a queue would be heard late.
+        return Ok(vec![sinks::make("audioresample")?, sinks::make("volume")?]);
+    }
     let queue = sinks::make("queue")?;
-    if kind == MediaKind::Video {
+    if codec.kind() == MediaKind::Video {
         queue.set_property("max-size-buffers", PICTURES_MAX);
         queue.set_property("max-size-bytes", 0u32);
         queue.set_property("max-size-time", 0u64);

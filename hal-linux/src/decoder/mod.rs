@@ -19,6 +19,7 @@ mod events;
 mod failure;
 mod inbox;
 mod pcm;
+mod pcm_times;
 mod pipeline;
 mod sinks;
 mod source;
@@ -173,6 +174,10 @@ where
     /// There is none: text sources are refused at attach.
     fn next_text<'b>(&mut self, _: u16, _: &'b mut [u8; TEXT_BYTES_MAX]) -> Option<Text<'b>> {
         None
+    }
+
+    fn frames_played(&mut self, session: u16) -> u64 {
+        self.session(session).map(|found| found.status.frames_heard()).unwrap_or_default()
     }
 
     fn close(&mut self, session: u16) {

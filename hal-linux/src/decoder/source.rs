@@ -17,6 +17,7 @@ use gstreamer::glib;
 use gstreamer::prelude::*;
 
 use super::command::{Description, Frames};
+use super::pcm_times::PcmTimes;
 use super::status::Tally;
 use super::wake;
 use crate::error::LinuxError;
@@ -59,11 +60,14 @@ struct Feed {
     /// Media time at which the last frame ended, if one was sent since the last flush.
     end: Option<gst::ClockTime>,
     is_discontinuous: bool,
+    /// The times of PCM whose records have none.
+    pcm: Option<PcmTimes>,
 }
 
 impl Feed {
     fn new(frames: Box<dyn Frames>, description: Description, beginning: Beginning) -> Self {
-        Self { frames, description, beginning, end: None, is_discontinuous: true }
+        let pcm = PcmTimes::of(&description);
+        Self { frames, description, beginning, end: None, is_discontinuous: true, pcm }
     }
 
     fn stamp(&mut self, buffer: &mut gst::BufferRef, header: &FrameHeader) {

@@ -327,6 +327,7 @@ impl Worker {
             self.tell_position();
         }
         self.shown = state;
+        self.link.status.set_moves(state == PlaybackState::Playing);
         self.link.events.state(self.link.session, state);
     }
 

@@ -6,10 +6,11 @@ use crate::driver::Machine;
 use crate::fmt::{Said, info, warning};
 use crate::hal::{Decoder, DecoderEvent, Descriptors, Error, ErrorKind, Interest, Listen, Stream, Watch};
 use crate::limits::{LINK_TIMEOUT, TEXT_BYTES_MAX};
+use crate::message::audio::{self, DeviceInfo, PcmFormat, PlayerId};
 use crate::message::link;
-use crate::message::playback::{Answer, Message, PlaybackError, Refusal, SessionId};
+use crate::message::playback::{Answer, MediaKind, Message, PlaybackError, Refusal, SessionId};
 use crate::ring::SlotLayout;
-use crate::session::{Action, ClientId, Input, Order, Response};
+use crate::session::{Action, ClientId, FIRST_PLAYER, Input, Order, Response};
 use crate::time::Instant;
 use crate::trace::Recorder;
 
@@ -35,8 +36,8 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
                 self.comes_to(Input::Bound(result));
             }
             Action::Unbind => self.unbind(host),
-            Action::Allocate { slots } => {
-                let result = self.slots.allocate(&mut host.platform().memory, slots);
+            Action::Allocate { slots, players } => {
+                let result = self.slots.allocate(&mut host.platform().memory, slots, players);
                 info!("shared memory for {} session(s): {}", slots, if result.is_ok() { "made" } else { "not made" });
                 self.comes_to(Input::Allocated(result));
             }
@@ -146,6 +147,10 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
     ) -> Result<(), PlaybackError> {
         let platform = host.platform();
         let command = order.with_stream(|kind| {
+            if let Some(format) = self.machine.player_format(session) {
+                let frames = self.slots.player_frames(&mut platform.memory, slot).map_err(|_| PlaybackError::Memory)?;
+                return Ok(Stream { description: format.description(), frames });
+            }
             let Given::Source(description) = given else { return Err(PlaybackError::Decoder) };
             let frames = self.slots.frames(&mut platform.memory, slot, kind).map_err(|_| PlaybackError::Memory)?;
             Ok(Stream { description, frames })
@@ -209,6 +214,24 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
             Response::Statistics { session, source } => {
                 Ok(Answer::Statistics(platform.decoder.statistics(session, source)))
             }
+            Response::Player { player, format } => {
+                // A slot has the number of its player's decoder.
+                let slot = FIRST_PLAYER.saturating_add(player.index) as u8;
+                *descriptors = self.slots.take_bells(slot);
+                Ok(Answer::Audio(new_player(player, format)))
+            }
+            Response::Volume { volume_permille } => Ok(Answer::Audio(audio::Answer::Volume { volume_permille })),
+            Response::Played { session } => {
+                Ok(Answer::Audio(audio::Answer::Played { frames: platform.decoder.frames_played(session) }))
+            }
         }
     }
+}
+
+fn new_player(player: PlayerId, format: PcmFormat) -> audio::Answer {
+    const LAYOUT: SlotLayout = SlotLayout::WEB_AUDIO;
+    let ring = LAYOUT.ring(MediaKind::Audio);
+    let (client_bytes, server_bytes) = (LAYOUT.client_bytes(), LAYOUT.server_bytes());
+    let device = DeviceInfo::of(&format, ring.payload_bytes);
+    audio::Answer::Player { player, client_bytes, server_bytes, ring, device }
 }

@@ -24,7 +24,7 @@ struct Stage {
 }
 
 const FACTS: Facts<'static> = Facts {
-    resources: Resources { max_playback_sessions: 1, max_web_audio_players: 0 },
+    resources: Resources { max_playback_sessions: 1, max_web_audio_players: 0, max_key_sessions: 0 },
     socket_directory: "/run/greenroom",
 };
 

@@ -187,6 +187,9 @@ impl FrameSrc {
             feed.frames.set_epoch(epoch);
             feed.is_discontinuous = true;
             feed.end = None;
+            if let (Some(pcm), Beginning::At(media)) = (&mut feed.pcm, &beginning) {
+                pcm.begin_at(*media);
+            }
             if !matches!(beginning, Beginning::Unchanged) {
                 feed.beginning = beginning;
             }
@@ -264,12 +267,31 @@ impl FrameSrc {
     fn take_frame(&self, feed: &mut Feed, header: &FrameHeader) -> Result<gst::Buffer, gst::FlowError> {
         let mut buffer = self.copy(feed, header)?;
         cut_to_samples(&mut buffer, &feed.description);
+        let header = &self.with_times(feed, header);
         self.begin_segment(feed, header.presentation_ns.map(gst::ClockTime::from_nseconds).unwrap_or_default());
         feed.stamp(buffer.make_mut(), header);
         if let Some(fixtures) = self.fixtures.get() {
             fixtures.tally.taken.fetch_add(1, Ordering::Relaxed);
         }
         Ok(buffer)
+    }
+
+    /// PCM without times follows what came before. What comes late begins now, so that the rest is not late, too.
+    fn with_times(&self, feed: &mut Feed, header: &FrameHeader) -> FrameHeader {
+        let Some(pcm) = feed.pcm.as_mut() else { return *header };
+        let times = pcm.next(header, |media| self.lateness(media));
+        feed.is_discontinuous |= times.resumes;
+        if let Some(fixtures) = self.fixtures.get() {
+            fixtures.tally.set_pcm(pcm.progress());
+        }
+        FrameHeader { presentation_ns: Some(times.start_ns), duration_ns: Some(times.duration_ns), ..*header }
+    }
+
+    /// How long ago this media time was due, where time passes.
+    fn lateness(&self, media: gst::ClockTime) -> gst::ClockTime {
+        let obj = self.obj();
+        let now = obj.current_running_time().filter(|_| obj.current_state() == gst::State::Playing);
+        now.map_or(gst::ClockTime::ZERO, |now| now.saturating_sub(self.running_time_at(media)))
     }
 
     /// Copies a record's payload and gives its place back.
