@@ -82,7 +82,7 @@ fn half_of_the_memory_is_freed_when_the_rest_cannot_be_had() {
     stage.world.fail_next(Call::CreateBell, ErrorKind::Other);
     stage.ask(link::Command::SetState(TargetState::Active));
     assert_eq!(stage.heard(), [OK, state(ServerState::Active)]);
-    assert_eq!(stage.memory.regions_in_use(), 4);
+    assert_eq!(stage.memory.regions_in_use(), 8);
     stage.ask(link::Command::SetState(TargetState::Inactive));
     assert_eq!(stage.memory.regions_in_use(), 0);
     stage.heard();

@@ -73,13 +73,13 @@ fn a_second_configuration_is_refused() {
 #[test]
 fn active_has_shared_memory_and_inactive_has_none() {
     let mut server = Server::configured(TargetState::Active);
-    assert_eq!(server.memory(), (4, 4));
+    assert_eq!(server.memory(), (8, 8));
     server.set(TargetState::Inactive);
     assert_eq!(server.hear(), state(ServerState::Inactive));
     assert_eq!(server.memory(), (0, 0));
     server.set(TargetState::Active);
     assert_eq!(server.hear(), state(ServerState::Active));
-    assert_eq!(server.memory(), (4, 4));
+    assert_eq!(server.memory(), (8, 8));
 }
 
 /// SM-17, SM-32: a limit on its address space leaves no room for the mappings.
@@ -205,7 +205,7 @@ fn a_client_that_dies_costs_its_own_session_only() {
     let mut next = server.connect();
     until("the slot is free", || next.call(Call::GetSharedMemory).is_ok());
     next.session();
-    assert_eq!(server.memory().0, 4);
+    assert_eq!(server.memory().0, 8);
 }
 
 /// SM-35

@@ -143,6 +143,14 @@ impl<C: RegionMut, S: Region, const SLOTS: usize> Producer<C, S, SLOTS> {
         Ok(self.is_waiting)
     }
 
+    /// Bytes of the largest payload that fits now; 0 also where no more records fit.
+    pub fn room_bytes(&mut self) -> Result<u32, RingError> {
+        self.look_at_tail()?;
+        let in_ring = self.head.wrapping_sub(self.tail) as usize;
+        let used_bytes = self.written.wrapping_sub(self.freed);
+        Ok(if in_ring < SLOTS { self.words.payload_bytes.saturating_sub(used_bytes) } else { 0 })
+    }
+
     /// Records from now on belong to this epoch (a flush). What is in the ring stays until the consumer drops it.
     pub fn set_epoch(&mut self, epoch: u32) {
         self.epoch = epoch;

@@ -224,8 +224,13 @@ impl Server {
             DecoderEvent::Completed { token, result, .. } => player.completed(now, player_id(handle), (token, result)),
             DecoderEvent::Failed { error, .. } => Ok(player.fail(now, error)),
             DecoderEvent::State { state, .. } => player.decoder_state(state).then_some(None).ok_or(()),
-            // A player has no first picture and no media time.
-            DecoderEvent::FirstFrame { .. } | DecoderEvent::Position { .. } => Ok(None),
+            // Of sound that is played as it comes there is nothing else to tell.
+            DecoderEvent::FirstFrame { .. }
+            | DecoderEvent::Position { .. }
+            | DecoderEvent::Underflow { .. }
+            | DecoderEvent::QualityOfService { .. }
+            | DecoderEvent::PictureSize { .. }
+            | DecoderEvent::Text { .. } => Ok(None),
             DecoderEvent::Closed { .. } if player.is_closing() => return self.remove_player(now, handle),
             DecoderEvent::Closed { .. } => Err(()),
         };

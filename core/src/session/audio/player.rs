@@ -211,7 +211,11 @@ impl Player {
             | DecoderCommand::Stop
             | DecoderCommand::SetPosition { .. }
             | DecoderCommand::Flush { .. }
-            | DecoderCommand::SetMute { .. } => {}
+            | DecoderCommand::SetMute { .. }
+            | DecoderCommand::RemoveSource { .. }
+            | DecoderCommand::SetPlaybackRate { .. }
+            | DecoderCommand::SetVideoWindow { .. }
+            | DecoderCommand::SetSourceMute { .. } => {}
         }
         Some((sequence, Response::Done))
     }
@@ -312,8 +316,8 @@ fn next(state: State, cause: Cause) -> Option<State> {
         (S::Building, C::NotBuilt) => Some(S::Closing),
         (S::Idle | S::Playing | S::Paused, C::Asked) => Some(state),
         (S::Idle | S::Playing | S::Paused | S::EndOfStream, C::Turned) => Some(state),
-        // There was no frame yet.
-        (S::Idle, C::Said(D::Buffering)) => Some(state),
+        // There was no frame yet, or it has run dry: it goes on by itself.
+        (S::Idle | S::Playing | S::Paused, C::Said(D::Buffering)) => Some(state),
         (S::Idle | S::Playing | S::Paused, C::Said(D::Playing)) => Some(S::Playing),
         (S::Idle | S::Playing | S::Paused, C::Said(D::Paused)) => Some(S::Paused),
         (S::Idle | S::Playing | S::Paused, C::Said(D::EndOfStream)) => Some(S::EndOfStream),
@@ -322,9 +326,8 @@ fn next(state: State, cause: Cause) -> Option<State> {
             Some(S::Closing)
         }
 
-        // Who has begun to play does not go back to where it had nothing, and who has ended not at all.
-        (S::Playing | S::Paused, C::Said(D::Buffering))
-        | (S::EndOfStream, C::Asked | C::Said(D::Buffering | D::Paused | D::Playing | D::EndOfStream))
+        // Who has ended does not go back.
+        (S::EndOfStream, C::Asked | C::Said(D::Buffering | D::Paused | D::Playing | D::EndOfStream))
         // A decoder says neither this way.
         | (S::Idle | S::Playing | S::Paused | S::EndOfStream, C::Said(D::Idle | D::Failed))
         // Too late, or too early.
@@ -404,8 +407,8 @@ mod tests {
             "b-----------c", // Opening
             "-ic---------c", // Building
             "---ii-ipPE-fc", // Idle
-            "---PP--pPE-fc", // Playing
-            "---pp--pPE-fc", // Paused
+            "---PP-PpPE-fc", // Playing
+            "---pp-ppPE-fc", // Paused
             "----E------fc", // EndOfStream
             "------------c", // Failed
             "-------------", // Closing
