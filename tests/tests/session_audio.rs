@@ -45,7 +45,7 @@ fn sound_goes_from_the_app_to_the_decoder() {
     let mut stage = Stage::active();
     let mut app = stage.greeted();
     let (player, mut ring) = player(&mut stage, &mut app);
-    ring.push(&Record::frame(b"left/right..")).unwrap();
+    let _ = ring.push(&Record::frame(b"left/right..")).unwrap();
     let taken = stage.decoders.with_frames(FIRST_PLAYER + player.index, STREAM, |frames| {
         let header = frames.next().unwrap().unwrap();
         let mut payload = [0; 12];
@@ -65,14 +65,14 @@ fn no_more_can_be_written_than_there_is_room_for() {
     let refused = Err(PushError::TooLarge { bytes: too_much.len(), max: WEB_AUDIO_RING_BYTES });
     assert_eq!(ring.push(&Record::frame(&too_much)), refused);
     let two_thirds = &too_much[..40_000];
-    ring.push(&Record::frame(two_thirds)).unwrap();
+    let _ = ring.push(&Record::frame(two_thirds)).unwrap();
     assert_eq!(ring.room_bytes(), Ok(WEB_AUDIO_RING_BYTES - 40_000));
     assert_eq!(ring.push(&Record::frame(two_thirds)), Err(PushError::Full));
     stage.decoders.with_frames(FIRST_PLAYER + player.index, STREAM, |frames| {
         frames.next().unwrap().unwrap();
         frames.release();
     });
-    ring.push(&Record::frame(two_thirds)).unwrap();
+    let _ = ring.push(&Record::frame(two_thirds)).unwrap();
     assert_eq!(ring.room_bytes(), Ok(WEB_AUDIO_RING_BYTES - 40_000));
 }
 
@@ -120,7 +120,7 @@ fn a_player_cannot_hear_the_one_after_it() {
     let mut other = stage.greeted();
     let (player_two, mut ring) = player(&mut stage, &mut other);
     assert_eq!(player_one.index, player_two.index);
-    ring.push(&Record::frame(b"secret")).unwrap();
+    let _ = ring.push(&Record::frame(b"secret")).unwrap();
     let mut seen = vec![0; 128 * 1024];
     greenroom_core::hal::Region::read(&kept, 0, &mut seen).unwrap();
     assert!(!seen.windows(6).any(|bytes| bytes == b"secret"));
