@@ -11,7 +11,7 @@ use crate::error::LinuxError;
 ///
 /// Fails with [`ErrorKind::Owner`] when there is none.
 pub fn user(name: &str) -> Result<Option<Uid>, LinuxError> {
-    let known = nix::unistd::User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
+    let known = || nix::unistd::User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
     number(name, known, "find the user").map(|number| number.map(Uid::from_raw))
 }
 
@@ -19,7 +19,7 @@ pub fn user(name: &str) -> Result<Option<Uid>, LinuxError> {
 ///
 /// Fails with [`ErrorKind::Owner`] when there is none.
 pub fn group(name: &str) -> Result<Option<Gid>, LinuxError> {
-    let known = nix::unistd::Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw());
+    let known = || nix::unistd::Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw());
     number(name, known, "find the group").map(|number| number.map(Gid::from_raw))
 }
 
@@ -32,12 +32,13 @@ pub(crate) fn groups_of(user_id: u32, group_id: u32) -> Vec<u32> {
     groups.into_iter().map(nix::unistd::Gid::as_raw).collect()
 }
 
-fn number(name: &str, known: Option<u32>, step: &'static str) -> Result<Option<u32>, LinuxError> {
+/// Nobody is looked for who has no name: the first search of a process reads files and loads libraries, for milliseconds.
+fn number(name: &str, known: impl FnOnce() -> Option<u32>, step: &'static str) -> Result<Option<u32>, LinuxError> {
     if name.is_empty() {
         return Ok(None);
     }
     // The highest number means "leave it as it is" to the kernel.
-    let number = known.or_else(|| name.parse().ok()).filter(|number| *number != u32::MAX);
+    let number = known().or_else(|| name.parse().ok()).filter(|number| *number != u32::MAX);
     let unknown = || LinuxError::other(step, ErrorKind::Owner, "there is none of this name").about(name);
     number.map(Some).ok_or_else(unknown)
 }
