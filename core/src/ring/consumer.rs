@@ -57,8 +57,8 @@ impl<C: Region, S: RegionMut, const SLOTS: usize> Consumer<C, S, SLOTS> {
         })
     }
 
-    /// The next record of the present epoch, if there is one; older ones are dropped on the way, at most as many as the
-    /// ring has places. A record of a newer epoch is held back. The same record is given again until it is released.
+    /// The next record of the present epoch, if there is one; older ones are dropped on the way, at most twice as
+    /// many as the ring has places. A record of a newer epoch is held back. The same record is given again until it is released.
     pub fn next_record(&mut self) -> Result<Option<FrameHeader>, RingError> {
         let tail = self.tail;
         let found = self.wake_up().and_then(|()| self.seek());
@@ -138,17 +138,22 @@ impl<C: Region, S: RegionMut, const SLOTS: usize> Consumer<C, S, SLOTS> {
         Ok(())
     }
 
-    /// Steps over what is stale. The head is looked at once, so that a producer that goes on and on cannot hold us here.
+    /// Steps over what is stale. The head is looked at when all that is known of is taken, so that its line stays with the
+    /// producer while that is ahead; and once, so that a producer that goes on and on cannot hold us here.
     fn seek(&mut self) -> Result<Option<FrameHeader>, RingError> {
-        self.look_at_head()?;
-        while let Some(front) = self.look_at_front()? {
+        self.broken.map_or(Ok(()), Err)?;
+        let mut may_look = true;
+        loop {
+            if self.tail == self.head && core::mem::take(&mut may_look) {
+                self.look_at_head()?;
+            }
+            let Some(front) = self.look_at_front()? else { return Ok(None) };
             match self.age(front.header.epoch) {
                 Ordering::Less => self.drop_stale(),
                 Ordering::Equal => return Ok(Some(front.header)),
                 Ordering::Greater => return Ok(None),
             }
         }
-        Ok(None)
     }
 
     /// Takes over the peer's head, if it can be true: not behind the last one and not too far ahead of our tail. So the

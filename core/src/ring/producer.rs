@@ -222,9 +222,12 @@ impl<C: RegionMut, S: Region, const SLOTS: usize> Producer<C, S, SLOTS> {
         if let Some(end) = self.ends.get_mut(slot::<SLOTS>(self.head)) {
             *end = self.written;
         }
-        // Both are at most the ring's bytes, which may be nearly 2^32: their sum needs a bit more.
-        let next = u64::from(self.start).wrapping_add(u64::from(bytes));
-        self.start = next.checked_rem(u64::from(self.words.payload_bytes)).unwrap_or(0) as u32;
+        // Both are at most the ring's bytes, which may be nearly 2^32: their sum would need a bit more.
+        let until_end = self.words.payload_bytes.saturating_sub(self.start);
+        self.start = match bytes.checked_sub(until_end) {
+            Some(over) => over,
+            None => self.start.wrapping_add(bytes),
+        };
         self.head = self.head.wrapping_add(1);
     }
 

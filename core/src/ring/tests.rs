@@ -447,13 +447,24 @@ fn a_head_that_claims_more_than_the_ring_holds_is_refused() {
     }
 }
 
+/// What the consumer knows of is taken before the cursor of the other side is read again, and with it its cache line.
+#[test]
+fn the_head_is_not_looked_at_while_there_are_records_that_are_known_of() {
+    let mut ring = ring();
+    (0..2).for_each(|_| ring.push(b"known"));
+    ring.source.next().unwrap();
+    ring.client.set(HEAD, 1_000);
+    (0..2).for_each(|_| assert_eq!(ring.take(), Some(b"known".to_vec())));
+    assert_eq!(ring.source.next(), Err(RingError::CursorBeyondCapacity));
+}
+
 #[test]
 fn a_head_that_goes_back_is_refused() {
     let mut ring = ring();
     ring.push(b"seen");
     ring.source.next().unwrap();
     ring.client.set(HEAD, 0);
-    ring.source.set_epoch(1);
+    assert_eq!(ring.source.prepare_to_sleep(), Err(RingError::CursorWentBack));
     assert_eq!(ring.source.next(), Err(RingError::CursorWentBack));
 }
 

@@ -11,6 +11,7 @@ use greenroom_core::hal::{ErrorKind, OutOfRegion, Region, RegionMut};
 use rustix::mm::{MapFlags, ProtFlags};
 
 use super::copy::copy_racing;
+use super::fence::full_fence;
 use crate::error::LinuxError;
 
 /// A region that the peer writes and we only read. Clones share one mapping, which ends with the last of them.
@@ -104,7 +105,7 @@ impl<const WRITABLE: bool> Region for Shared<WRITABLE> {
     }
 
     fn fence(&self) {
-        fence(Ordering::SeqCst);
+        full_fence();
     }
 }
 

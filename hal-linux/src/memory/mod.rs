@@ -13,6 +13,7 @@
 
 mod bell;
 mod copy;
+mod fence;
 mod mapping;
 
 use std::os::fd::{AsFd, OwnedFd};
