@@ -30,7 +30,7 @@ pub fn program() -> PathBuf {
 }
 
 /// Waits until the socket has something, and receives it. `None`: the peer has closed.
-fn receive<'b, M: Deserialize<'b>>(
+pub fn receive<'b, M: Deserialize<'b>>(
     connection: &mut Connection<SeqPacket>,
     buffer: &'b mut [u8; MESSAGE_BYTES_MAX],
     descriptors: &mut Descriptors<OwnedFd>,
