@@ -126,7 +126,9 @@ chaos: ## Kill, stop and attack everything at random for MINUTES (default 5), wi
 	cargo run --release -p greenroom-tests --example chaos -- --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 bench: ## Measure speed, each figure beside its limit or peer (ROUNDS, default 21); write target/bench/results.json
-	cargo run --release -p greenroom-bench -- --rounds $(ROUNDS) --results $(BUILDS)/bench/results.json
+	.ci/packages programs
+	cargo build --release -p greenroom-daemon -p greenroom-bench --bins
+	$(BUILDS)/release/greenroom-bench --rounds $(ROUNDS) --results $(BUILDS)/bench/results.json
 
 capacities: ## Measure what one more of each capacity costs, for the README
 	.ci/capacities

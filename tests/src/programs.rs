@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[error("{} is not there; run 'cargo build --bins' first", .0.display())]
 pub struct NotBuilt(PathBuf);
 
-/// The path of a program of this workspace, in the same build directory as the running test or example.
+/// The path of a program of this workspace, in the same build directory as the running test, example or program.
 ///
 /// # Panics
 /// When it has not been built: `cargo build --bins` builds all of them.
@@ -18,7 +18,7 @@ pub fn path(name: &str) -> PathBuf {
 /// As [`path`], for who can do without.
 pub fn find(name: &str) -> Result<PathBuf, NotBuilt> {
     let own = std::env::current_exe().expect("a process has a path");
-    let profile = own.parent().and_then(|directory| directory.parent());
-    let program = profile.expect("tests and examples lie in a directory of target/PROFILE").join(name);
-    if program.exists() { Ok(program) } else { Err(NotBuilt(program)) }
+    // Programs lie in target/PROFILE itself, tests and examples one deeper.
+    let beside = own.ancestors().skip(1).take(2).map(|directory| directory.join(name)).find(|path| path.exists());
+    beside.ok_or_else(|| NotBuilt(own.with_file_name(name)))
 }

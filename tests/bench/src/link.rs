@@ -14,21 +14,21 @@ const MESSAGE_BYTES: usize = 256;
 /// What came, and the descriptors with it.
 type Message = (Vec<u8>, Descriptors<OwnedFd>);
 
-pub(super) struct Link(SeqPacket);
+pub(crate) struct Link(SeqPacket);
 
 impl Link {
     /// This end, and the one for the sender's standard input.
-    pub(super) fn pair() -> Result<(Self, OwnedFd), Failure> {
+    pub(crate) fn pair() -> Result<(Self, OwnedFd), Failure> {
         let (ours, theirs) = SeqPacket::pair()?;
         Ok((Self(ours), theirs.into_descriptor()))
     }
 
     /// The other end, in the sender.
-    pub(super) fn inherited() -> Result<Self, Failure> {
+    pub(crate) fn inherited() -> Result<Self, Failure> {
         Ok(Self(SeqPacket::from_descriptor(std::io::stdin().as_fd().try_clone_to_owned()?)?))
     }
 
-    pub(super) fn send(&mut self, message: &[u8], descriptors: &[&OwnedFd]) -> Result<(), Failure> {
+    pub(crate) fn send(&mut self, message: &[u8], descriptors: &[&OwnedFd]) -> Result<(), Failure> {
         match self.0.send(message, descriptors)? {
             Sent::Whole => Ok(()),
             Sent::WouldBlock => Err("the other process reads nothing".into()),
@@ -36,7 +36,7 @@ impl Link {
     }
 
     /// The next message, or none when the other process has closed.
-    pub(super) fn receive(&mut self) -> Result<Option<Message>, Failure> {
+    pub(crate) fn receive(&mut self) -> Result<Option<Message>, Failure> {
         let (mut buffer, mut descriptors) = ([0; MESSAGE_BYTES], Descriptors::new());
         loop {
             match self.0.receive(&mut buffer, &mut descriptors)? {

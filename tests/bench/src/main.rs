@@ -5,11 +5,15 @@
 //! the median of the rounds, with the quartiles, and the quotient of the two medians.
 
 mod figure;
+mod link;
+mod machine;
 mod patience;
 mod pinning;
+mod programs;
 mod report;
 mod ring;
 mod rounds;
+mod tables;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,12 +45,16 @@ enum Role {
     /// Sends frames.
     #[command(hide = true)]
     Sender(ring::Orders),
+    /// Answers messages.
+    #[command(hide = true)]
+    Bare(programs::Orders),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.role {
         Some(Role::Sender(orders)) => ring::send(orders),
+        Some(Role::Bare(orders)) => programs::serve(orders),
         None => measure(&arguments),
     };
     match done {
@@ -60,10 +68,13 @@ fn main() -> ExitCode {
 
 fn measure(arguments: &Arguments) -> Result<(), Failure> {
     let pinning = Pinning::choose()?;
-    pinning::pin(pinning.receiver)?;
+    pinning::pin(pinning.app)?;
     // Anonymous memory and shared memory shall have pages of the same size; children inherit that.
     rustix::thread::disable_transparent_huge_pages(true)?;
     let mut report = Report::new(pinning, arguments.rounds);
     ring::measure(&mut report, pinning, arguments.rounds)?;
+    machine::measure(&mut report, arguments.rounds)?;
+    programs::measure(&mut report, pinning, arguments.rounds)?;
+    tables::measure(&mut report);
     report.finish(&arguments.results)
 }

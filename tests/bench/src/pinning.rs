@@ -9,24 +9,28 @@ use crate::Failure;
 /// The two processors of a comparison: the first two that this program may use, or twice the only one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pinning {
-    /// Where this process runs, which takes frames.
-    pub(crate) receiver: usize,
-    /// Where the other process or thread runs, which sends them.
-    pub(crate) sender: usize,
+    /// Where this process runs: what takes frames, and the app.
+    pub(crate) app: usize,
+    /// Where the other process or thread runs: what sends frames, and Greenroom.
+    pub(crate) greenroom: usize,
 }
 
 impl Pinning {
     pub(crate) fn choose() -> Result<Self, Failure> {
         let allowed = sched_getaffinity(None)?;
         let mut processors = (0..CpuSet::MAX_CPU).filter(|&processor| allowed.is_set(processor));
-        let receiver = processors.next().ok_or("this program may use no processor")?;
-        Ok(Self { receiver, sender: processors.next().unwrap_or(receiver) })
+        let app = processors.next().ok_or("this program may use no processor")?;
+        Ok(Self { app, greenroom: processors.next().unwrap_or(app) })
     }
 }
 
 impl fmt::Display for Pinning {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "sender on processor {}, receiver on processor {}", self.sender, self.receiver)
+        write!(
+            out,
+            "app and receivers on processor {}, Greenroom and senders on processor {}",
+            self.app, self.greenroom
+        )
     }
 }
 
@@ -35,4 +39,12 @@ pub(crate) fn pin(processor: usize) -> Result<(), Failure> {
     let mut only = CpuSet::new();
     only.set(processor);
     Ok(sched_setaffinity(None, &only)?)
+}
+
+/// Does something on this processor, in the calling thread; what it starts stays there.
+pub(crate) fn on<T>(processor: usize, back_to: usize, what: impl FnOnce() -> T) -> Result<T, Failure> {
+    pin(processor)?;
+    let done = what();
+    pin(back_to)?;
+    Ok(done)
 }

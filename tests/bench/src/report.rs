@@ -20,7 +20,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(pinning: Pinning, rounds: u32) -> Self {
-        println!("{rounds} interleaved rounds; median [quartiles]; {pinning}; pages of the base size, touched before");
+        println!("{rounds} interleaved rounds; median [quartiles]; {pinning}");
         Self { figures: Vec::new(), warnings: Vec::new() }
     }
 
@@ -42,14 +42,16 @@ impl Report {
         }
         let all: Vec<_> = self.figures.iter().map(Figure::result).collect();
         fs::write(results, serde_json::to_string_pretty(&all)? + "\n")?;
-        println!("written to {}", results.display());
+        let missed = self.figures.iter().filter(|figure| figure.holds() == Some(false)).count();
+        let aimed = self.figures.iter().filter(|figure| figure.target.is_some()).count();
+        println!("{} of {aimed} targets hold; all figures stand in {}", aimed - missed, results.display());
         Ok(())
     }
 
     fn table(&self) -> Table {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-        table.set_header(["figure", "value", "unit", "beside", "its value", "ratio"]);
+        table.load_style(presets::NOTHING);
+        table.set_header(["figure", "value", "unit", "beside", "its value", "ratio", "target", "holds"]);
         for figure in &self.figures {
             table.add_row([
                 figure.name.clone(),
@@ -58,6 +60,8 @@ impl Report {
                 figure.reference.into(),
                 readable(figure.reference_value),
                 format!("{:.2}", figure.ratio()),
+                figure.target.map(|target| target.to_string()).unwrap_or_default(),
+                figure.holds().map_or("", |holds| if holds { "yes" } else { "NO" }).into(),
             ]);
         }
         for number in [1, 4, 5] {
@@ -67,8 +71,16 @@ impl Report {
     }
 }
 
+/// The median, and the quartiles where they differ.
 fn readable(Spread { lower, median, upper }: Spread) -> String {
-    let decimals = if median < 100.0 { 2 } else { 0 };
+    let decimals = match median {
+        _ if median.fract() == 0.0 || median >= 1_000.0 => 0,
+        _ if median >= 10.0 => 1,
+        _ => 3,
+    };
+    if lower == upper {
+        return format!("{median:.decimals$}");
+    }
     format!("{median:.decimals$} [{lower:.decimals$} .. {upper:.decimals$}]")
 }
 

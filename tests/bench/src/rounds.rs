@@ -8,6 +8,12 @@ pub(crate) trait Contestant {
     fn turn(&mut self) -> Result<f64, Failure>;
 }
 
+impl<F: FnMut() -> Result<f64, Failure>> Contestant for F {
+    fn turn(&mut self) -> Result<f64, Failure> {
+        self()
+    }
+}
+
 /// What the rounds of one contestant gave.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
@@ -20,6 +26,11 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
+    /// Of what is counted and not measured.
+    pub(crate) const fn exactly(value: f64) -> Self {
+        Self { lower: value, median: value, upper: value }
+    }
+
     /// Of at least one value.
     pub(crate) fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);

@@ -1,16 +1,23 @@
 //! iceoryx2: publish and subscribe, with one copy into the loaned sample and one out of it. A publisher that finds the
 //! subscriber's buffer full retries until it has room, which is its own default and its own way to wait.
+//!
+//! All that it leaves in the file system carries the service's name and is removed.
 
+use std::fs;
+use std::path::PathBuf;
+
+use iceoryx2::config::Config;
 use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::{
-    Alignment, BackpressureStrategy, LogLevel, Node, NodeBuilder, ServiceName, ipc, set_log_level,
+    Alignment, BackpressureStrategy, FileName, LogLevel, Node, NodeBuilder, Path, SemanticString, ServiceName, ipc,
+    set_log_level,
 };
 use iceoryx2::service::port_factory::publish_subscribe::PortFactory;
 use zerocopy::IntoBytes;
 
 use super::sender::{Kind, SenderProcess};
-use super::{Lane, Load, PAGE_BYTES, Page, Receiver, Sender};
+use super::{Lane, Load, PAGE_BYTES, Page, Receiver, Sender, Start};
 use crate::Failure;
 use crate::pinning::Pinning;
 
@@ -18,7 +25,10 @@ type Service = PortFactory<ipc::Service, [u8], ()>;
 
 fn join(name: &str, load: Load) -> Result<(Node<ipc::Service>, Service), Failure> {
     set_log_level(LogLevel::Error);
-    let node = NodeBuilder::new().create::<ipc::Service>()?;
+    let mut config = Config::default();
+    config.global.prefix = FileName::new(name.as_bytes())?;
+    config.global.set_root_path(&Path::new(Leavings::directory(name).as_os_str().as_encoded_bytes())?);
+    let node = NodeBuilder::new().config(&config).create::<ipc::Service>()?;
     let service = node
         .service_builder(&ServiceName::new(name)?)
         .publish_subscribe::<[u8]>()
@@ -60,10 +70,43 @@ impl Sender for IceoryxSender {
     }
 }
 
+/// What stays behind when the last node of a name has gone.
+struct Leavings(String);
+
+impl Leavings {
+    fn directory(name: &str) -> PathBuf {
+        std::env::temp_dir().join(name)
+    }
+}
+
+impl Drop for Leavings {
+    fn drop(&mut self) {
+        // What is not there, or cannot be removed, is no reason to throw figures away.
+        let _ = fs::remove_dir_all(Self::directory(&self.0));
+        for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(&self.0) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
 struct IceoryxReceiver {
     subscriber: Subscriber<ipc::Service, [u8], ()>,
     _service: Service,
     _node: Node<ipc::Service>,
+}
+
+/// The sender goes last, and what is left then goes with it.
+struct IceoryxProcess {
+    process: SenderProcess,
+    _leavings: Leavings,
+}
+
+impl Start for IceoryxProcess {
+    fn start(&mut self, frames: u32) -> Result<(), Failure> {
+        self.process.start(frames)
+    }
 }
 
 impl Receiver for IceoryxReceiver {
@@ -77,15 +120,17 @@ impl Receiver for IceoryxReceiver {
     }
 }
 
-pub(super) fn lane(load: Load, pinning: Pinning) -> Result<Lane<SenderProcess, impl Receiver>, Failure> {
-    let name = format!("greenroom-bench/{}/{}", std::process::id(), load.frame_bytes);
+pub(super) fn lane(load: Load, pinning: Pinning) -> Result<Lane<impl Start, impl Receiver>, Failure> {
+    let name = format!("greenroom-bench-{}-{}_", std::process::id(), load.frame_bytes);
+    let leavings = Leavings(name.clone());
     let (node, service) = join(&name, load)?;
     let subscriber = service.subscriber_builder().buffer_size(load.slots as usize).create()?;
-    let sender = SenderProcess::start(Kind::Iceoryx2, load, pinning, &name, &[])?;
+    let process = SenderProcess::start(Kind::Iceoryx2, load, pinning, &name, &[])?;
     // A subscriber connects when it looks; to one that has not, a publisher delivers nothing that its buffer does not hold.
     if subscriber.receive()?.is_some() {
         return Err("a frame that nobody sent".into());
     }
     let receiver = IceoryxReceiver { subscriber, _service: service, _node: node };
+    let sender = IceoryxProcess { process, _leavings: leavings };
     Ok(Lane { name: "iceoryx2", sender, receiver, buffer: load.buffer() })
 }

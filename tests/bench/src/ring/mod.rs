@@ -9,15 +9,15 @@
 //!
 //! All have as many bytes for as many frames in flight, and at each end a buffer of one frame. Buffers and slots begin at a
 //! page: a copy to where no cache line begins costs up to a third more. Nobody sleeps: who finds nothing looks again, see
-//! [`Patience`].
+//! [`Patience`]. What a sleeper costs is measured by itself, see [`wake`].
 
 mod bare;
 mod iceoryx;
-mod link;
 mod rtrb_threads;
 mod sender;
 mod shipped;
 mod slot;
+mod wake;
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -28,7 +28,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 pub(crate) use sender::{Orders, run as send};
 
 use crate::Failure;
-use crate::figure::Figure;
+use crate::figure::{Figure, Target};
 use crate::patience::{PAUSES, Patience};
 use crate::pinning::Pinning;
 use crate::report::{Report, progress};
@@ -36,6 +36,11 @@ use crate::rounds::{Contestant, interleave};
 
 /// What the bare ring must reach of rtrb to be a measure for the shipped one.
 const BARE_RATIO_MIN: f64 = 0.9;
+/// What the shipped ring is to reach of the bare one.
+const RATIO_MIN: f64 = 0.9;
+/// The same for frames so small that the copies do not hide the descriptor and the checks.
+const SMALL_RATIO_MIN: f64 = 0.8;
+const SMALL_BYTES_MAX: u32 = 64 << 10;
 
 /// Bytes that one turn moves: some ten milliseconds.
 const TURN_BYTES: u32 = 256 << 20;
@@ -148,7 +153,8 @@ impl<S: Start, R: Receiver> Contestant for Lane<S, R> {
 
 /// Compares all of them at every size.
 pub(crate) fn measure(report: &mut Report, pinning: Pinning, rounds: u32) -> Result<(), Failure> {
-    LOADS.into_iter().try_for_each(|(size, load)| measure_load(report, pinning, rounds, size, load))
+    LOADS.into_iter().try_for_each(|(size, load)| measure_load(report, pinning, rounds, size, load))?;
+    wake::measure(report, pinning, rounds)
 }
 
 fn measure_load(report: &mut Report, pinning: Pinning, rounds: u32, size: &str, load: Load) -> Result<(), Failure> {
@@ -166,13 +172,12 @@ fn measure_load(report: &mut Report, pinning: Pinning, rounds: u32, size: &str, 
             bare.median / rtrb.median,
         ));
     }
-    let comparisons = [
-        (format!("ring_{size}"), shipped, "bare ring", bare),
-        (format!("ring_{size}_vs_iceoryx2"), shipped, "iceoryx2", iceoryx2),
-        (format!("bare_ring_{size}"), bare, "rtrb", rtrb),
-    ];
-    for (name, value, reference, reference_value) in comparisons {
-        report.add(Figure { name, value, unit: "frames/s", reference, reference_value });
-    }
+    let (name, unit) = (format!("ring_{size}"), "frames/s");
+    let target = Target::RatioMin(if load.frame_bytes < SMALL_BYTES_MAX { SMALL_RATIO_MIN } else { RATIO_MIN });
+    report.add(Figure::new(&name, unit, shipped, "bare ring", bare).target(target));
+    let beside = Figure::new(format!("{name}_vs_iceoryx2"), unit, shipped, "iceoryx2", iceoryx2);
+    report.add(beside.target(Target::RatioMin(1.0)));
+    let measure = Figure::new(format!("bare_{name}"), unit, bare, "rtrb", rtrb);
+    report.add(measure.target(Target::RatioMin(BARE_RATIO_MIN)));
     Ok(())
 }

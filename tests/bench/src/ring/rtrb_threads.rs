@@ -41,7 +41,7 @@ pub(super) fn lane(load: Load, pinning: Pinning) -> Result<Lane<impl Start, impl
 
 /// A failure ends the channel, which the receiver's side notices.
 fn run(mut sender: RtrbSender, load: Load, pinning: Pinning, turns: &mpsc::Receiver<u32>) -> Result<(), Failure> {
-    pin(pinning.sender)?;
+    pin(pinning.greenroom)?;
     let mut buffer = load.buffer();
     turns.iter().try_for_each(|frames| send_all(&mut sender, frames, &mut buffer))
 }

@@ -8,10 +8,10 @@ use clap::ValueEnum;
 
 use super::bare::BareSender;
 use super::iceoryx::IceoryxSender;
-use super::link::Link;
 use super::shipped::ShippedSender;
-use super::{Load, Sender, Start, send_all};
+use super::{Load, Sender, Start, send_all, wake};
 use crate::Failure;
+use crate::link::Link;
 use crate::pinning::{Pinning, pin};
 
 /// Which ring.
@@ -20,6 +20,10 @@ pub(crate) enum Kind {
     Shipped,
     Bare,
     Iceoryx2,
+    /// Frames, each into a ring whose consumer sleeps.
+    Waker,
+    /// A bell alone.
+    Bell,
 }
 
 /// What the process is told when it is started. The rest comes over its standard input.
@@ -40,18 +44,24 @@ pub(crate) fn run(orders: &Orders) -> Result<(), Failure> {
     let (name, descriptors) = link.receive()?.ok_or("nothing to attach to")?;
     let load = orders.load;
     match orders.kind {
-        Kind::Shipped => turns(ShippedSender::attach(descriptors, load)?, &mut link, load),
-        Kind::Bare => turns(BareSender::attach(descriptors, load)?, &mut link, load),
-        Kind::Iceoryx2 => turns(IceoryxSender::attach(str::from_utf8(&name)?, load)?, &mut link, load),
+        Kind::Shipped => push_frames(ShippedSender::attach(descriptors, load)?, &mut link, load),
+        Kind::Bare => push_frames(BareSender::attach(descriptors, load)?, &mut link, load),
+        Kind::Iceoryx2 => push_frames(IceoryxSender::attach(str::from_utf8(&name)?, load)?, &mut link, load),
+        Kind::Waker => take_turns(&mut link, wake::waker(descriptors, load)?),
+        Kind::Bell => take_turns(&mut link, wake::bell(descriptors)?),
     }
 }
 
-fn turns(mut sender: impl Sender, link: &mut Link, load: Load) -> Result<(), Failure> {
+fn push_frames(mut sender: impl Sender, link: &mut Link, load: Load) -> Result<(), Failure> {
     let mut buffer = load.buffer();
+    take_turns(link, |frames| send_all(&mut sender, frames, &mut buffer))
+}
+
+/// Says that it is attached, and then does each turn that it is told to.
+fn take_turns(link: &mut Link, mut turn: impl FnMut(u32) -> Result<(), Failure>) -> Result<(), Failure> {
     link.send(READY, &[])?;
     while let Some((frames, _)) = link.receive()? {
-        let frames = u32::from_le_bytes(frames.as_slice().try_into()?);
-        send_all(&mut sender, frames, &mut buffer)?;
+        turn(u32::from_le_bytes(frames.as_slice().try_into()?))?;
     }
     Ok(())
 }
@@ -79,7 +89,7 @@ impl SenderProcess {
         let child = Command::new(env::current_exe()?)
             .args(["sender", kind.get_name()])
             .args(["--frame-bytes", &load.frame_bytes.to_string(), "--slots", &load.slots.to_string()])
-            .args(["--processor", &pinning.sender.to_string()])
+            .args(["--processor", &pinning.greenroom.to_string()])
             .stdin(theirs)
             .stdout(Stdio::null())
             .spawn()?;
