@@ -202,7 +202,9 @@ fn a_session_servers_thread_takes_nothing_from_the_heap_between_inputs() {
     manager.send(&link::Request { sequence: 1, command: configuration }, Descriptors::new()).unwrap();
     let active = link::Message::StateChanged { state: ServerState::Active, reason: None };
     let mut buffer = [0; MESSAGE_BYTES_MAX];
-    while receive(&mut manager, &mut buffer, &mut Descriptors::new()).expect("the server is there") != active {}
+    while receive::<link::Message>(&mut manager, &mut buffer, &mut Descriptors::new()).expect("the server is there")
+        != active
+    {}
     let mut app = App::connected_to(&path);
     app.greet();
     let session = app.session();
