@@ -30,6 +30,9 @@ use crate::service::{InUse, Service};
 /// Leaves room for the shortest name of a socket.
 const DIRECTORY_BYTES_MAX: usize = SOCKET_PATH_BYTES_MAX - "/a.sock".len();
 
+/// How the names end that the manager chooses for the apps' sockets.
+const OWN_SOCKETS: &str = ".sock";
+
 const SIGNALS: Token = Token { kind: FIRST_FREE_KIND, index: 0, generation: 0 };
 
 /// Why the manager did not start, or had to end.
@@ -226,6 +229,8 @@ fn open(config: Config, logging: Logging, path: &Path) -> Result<(Host, Listenin
     let access = Access::resolve(&config)?;
     let mut files = SocketFiles::new();
     let control = listen(&mut files, &config, path)?;
+    // A second manager at the same place has been refused by now.
+    SocketFiles::sweep(&directory, OWN_SOCKETS);
     let spawner = Spawner::new(Program {
         path: config.session_program(),
         arguments: config.session.arguments.clone(),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 
 use greenroom_core::hal::{ErrorKind, ErrorType, Listen, Listener, Peer, SocketPlace};
 use greenroom_core::limits::SOCKET_PATH_BYTES_MAX;
@@ -75,6 +77,19 @@ impl SocketFiles {
     /// No files yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Removes the sockets in this directory whose names end with `ending` and that nobody listens on: those of session
+    /// servers that were killed, where the manager that would have removed them was killed as well (SM-34).
+    pub fn sweep(directory: &Path, ending: &str) {
+        let entries = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+        let sockets = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_socket()));
+        for path in sockets.filter_map(|entry| entry.path().into_os_string().into_string().ok()) {
+            if path.ends_with(ending) {
+                // One that is in use stays, and so does one that may not be removed.
+                let _ = address(&path).and_then(|address| clear_way(&path, &address));
+            }
+        }
     }
 
     fn remember(&mut self, path: &str) -> Result<(), Errno> {

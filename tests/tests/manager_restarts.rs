@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixListener;
 
 use greenroom_core::limits::RESTART_INTENSITY;
 use greenroom_core::message::control::{Answer, Refusal};
@@ -139,6 +140,21 @@ fn a_program_that_is_gone_when_it_is_needed_again_is_told_of_and_given_up() {
     }
     assert_eq!(controller.status("app1"), None);
     assert_eq!(tv_box.socket_files(), ["control.sock"]);
+}
+
+/// SM-34: both were killed, the server first; nobody was left to remove its socket.
+#[test]
+fn a_manager_removes_dead_sockets_of_an_earlier_one_and_leaves_what_lives() {
+    let setup = Setup::new();
+    let at = |name: &str| setup.place().join(name);
+    drop(UnixListener::bind(at("dead.sock")).unwrap());
+    drop(UnixListener::bind(at("of-somebody-else")).unwrap());
+    let _alive = UnixListener::bind(at("alive.sock")).unwrap();
+    fs::write(at("file.sock"), "").unwrap();
+    let file = at("file.sock");
+    let tv_box = setup.start();
+    assert_eq!(tv_box.socket_files(), ["alive.sock", "control.sock", "of-somebody-else"]);
+    assert!(file.exists());
 }
 
 /// SM-38: it has to be killed, which is no reason to start another one.
