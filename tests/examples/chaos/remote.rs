@@ -90,6 +90,7 @@ impl<'a> Remote<'a> {
         if self.listed_at.elapsed() > LIST_INTERVAL {
             self.list()?;
         }
+        self.count_given_up();
         let app = self.choose();
         match self.listed(app) {
             None => self.initiate(app),
@@ -192,16 +193,30 @@ impl<'a> Remote<'a> {
         if of_box.decoders_free > of_box.decoders || of_box.decoders != DECODERS {
             self.stage.tally.violated(format!("the box is said to be {of_box:?}"));
         }
-        for status in &apps {
-            let greatest = self.listed(status.app.as_str()).map_or(0, |before| before.restarts);
-            for _ in greatest..status.restarts {
-                if self.states.is_some() {
-                    self.stage.tally.count(Count::Restarts);
-                }
-            }
+        if self.states.is_some() {
+            self.count_restarts(&apps);
         }
         (self.apps, self.listed_at) = (apps, Instant::now());
         Ok(())
+    }
+
+    fn count_restarts(&mut self, apps: &[AppStatus]) {
+        for status in apps {
+            let before = self.listed(status.app.as_str()).map_or(0, |before| before.restarts);
+            (before..status.restarts).for_each(|_| self.stage.tally.count(Count::Restarts));
+        }
+    }
+
+    /// An app that failed and is in the list no more is given up.
+    fn count_given_up(&mut self) {
+        let Some(states) = &mut self.states else { return };
+        for app in APPS {
+            if states.of(app) == Some(ServerState::Error) && !self.apps.iter().any(|status| status.app.as_str() == app)
+            {
+                states.assume(app, None);
+                self.stage.tally.note(Count::GivenUp, app);
+            }
+        }
     }
 
     fn hear_until(&mut self, end: Instant) -> Result<(), Lost> {
@@ -221,12 +236,8 @@ impl<'a> Remote<'a> {
                 tally.count(Count::Events);
                 tally.remember(format!("{app} is {state:?} {reason:?}"));
                 let Some(states) = &mut self.states else { return Ok(()) };
-                let before = states.of(app.as_str());
                 if let Err(wrong) = states.hear(app.as_str(), state) {
                     tally.violated(format!("{wrong} ({reason:?})"));
-                }
-                if (before, state) == (Some(ServerState::Error), ServerState::NotRunning) {
-                    tally.count(Count::GivenUp);
                 }
             }
             Event::Missed(_) => {

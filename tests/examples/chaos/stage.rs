@@ -237,7 +237,7 @@ pub(crate) fn decoders_of(app: &str) -> u8 {
 pub(crate) fn setup() -> Setup {
     Setup::new()
         .decoders(DECODERS)
-        .session("restart_intensity = 8\nrestart_window_ms = 10000")
+        .session("restart_intensity = 6\nrestart_window_ms = 10000")
         .more("[log]\ndefault = \"warning\"")
         .more(&format!("[app.{GREEDY}]\nmax_playback_sessions = {}", decoders_of(GREEDY)))
 }
