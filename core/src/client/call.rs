@@ -123,6 +123,7 @@ impl CallKind {
             (Self::Hello, Answer::Welcome { .. }, 0)
                 | (Self::GetSharedMemory, Answer::SharedMemory { .. }, 2)
                 | (Self::CreateSession, Answer::Session { .. }, 0)
+                | (Self::CreateSession, Answer::SessionWithMemory { .. }, 2)
                 | (Self::AttachSource, Answer::Source { .. }, 2)
                 | (Self::GetPosition, Answer::Position { .. }, 0)
                 | (Self::GetDuration, Answer::Duration { .. }, 0)

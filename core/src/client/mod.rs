@@ -308,7 +308,9 @@ impl Client {
             Answer::SharedMemory { .. } if self.memory == Memory::Asked(id) => self.memory = Memory::Leased,
             // The app has given the memory back before it came.
             Answer::SharedMemory { .. } => outcome = Outcome::Refused(Refusal::Interrupted),
-            Answer::Session { session } if self.sessions.contains(&session) || self.sessions.push(session).is_err() => {
+            Answer::Session { session } | Answer::SessionWithMemory { session, .. }
+                if self.sessions.contains(&session) || self.sessions.push(session).is_err() =>
+            {
                 return self.give_up(LostReason::Misbehaved);
             }
             Answer::Audio(AudioAnswer::Player { player, .. }) if !self.players.add(player) => {
@@ -339,7 +341,11 @@ impl Client {
     fn answered_late(&mut self, result: Result<Answer, Refusal>) {
         self.stale = self.stale.saturating_add(1);
         self.outgoing = Some(match result {
-            Ok(Answer::Session { session }) if !self.sessions.contains(&session) => Outgoing::Destroy(session),
+            Ok(Answer::Session { session } | Answer::SessionWithMemory { session, .. })
+                if !self.sessions.contains(&session) =>
+            {
+                Outgoing::Destroy(session)
+            }
             Ok(Answer::Audio(AudioAnswer::Player { player, .. })) if !self.players.knows(player) => {
                 Outgoing::DestroyPlayer(player)
             }

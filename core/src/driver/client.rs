@@ -275,7 +275,10 @@ const fn brings_descriptors(outcome: &Outcome) -> bool {
     matches!(
         outcome,
         Outcome::Answered(
-            Answer::SharedMemory { .. } | Answer::Source { .. } | Answer::Audio(audio::Answer::Player { .. })
+            Answer::SharedMemory { .. }
+                | Answer::Source { .. }
+                | Answer::SessionWithMemory { .. }
+                | Answer::Audio(audio::Answer::Player { .. })
         )
     )
 }

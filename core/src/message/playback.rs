@@ -43,9 +43,13 @@ pub enum Command<'a> {
     /// Lease one playback slot's shared memory (SM-23). Answered by [`Answer::SharedMemory`] and two descriptors:
     /// the region that the client writes, then the one that the server writes.
     GetSharedMemory,
-    /// Give the leased memory back (SM-25); open sessions end.
+    /// Give all leased memory back (SM-25); open sessions end.
     ReleaseSharedMemory,
     /// Make a playback session in the leased slot. Answered by [`Answer::Session`].
+    ///
+    /// Where the leased slot has a session already a further one is leased with the new session, as long as the app's
+    /// resources have one. Then it is answered by [`Answer::SessionWithMemory`] and that slot's two descriptors, as with
+    /// [`Command::GetSharedMemory`]; the slot goes back with the session.
     CreateSession,
     /// End a playback session.
     DestroySession {
@@ -425,6 +429,15 @@ pub enum Answer {
     Statistics(Statistics),
     /// About web audio.
     Audio(audio::Answer),
+    /// The new session, and the playback slot that was leased with it.
+    SessionWithMemory {
+        /// Its number on this connection.
+        session: SessionId,
+        /// Bytes of the region that the client writes.
+        client_bytes: u32,
+        /// Bytes of the region that the server writes.
+        server_bytes: u32,
+    },
 }
 
 /// Where the ring of one source lies in a slot's two regions.
@@ -636,7 +649,7 @@ pub enum Refusal {
     UnknownSource,
     /// Caller: only while the app is Running (SM-24).
     NotActive,
-    /// Caller: the connection has leased no shared memory, or its slot has a session already.
+    /// Caller: the connection has leased no shared memory.
     NoMemory,
     /// Caller: this cannot be asked of a session in this state.
     WrongState {
@@ -688,7 +701,7 @@ impl fmt::Display for Refusal {
             Self::UnknownSession => out.write_str("this connection has no such session"),
             Self::UnknownSource => out.write_str("the session has no such source"),
             Self::NotActive => out.write_str("the app is not Running; wait until it is"),
-            Self::NoMemory => out.write_str("the connection has no free shared memory; go Running first"),
+            Self::NoMemory => out.write_str("the connection has no shared memory; go Running first"),
             Self::WrongState { state } => write!(out, "not while the session is {state:?}"),
             Self::DuplicateSource => out.write_str("the session has a source of this kind already"),
             Self::OutOfRange => out.write_str("a value is out of its range"),

@@ -64,7 +64,7 @@ impl Server {
 
     fn next_for_decoders(&mut self) -> Option<Action> {
         self.sessions.iter_mut().find_map(|(handle, session)| {
-            let (slot, index) = (session.slot, handle.index());
+            let (slot, index) = (session.slot(), handle.index());
             session.poll_decoder().map(|want| match want {
                 Want::Open => Action::Open { session: index },
                 Want::Close => Action::Close { session: index },

@@ -1,7 +1,8 @@
 //! What clients ask.
 
+use super::client::Waiting;
 use super::phase::Phase;
-use super::playback::{Farewell, Order, Playback};
+use super::playback::{Farewell, Order, Playback, SlotOf};
 use super::server::{Server, Slot};
 use super::{ClientId, NotTaken, Response};
 use crate::limits::CODEC_DATA_BYTES_MAX;
@@ -87,23 +88,29 @@ impl Server {
         if self.phase != Phase::Active {
             return refused(Refusal::NotActive);
         }
-        if self.is_ending_session(id) {
-            return Err(NotTaken::Later);
-        }
         if let Some(slot) = self.clients.get(id).and_then(|client| client.slot) {
             return Ok(Taken::Answered(Response::SharedMemory { slot }));
         }
         let Some(slot) = self.free_slot() else { return refused(self.no_slot()) };
-        let client = self.clients.get_mut(id).ok_or(NotTaken::Stale)?;
-        let place = self.slots.get_mut(usize::from(slot)).ok_or(NotTaken::Unexpected)?;
-        if *place == Slot::Used {
-            *place = Slot::Renewing { client: id, asked: false };
-            client.renewing = Some(sequence);
+        if !self.lease(id, slot, Waiting::Lease { sequence })? {
             return Ok(Taken::Pending);
         }
-        *place = Slot::Leased;
-        client.slot = Some(slot);
+        self.clients.get_mut(id).ok_or(NotTaken::Stale)?.slot = Some(slot);
         Ok(Taken::Answered(Response::SharedMemory { slot }))
+    }
+
+    /// Leases a free slot. False: it is renewed first, and what `waiting` says goes on then.
+    fn lease(&mut self, id: ClientId, slot: u8, waiting: Waiting) -> Result<bool, NotTaken> {
+        let client = self.clients.get_mut(id).ok_or(NotTaken::Stale)?;
+        let place = self.slots.get_mut(usize::from(slot)).ok_or(NotTaken::Unexpected)?;
+        let is_fresh = *place != Slot::Used;
+        if is_fresh {
+            *place = Slot::Leased;
+        } else {
+            *place = Slot::Renewing { client: id, asked: false };
+            client.waiting = Some(waiting);
+        }
+        Ok(is_fresh)
     }
 
     /// A slot that nobody has, rather one that nobody has seen.
@@ -116,7 +123,7 @@ impl Server {
     }
 
     fn is_playing_from(&self, slot: u8) -> bool {
-        self.sessions.iter().any(|(_, session)| session.slot == slot)
+        self.sessions.iter().any(|(_, session)| session.slot() == slot)
     }
 
     fn no_slot(&self) -> Refusal {
@@ -124,41 +131,45 @@ impl Server {
         Refusal::Full { table: TableName::PlaybackSessions, capacity, in_use: capacity }
     }
 
-    fn is_ending_session(&self, id: ClientId) -> bool {
-        let session = self.session_of(id).and_then(|handle| self.sessions.get(handle));
-        session.is_some_and(Playback::is_closing)
-    }
-
     /// SM-25: open sessions and players end with it.
     fn release_shared_memory(&mut self, now: Instant, id: ClientId, sequence: u32) -> Outcome {
-        if self.is_ending_session(id) {
-            return Err(NotTaken::Later);
-        }
         let slot = self.clients.get_mut(id).ok_or(NotTaken::Stale)?.slot.take();
         self.end_lease(slot);
-        self.clients.get_mut(id).ok_or(NotTaken::Stale)?.releasing = Some(sequence);
-        if let Some(session) = self.session_of(id) {
-            self.close_session(now, session, Farewell { sequence: None, unasked: true });
-        }
+        self.clients.get_mut(id).ok_or(NotTaken::Stale)?.waiting = Some(Waiting::Release { sequence });
+        self.close_sessions_of(now, id, Farewell { sequence: None, unasked: true });
         self.close_players(now, true, |owner| owner == id);
         self.settle(now);
         Ok(Taken::Pending)
     }
 
+    /// In the slot that the connection has leased, or in a further one if that has a session.
     fn create_session(&mut self, id: ClientId, sequence: u32) -> Outcome {
         if self.phase != Phase::Active {
             return refused(Refusal::NotActive);
         }
-        if self.is_ending_session(id) {
-            return Err(NotTaken::Later);
+        let Some(first) = self.clients.get(id).and_then(|client| client.slot) else {
+            return refused(Refusal::NoMemory);
+        };
+        if !self.is_playing_from(first) {
+            self.open_session(id, SlotOf::Connection(first), sequence);
+            return Ok(Taken::Pending);
         }
-        let slot = self.clients.get(id).and_then(|client| client.slot);
-        let Some(slot) = slot.filter(|&slot| !self.is_playing_from(slot)) else { return refused(Refusal::NoMemory) };
-        // There are no more slots than places in this table.
-        match self.sessions.insert(Playback::new(id, slot, sequence)) {
-            Ok(_) => Ok(Taken::Pending),
-            Err(_) => refused(self.no_slot()),
+        let Some(further) = self.free_slot() else {
+            return if self.is_ending_session(id) { Err(NotTaken::Later) } else { refused(self.no_slot()) };
+        };
+        if self.lease(id, further, Waiting::Session { sequence })? {
+            self.open_session(id, SlotOf::Session(further), sequence);
         }
+        Ok(Taken::Pending)
+    }
+
+    fn is_ending_session(&self, id: ClientId) -> bool {
+        self.sessions.iter().any(|(_, session)| session.owner == id && session.is_closing())
+    }
+
+    pub(super) fn open_session(&mut self, id: ClientId, slot: SlotOf, sequence: u32) {
+        let is_kept = self.sessions.insert(Playback::new(id, slot, sequence)).is_ok();
+        debug_assert!(is_kept, "there are no more slots than places for sessions, and each slot has one at most");
     }
 
     /// A call about a session, which must be one of this connection.
@@ -184,12 +195,28 @@ impl Server {
             return Ok(Taken::Answered(answered.unwrap_or_else(Response::Refused)));
         }
         if playback.is_busy() {
-            return Err(NotTaken::Later);
+            return park(playback, sequence, command);
         }
         match order_of(playback, command).and_then(|order| playback.order(now, sequence, order)) {
             Ok(()) => Ok(Taken::Pending),
             Err(refusal) => refused(refusal),
         }
+    }
+}
+
+/// Keeps a call until its session's decoder has ended what it does, so that the connection's other sessions need not wait for
+/// that. A stream's description would be too long to be kept for each session, and there is one place: then the connection
+/// waits, for as long as a decoder may need at most.
+fn park(playback: &mut Playback, sequence: u32, command: Command<'_>) -> Outcome {
+    if matches!(command, Command::AttachSource { .. }) || playback.has_parked() {
+        return Err(NotTaken::Later);
+    }
+    match order_of(playback, command) {
+        Ok(order) => {
+            playback.park(sequence, order);
+            Ok(Taken::Pending)
+        }
+        Err(refusal) => refused(refusal),
     }
 }
 

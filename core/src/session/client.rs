@@ -6,15 +6,35 @@ use heapless::{Deque, Vec};
 use serde::{Deserialize, Serialize};
 
 use super::Response;
-use crate::limits::{GREETING_TIMEOUT, WEB_AUDIO_PLAYERS_MAX};
+use crate::limits::{GREETING_TIMEOUT, SESSIONS_MAX, WEB_AUDIO_PLAYERS_MAX};
 use crate::message::audio::{self, PlayerId};
 use crate::message::playback::{Event, Refusal, SessionId};
 use crate::message::{AppState, LogLevels};
 use crate::time::Instant;
 
-/// Answers that can wait for one connection: to the call that was read last, and to the orders that the decoders of its session
-/// and its players had under way. While one waits nothing is read, so there are no more.
-const REPLIES_MAX: usize = 2 + WEB_AUDIO_PLAYERS_MAX;
+/// Answers that can wait for one connection. No call is taken while one waits. So what can come meanwhile is what was open
+/// when the last call was taken, and that call's own: of each session the order that its decoder has and the one that is
+/// parked behind it, of each web audio player one order.
+const REPLIES_MAX: usize = 2 * SESSIONS_MAX + WEB_AUDIO_PLAYERS_MAX + 1;
+
+/// A call that is answered when something else is done. No other is taken meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Waiting {
+    /// A slot is renewed, to be leased.
+    Lease { sequence: u32 },
+    /// A slot is renewed, to be leased with a session.
+    Session { sequence: u32 },
+    /// Sessions and players end, and with them the leases.
+    Release { sequence: u32 },
+}
+
+impl Waiting {
+    /// The number of the call.
+    pub(super) const fn sequence(self) -> u32 {
+        let (Self::Lease { sequence } | Self::Session { sequence } | Self::Release { sequence }) = self;
+        sequence
+    }
+}
 
 /// One connection of a client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,11 +48,9 @@ pub struct Client {
     pub(super) is_blocked: bool,
     /// Whether it is to be closed once its answers are sent.
     pub(super) is_leaving: bool,
-    /// Whether an answer waits for a slot to be renewed.
-    pub(super) renewing: Option<u32>,
-    /// The call that gives everything back; it is answered when all has ended.
-    pub(super) releasing: Option<u32>,
-    /// The slot that it has leased.
+    /// The call that is answered later, if there is one.
+    pub(super) waiting: Option<Waiting>,
+    /// The slot that it has leased for itself; others may be leased with a session.
     pub(super) slot: Option<u8>,
     replies: Deque<(u32, Response), REPLIES_MAX>,
     /// The app has left Active since it was told the state. It is told so even when the app is Active again: what it
@@ -40,7 +58,7 @@ pub struct Client {
     inactive_untold: bool,
     running_untold: bool,
     levels_untold: bool,
-    ended: Option<SessionId>,
+    ended: Vec<SessionId, SESSIONS_MAX>,
     /// Players that the server ended. While they wait it asks for no other, so there are no more than places.
     ended_players: Vec<PlayerId, WEB_AUDIO_PLAYERS_MAX>,
 }
@@ -53,27 +71,25 @@ impl Client {
             turned_away,
             is_blocked: false,
             is_leaving: false,
-            renewing: None,
-            releasing: None,
+            waiting: None,
             slot: None,
             replies: Deque::new(),
             inactive_untold: false,
             running_untold: false,
             levels_untold: false,
-            ended: None,
+            ended: Vec::new(),
             ended_players: Vec::new(),
         }
     }
 
     /// Whether a call of it can be taken now.
     pub(super) fn can_call(&self) -> bool {
-        let waits = self.renewing.is_some() || self.releasing.is_some();
-        !self.is_blocked && !self.is_leaving && !waits && self.replies.is_empty()
+        !self.is_blocked && !self.is_leaving && self.waiting.is_none() && self.replies.is_empty()
     }
 
     pub(super) fn answer(&mut self, sequence: u32, response: Response) {
         let is_kept = self.replies.push_back((sequence, response)).is_ok();
-        debug_assert!(is_kept, "no more answers than orders can be waiting");
+        debug_assert!(is_kept, "no more calls are open than their answers have places");
     }
 
     /// When it is let go if it has said nothing.
@@ -103,9 +119,10 @@ impl Client {
         self.levels_untold = self.is_greeted;
     }
 
-    /// The server ended its session.
+    /// The server ended a session of it. It makes no other before it was told, so there are no more than places.
     pub(super) fn session_ended(&mut self, session: SessionId) {
-        self.ended = Some(session);
+        let is_kept = self.ended.push(session).is_ok();
+        debug_assert!(is_kept, "no more sessions end than there are");
     }
 
     /// The server ended a web audio player of it.
@@ -120,7 +137,7 @@ impl Client {
 
     /// What it is to be told next, apart from what its session says.
     pub(super) fn poll_event(&mut self, levels: LogLevels) -> Option<Event> {
-        if let Some(session) = self.ended.take() {
+        if let Some(session) = self.ended.pop() {
             return Some(Event::SessionEnded { session });
         }
         if let Some(player) = self.ended_players.pop() {

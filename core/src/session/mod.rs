@@ -4,6 +4,11 @@
 //! audio player, what its decoder is doing (`playback`, `audio`). A connection of a client is only a place where replies and events wait
 //! until its socket takes them (`client`).
 //!
+//! A connection leases one slot of the shared memory and can have a session in it; each further session brings a slot of
+//! its own, and gives it back with its end. So an app may have as many sessions as its resources have slots, on one connection or
+//! on several, and no session shares memory, decoder or calls with another: while the decoder of one is busy, calls about
+//! the others are taken.
+//!
 //! Nothing here queues without a bound. What is to be done follows from the state: a client that does not read its
 //! socket is told later how things are then, not everything that happened meanwhile; its ends, failures and first
 //! frames are bits that stay set until they are told.
@@ -96,6 +101,11 @@ pub enum Input<'a> {
         session: u16,
         /// Whether it has a decoder.
         result: Result<(), ErrorKind>,
+    },
+    /// The answer that brings this session could not be made: nobody will ever know of it.
+    Undelivered {
+        /// Which session.
+        session: u16,
     },
     /// A decoder says something.
     Decoder(DecoderEvent),
@@ -214,6 +224,8 @@ pub enum Response {
     Session {
         /// Its number.
         session: SessionId,
+        /// The slot that was leased with it, if one was: its sizes and its two descriptors go along.
+        slot: Option<u8>,
     },
     /// The new source: its ring's place and its two bells.
     Source {

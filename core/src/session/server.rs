@@ -4,9 +4,9 @@ use heapless::{Deque, String, Vec};
 use serde::{Deserialize, Serialize};
 
 use super::audio::{FIRST_PLAYER, Players};
-use super::client::Client;
+use super::client::{Client, Waiting};
 use super::phase::{Cause, Phase, Verdict, bind_failure, next};
-use super::playback::{Farewell, Late, Playback};
+use super::playback::{Farewell, Late, Playback, SlotOf};
 use super::{Action, ClientId, Input, NotTaken, Response};
 use crate::driver::Machine;
 use crate::hal::{DecoderEvent, ErrorKind, Peer, SocketPlace};
@@ -234,7 +234,8 @@ impl Server {
     pub(super) fn settle(&mut self, now: Instant) {
         for (id, client) in self.clients.iter_mut() {
             let has_any = self.sessions.iter().any(|(_, session)| session.owner == id) || self.audio.has_any_of(id);
-            if let Some(sequence) = client.releasing.take_if(|_| !has_any) {
+            if let Some(&Waiting::Release { sequence }) = client.waiting.as_ref().filter(|_| !has_any) {
+                client.waiting = None;
                 client.answer(sequence, Response::Done);
             }
         }
@@ -249,16 +250,33 @@ impl Server {
         self.slots.clear();
         for (_, client) in self.clients.iter_mut() {
             client.slot = None;
-            if let Some(sequence) = client.renewing.take() {
+            if let Some(waiting) = client.waiting.take() {
                 let interrupted = crate::message::playback::Refusal::Interrupted;
-                client.answer(sequence, Response::Refused(interrupted));
+                client.answer(waiting.sequence(), Response::Refused(interrupted));
             }
         }
     }
 
     pub(super) fn close_session(&mut self, now: Instant, handle: Handle<Playback>, farewell: Farewell) {
         let late = self.sessions.get_mut(handle).and_then(|session| session.close(now, farewell));
+        self.answer_and_go_on(now, handle, late);
+    }
+
+    /// Answers a call of a session's owner; the order that was parked behind it may have its turn now.
+    fn answer_and_go_on(&mut self, now: Instant, handle: Handle<Playback>, late: Option<Late>) {
         self.answer_owner(handle, late);
+        let parked = self.sessions.get_mut(handle).and_then(|session| session.resume(now));
+        self.answer_owner(handle, parked);
+    }
+
+    pub(super) fn close_sessions_of(&mut self, now: Instant, client: ClientId, farewell: Farewell) {
+        for index in 0..self.sessions.capacity() {
+            let handle = self.sessions.handle_at(index);
+            let own = handle.filter(|&handle| self.sessions.get(handle).is_some_and(|it| it.owner == client));
+            if let Some(session) = own {
+                self.close_session(now, session, farewell);
+            }
+        }
     }
 
     fn answer_owner(&mut self, handle: Handle<Playback>, late: Option<Late>) {
@@ -272,6 +290,7 @@ impl Server {
     /// Everything of a session is free: says so to who waits for it.
     fn remove_session(&mut self, now: Instant, handle: Handle<Playback>) {
         let Some(session) = self.sessions.remove(handle) else { return };
+        self.end_lease(session.leased_slot());
         if let Some(client) = self.clients.get_mut(session.owner) {
             let Farewell { sequence, unasked } = session.farewell();
             if let Some(sequence) = sequence {
@@ -329,15 +348,18 @@ impl Server {
         let Some(place) = self.slots.get_mut(usize::from(slot)) else { return self.count_stale() };
         let Slot::Renewing { client, .. } = *place else { return self.count_stale() };
         let Some(entry) = self.clients.get_mut(client) else { return *place = Slot::Used };
-        let Some(sequence) = entry.renewing.take() else { return };
+        let Some(waiting) = entry.waiting.take() else { return };
         if result.is_err() {
             *place = Slot::Used;
             let failed = crate::message::playback::Refusal::Failed(PlaybackError::Memory);
-            return entry.answer(sequence, Response::Refused(failed));
+            return entry.answer(waiting.sequence(), Response::Refused(failed));
         }
         *place = Slot::Leased;
+        if let Waiting::Session { sequence } = waiting {
+            return self.open_session(client, SlotOf::Session(slot), sequence);
+        }
         entry.slot = Some(slot);
-        entry.answer(sequence, Response::SharedMemory { slot });
+        entry.answer(waiting.sequence(), Response::SharedMemory { slot });
     }
 
     fn on_client_connected(&mut self, now: Instant, peer: &Peer) -> Result<(), NotTaken> {
@@ -378,9 +400,7 @@ impl Server {
         let client = self.clients.remove(id).ok_or(NotTaken::Stale)?;
         self.link.clients_untold = true;
         self.end_lease(client.slot);
-        if let Some(session) = self.session_of(id) {
-            self.close_session(now, session, Farewell { sequence: None, unasked: false });
-        }
+        self.close_sessions_of(now, id, Farewell { sequence: None, unasked: false });
         self.close_players(now, false, |owner| owner == id);
         Ok(())
     }
@@ -391,20 +411,21 @@ impl Server {
         }
     }
 
-    pub(super) fn session_of(&self, client: ClientId) -> Option<Handle<Playback>> {
-        self.sessions.iter().find(|(_, session)| session.owner == client).map(|(handle, _)| handle)
-    }
-
     fn on_opened(&mut self, now: Instant, index: u16, result: Result<(), ErrorKind>) {
         if let Some(player) = index.checked_sub(FIRST_PLAYER) {
             return self.on_player_opened(now, player, result);
         }
         let Some(handle) = self.sessions.handle_at(index) else { return self.count_stale() };
         let late = self.sessions.get_mut(handle).and_then(|session| session.opened(session_id(handle), result.is_ok()));
-        self.answer_owner(handle, late);
+        self.answer_and_go_on(now, handle, late);
         if result.is_err() {
             self.remove_session(now, handle);
         }
+    }
+
+    fn on_undelivered(&mut self, now: Instant, index: u16) {
+        let Some(handle) = self.sessions.handle_at(index) else { return self.count_stale() };
+        self.close_session(now, handle, Farewell { sequence: None, unasked: false });
     }
 
     fn on_decoder(&mut self, now: Instant, event: DecoderEvent) {
@@ -434,7 +455,7 @@ impl Server {
             DecoderEvent::PictureSize { source, width, height, .. } => session.picture_size(source, (width, height)),
             DecoderEvent::Text { .. } => session.text_is_due(),
         };
-        self.answer_owner(handle, late);
+        self.answer_and_go_on(now, handle, late);
         if !is_fresh {
             self.count_stale();
         } else if matches!(event, DecoderEvent::Closed { .. }) {
@@ -448,7 +469,7 @@ impl Server {
             let Some(session) = self.sessions.get_mut(handle) else { continue };
             let late = session.tick(now);
             let is_stuck = session.is_stuck(now);
-            self.answer_owner(handle, late);
+            self.answer_and_go_on(now, handle, late);
             if is_stuck && matches!(self.phase, Phase::Active | Phase::Deactivating { .. }) {
                 let _ = self.apply(now, Cause::DecoderStuck);
             }
@@ -530,6 +551,7 @@ impl Machine for Server {
             Input::ClientClosed { client } => return self.on_client_closed(now, client),
             Input::Call { client, sequence, command } => return self.call(now, client, sequence, command),
             Input::Opened { session, result } => self.on_opened(now, session, result),
+            Input::Undelivered { session } => self.on_undelivered(now, session),
             Input::Decoder(event) => self.on_decoder(now, event),
             Input::Tick => self.on_tick(now),
             Input::Terminate => self.on_cause(now, Cause::Terminate),

@@ -11,7 +11,7 @@ use crate::limits::{CLIENTS_MAX, DECODER_TIMEOUT, GREETING_TIMEOUT, STOP_TIMEOUT
 use crate::message::link::{self, Configuration, Message};
 use crate::message::playback::{
     Codec, Command, Event, MediaKind, PlaybackError, PlaybackState, Refusal, SessionId, Shape, SourceDescription,
-    SourceId, TableName,
+    SourceId, TableName, Window,
 };
 use crate::message::{
     Allowed, AppState, Component, Ids, LogLevel, LogLevels, Reason, Resources, ServerState, TargetState,
@@ -130,10 +130,21 @@ impl Stage {
         let index =
             opened.iter().find_map(|action| if let Action::Open { session } = action { Some(*session) } else { None });
         let actions = self.take(Input::Opened { session: index.unwrap(), result: Ok(()) });
-        let [Action::Reply { response: Response::Session { session }, .. }] = actions[..] else {
+        let [Action::Reply { response: Response::Session { session, .. }, .. }] = actions[..] else {
             panic!("{actions:?}")
         };
         (client, session)
+    }
+
+    /// A session beside those that the client has.
+    fn further_session(&mut self, client: ClientId) -> SessionId {
+        let opened = self.call(client, Command::CreateSession);
+        let [Action::Open { session }] = opened[..] else { panic!("{opened:?}") };
+        let actions = self.take(Input::Opened { session, result: Ok(()) });
+        let [Action::Reply { response: Response::Session { session, slot: Some(_) }, .. }] = actions[..] else {
+            panic!("{actions:?}")
+        };
+        session
     }
 
     /// An order of a client, carried out by its decoder.
@@ -428,7 +439,8 @@ fn copy_of(server: &Server) -> Server {
     postcard::from_bytes(postcard::to_slice(server, &mut bytes).unwrap()).unwrap()
 }
 
-/// What a call leads to, in one letter: `A`nswered, `o`rdered, opened or closed by a decoder, or the refusal.
+/// What a call leads to, in one letter: `A`nswered, `o`rdered, opened or closed by a decoder, `p`arked until something else
+/// has ended, not taken before that (`L`ater), or the refusal.
 fn letter(stage: &mut Stage, client: ClientId, command: Command<'_>) -> char {
     let mut copy = Stage { server: copy_of(&stage.server), now: stage.now };
     if copy.server.handle(copy.now, Input::Call { client, sequence: 5, command }) == Err(NotTaken::Later) {
@@ -445,12 +457,13 @@ fn letter(stage: &mut Stage, client: ClientId, command: Command<'_>) -> char {
             other => panic!("{other:?} to {command:?}"),
         },
         [Action::Reply { .. }, ..] => 'A',
+        [] => 'p',
         [Action::Command { .. } | Action::Open { .. } | Action::Close { .. }, ..] => 'o',
         ref other => panic!("{other:?} to {command:?}"),
     }
 }
 
-fn every_command(session: SessionId) -> [Command<'static>; 19] {
+fn every_command(session: SessionId) -> [Command<'static>; 23] {
     [
         Command::Hello,
         Command::GetSharedMemory,
@@ -471,6 +484,10 @@ fn every_command(session: SessionId) -> [Command<'static>; 19] {
         Command::SetDuration { session, duration_ns: 1 },
         Command::GetDuration { session },
         Command::GetStatistics { session, source: SOURCE },
+        Command::SetPlaybackRate { session, rate_permille: 8000 },
+        Command::SetVideoWindow { session, window: Window { x: 0, y: 0, width: 1, height: 1 } },
+        Command::SetSourceMute { session, source: SOURCE, muted: true },
+        Command::RemoveSource { session, source: SOURCE },
     ]
 }
 
@@ -482,33 +499,35 @@ fn every_call_has_its_answer_in_every_situation() {
     };
     let mut inactive = Stage::inactive();
     let stranger = inactive.connect();
-    assert_eq!(row(&mut inactive, stranger), "Ammmmmmmmmmmmmmmmmm", "before Hello");
+    assert_eq!(row(&mut inactive, stranger), "Ammmmmmmmmmmmmmmmmmmmmm", "before Hello");
     inactive.call(stranger, Command::Hello);
-    assert_eq!(row(&mut inactive, stranger), "AnAnuuuuuuuuuuuuuuu", "while Inactive");
+    assert_eq!(row(&mut inactive, stranger), "AnAnuuuuuuuuuuuuuuuuuuu", "while Inactive");
 
     let mut stage = Stage::active();
     let client = stage.greeted();
-    assert_eq!(row(&mut stage, client), "AAAMuuuuuuuuuuuuuuu", "without memory");
+    assert_eq!(row(&mut stage, client), "AAAMuuuuuuuuuuuuuuuuuuu", "without memory");
     stage.call(client, Command::GetSharedMemory);
-    assert_eq!(row(&mut stage, client), "AAAouuuuuuuuuuuuuuu", "with memory");
+    assert_eq!(row(&mut stage, client), "AAAouuuuuuuuuuuuuuuuuuu", "with memory");
     stage.call(client, Command::CreateSession);
-    assert_eq!(row(&mut stage, client), "AAoMoLLLLLLLLLLAAAs", "while the decoder is made");
+    assert_eq!(row(&mut stage, client), "AAooopLppppppppAAAspppp", "while the decoder is made");
     stage.take(Input::Opened { session: 0, result: Ok(()) });
     let session = SESSION;
-    assert_eq!(row(&mut stage, client), "AAoMoowwwwwwwooAAAs", "with a session");
+    assert_eq!(row(&mut stage, client), "AAoooowwwwwwwooAAAswoww", "with a session");
     stage.ordered(client, Command::Load { session, live: false });
-    assert_eq!(row(&mut stage, client), "AAoMowowwwowwooAAAs", "loaded, no source");
+    assert_eq!(row(&mut stage, client), "AAooowowwwowwooAAAsooss", "loaded, no source");
     stage.call(client, Command::AttachSource { session, source: VIDEO });
-    assert_eq!(row(&mut stage, client), "AAoMoLLLLLLLLLLAAAs", "while an order is under way");
+    assert_eq!(row(&mut stage, client), "AAooopLppppppppAAAspppp", "while an order is under way");
+    stage.call(client, Command::AllSourcesAttached { session });
+    assert_eq!(row(&mut stage, client), "AAoooLLLLLLLLLLAAAsLLLL", "while one waits behind it");
     stage.take(Input::Decoder(DecoderEvent::Completed { session: 0, token: 2, result: Ok(()) }));
-    stage.ordered(client, Command::AllSourcesAttached { session });
-    assert_eq!(row(&mut stage, client), "AAoMowwwoooooooAAAA", "attached");
+    stage.take(Input::Decoder(DecoderEvent::Completed { session: 0, token: 3, result: Ok(()) }));
+    assert_eq!(row(&mut stage, client), "AAooowwwoooooooAAAAooow", "attached");
     stage.take(Input::Decoder(DecoderEvent::Failed { session: 0, error: PlaybackError::Decode }));
-    assert_eq!(row(&mut stage, client), "AAoMowwwwwwwwwwwwww", "failed");
+    assert_eq!(row(&mut stage, client), "AAooowwwwwwwwwwwwwwwwww", "failed");
     stage.call(client, Command::DestroySession { session });
-    assert_eq!(row(&mut stage, client), "ALLLuuuuuuuuuuuuuuu", "while the decoder is closed");
+    assert_eq!(row(&mut stage, client), "AApouuuuuuuuuuuuuuuuuuu", "while the decoder is closed");
     stage.take(Input::Decoder(DecoderEvent::Closed { session: 0 }));
-    assert_eq!(row(&mut stage, client), "AAAouuuuuuuuuuuuuuu", "destroyed");
+    assert_eq!(row(&mut stage, client), "AAAouuuuuuuuuuuuuuuuuuu", "destroyed");
 }
 
 /// A session from its making to its end and back to the start of the media.
@@ -542,6 +561,14 @@ fn a_value_out_of_its_range_is_refused() {
     let loud = Command::SetVolume { session, volume_permille: 2001 };
     assert_eq!(stage.call(client, loud), [refuse(client, Refusal::OutOfRange)]);
     stage.ordered(client, Command::Load { session, live: false });
+    for rate_permille in [0, 99, 8001] {
+        let rate = Command::SetPlaybackRate { session, rate_permille };
+        assert_eq!(stage.call(client, rate), [refuse(client, Refusal::OutOfRange)]);
+    }
+    for (width, height) in [(0, 1), (1, 0)] {
+        let window = Command::SetVideoWindow { session, window: Window { x: 0, y: 0, width, height } };
+        assert_eq!(stage.call(client, window), [refuse(client, Refusal::OutOfRange)]);
+    }
     let long = SourceDescription { codec_data: &[0; 4097], ..VIDEO };
     let attach = Command::AttachSource { session, source: long };
     assert_eq!(stage.call(client, attach), [refuse(client, Refusal::OutOfRange)]);
@@ -567,6 +594,195 @@ fn there_are_no_more_slots_than_the_app_may_have_sessions() {
     let third = stage.greeted();
     let full = Refusal::Full { table: TableName::PlaybackSessions, capacity: 2, in_use: 2 };
     assert_eq!(stage.call(third, Command::GetSharedMemory), [refuse(third, full)]);
+}
+
+/// Sessions of one connection up to what the app may have, each in a slot of its own.
+#[test]
+fn a_connection_has_as_many_sessions_as_the_app_may_have() {
+    let mut stage = Stage::active();
+    let (client, first) = stage.playing_client();
+    assert_eq!(stage.call(client, Command::CreateSession), [Action::Open { session: 1 }]);
+    let second = SessionId { index: 1, generation: 1 };
+    let opened = stage.take(Input::Opened { session: 1, result: Ok(()) });
+    assert_eq!(opened, [answer(client, Response::Session { session: second, slot: Some(1) })]);
+    let full = Refusal::Full { table: TableName::PlaybackSessions, capacity: 2, in_use: 2 };
+    assert_eq!(stage.call(client, Command::CreateSession), [refuse(client, full)]);
+    let other = stage.greeted();
+    assert_eq!(stage.call(other, Command::GetSharedMemory), [refuse(other, full)]);
+    for (session, slot) in [(first, 0), (second, 1)] {
+        let loaded = stage.call(client, Command::Load { session, live: false });
+        let order = Order::Load { live: false };
+        assert_eq!(loaded, [Action::Command { session: session.index, slot, token: 1, order }]);
+    }
+}
+
+/// Field failure 32: what is left plays on, and the slot that came with a session goes back with it, to be renewed.
+#[test]
+fn a_session_that_is_destroyed_gives_its_slot_back_and_leaves_the_other_alone() {
+    let mut stage = Stage::active();
+    let (client, first) = stage.playing_client();
+    let second = stage.further_session(client);
+    stage.ordered(client, Command::Load { session: first, live: false });
+    assert_eq!(stage.call(client, Command::DestroySession { session: second }), [Action::Close { session: 1 }]);
+    let done = answer(client, Response::Done);
+    assert_eq!(stage.take(Input::Decoder(DecoderEvent::Closed { session: 1 })), [done]);
+    assert_eq!(stage.ordered(client, Command::SetMute { session: first, muted: true }), [done]);
+    assert_eq!(stage.call(client, Command::CreateSession), [Action::Renew { slot: 1 }]);
+    assert_eq!(stage.take(Input::Renewed { slot: 1, result: Ok(()) }), [Action::Open { session: 1 }]);
+    let third = SessionId { index: 1, generation: 2 };
+    let opened = stage.take(Input::Opened { session: 1, result: Ok(()) });
+    assert_eq!(opened, [answer(client, Response::Session { session: third, slot: Some(1) })]);
+}
+
+#[test]
+fn the_connections_own_slot_stays_leased_when_its_session_is_destroyed() {
+    let mut stage = Stage::active();
+    let (client, first) = stage.playing_client();
+    stage.further_session(client);
+    stage.call(client, Command::DestroySession { session: first });
+    stage.take(Input::Decoder(DecoderEvent::Closed { session: 0 }));
+    let other = stage.greeted();
+    let full = Refusal::Full { table: TableName::PlaybackSessions, capacity: 2, in_use: 2 };
+    assert_eq!(stage.call(other, Command::GetSharedMemory), [refuse(other, full)]);
+    stage.call(client, Command::CreateSession);
+    let opened = stage.take(Input::Opened { session: 0, result: Ok(()) });
+    let session = SessionId { index: 0, generation: 2 };
+    assert_eq!(opened, [answer(client, Response::Session { session, slot: None })]);
+}
+
+/// Field failure 46: zapping. The old channel's decoder may take its time while the new one's is made.
+#[test]
+fn a_session_can_be_made_while_another_is_being_destroyed() {
+    let mut stage = Stage::active();
+    let (client, first) = stage.playing_client();
+    stage.call(client, Command::DestroySession { session: first });
+    let second = stage.further_session(client);
+    assert_eq!(second.index, 1);
+    // Both slots are taken now: this one waits for the first to be free.
+    let create = Input::Call { client, sequence: 6, command: Command::CreateSession };
+    assert_eq!(stage.server.handle(stage.now, create), Err(NotTaken::Later));
+    stage.take(Input::Decoder(DecoderEvent::Closed { session: 0 }));
+    assert_eq!(stage.take(create), [Action::Open { session: 0 }]);
+}
+
+#[test]
+fn memory_for_a_further_session_that_cannot_be_had_refuses_it_and_changes_nothing() {
+    let mut stage = Stage::active();
+    let (client, _) = stage.playing_client();
+    let second = stage.further_session(client);
+    stage.call(client, Command::DestroySession { session: second });
+    stage.take(Input::Decoder(DecoderEvent::Closed { session: 1 }));
+    assert_eq!(stage.call(client, Command::CreateSession), [Action::Renew { slot: 1 }]);
+    let failed = refuse(client, Refusal::Failed(PlaybackError::Memory));
+    assert_eq!(stage.take(Input::Renewed { slot: 1, result: Err(ErrorKind::Exhausted) }), [failed]);
+    assert_eq!(stage.server.sessions(), 1);
+    assert_eq!(stage.call(client, Command::CreateSession), [Action::Renew { slot: 1 }]);
+}
+
+#[test]
+fn a_session_that_its_client_cannot_be_told_of_is_closed() {
+    let mut stage = Stage::active();
+    let (client, _) = stage.playing_client();
+    stage.further_session(client);
+    assert_eq!(stage.take(Input::Undelivered { session: 1 }), [Action::Close { session: 1 }]);
+    assert_eq!(stage.take(Input::Decoder(DecoderEvent::Closed { session: 1 })), []);
+    assert_eq!(stage.server.sessions(), 1);
+    assert_eq!(stage.call(client, Command::CreateSession), [Action::Renew { slot: 1 }]);
+}
+
+/// SM-25, field failure N
+#[test]
+fn memory_that_is_given_back_ends_every_session_and_each_is_told() {
+    let mut stage = Stage::active();
+    let (client, first) = stage.playing_client();
+    let second = stage.further_session(client);
+    let closes = [Action::Close { session: 0 }, Action::Close { session: 1 }];
+    assert_eq!(stage.call(client, Command::ReleaseSharedMemory), closes);
+    let ended = |session| event(client, Event::SessionEnded { session });
+    assert_eq!(stage.take(Input::Decoder(DecoderEvent::Closed { session: 1 })), [ended(second)]);
+    let last = stage.take(Input::Decoder(DecoderEvent::Closed { session: 0 }));
+    assert_eq!(last, [answer(client, Response::Done), ended(first)]);
+    let slots: Vec<Action> = (0..2)
+        .flat_map(|_| {
+            let next = stage.greeted();
+            stage.call(next, Command::GetSharedMemory)
+        })
+        .collect();
+    assert_eq!(slots, [Action::Renew { slot: 0 }, Action::Renew { slot: 1 }]);
+}
+
+/// A session whose decoder takes its time does not delay the others of its connection.
+#[test]
+fn calls_about_one_session_are_taken_while_another_is_busy() {
+    let mut stage = Stage::active();
+    let (client, first) = stage.playing_client();
+    let second = stage.further_session(client);
+    stage.call(client, Command::Load { session: first, live: false });
+    let mute = Command::SetMute { session: first, muted: true };
+    assert_eq!(stage.take(Input::Call { client, sequence: 6, command: mute }), [], "it waits in its session");
+    assert_eq!(stage.ordered(client, Command::Load { session: second, live: false }), [answer(client, Response::Done)]);
+    let order = Order::SetMute { muted: true };
+    let completed = stage.take(Input::Decoder(DecoderEvent::Completed { session: 0, token: 1, result: Ok(()) }));
+    let parked = Action::Command { session: 0, slot: 0, token: 2, order };
+    assert_eq!(completed, [parked, answer(client, Response::Done)]);
+    let done = Action::Reply { client, sequence: 6, response: Response::Done };
+    assert_eq!(stage.take(Input::Decoder(DecoderEvent::Completed { session: 0, token: 2, result: Ok(()) })), [done]);
+}
+
+/// Field failure 45, 49: whatever waits for a decoder is answered when the session goes.
+#[test]
+fn calls_that_wait_for_a_decoder_are_answered_when_their_session_ends() {
+    let parked = |stage: &mut Stage| {
+        let (client, session) = stage.playing_client();
+        stage.call(client, Command::Load { session, live: false });
+        stage.take(Input::Call { client, sequence: 6, command: Command::SetMute { session, muted: true } });
+        (client, session)
+    };
+    let refusals = |client, refusal| {
+        [5, 6].map(|sequence| Action::Reply { client, sequence, response: Response::Refused(refusal) })
+    };
+    let mut stage = Stage::active();
+    let (client, session) = parked(&mut stage);
+    let destroyed = stage.take(Input::Call { client, sequence: 7, command: Command::DestroySession { session } });
+    assert_eq!(destroyed[0], Action::Close { session: 0 });
+    assert_eq!(destroyed[1..], refusals(client, Refusal::Interrupted));
+
+    let mut stage = Stage::active();
+    let (client, session) = parked(&mut stage);
+    let error = PlaybackError::DecoderStuck;
+    let told = stage.pass(DECODER_TIMEOUT);
+    assert_eq!(told[0], refuse(client, Refusal::Failed(error)));
+    let wrong = Response::Refused(Refusal::WrongState { state: PlaybackState::Failed });
+    assert_eq!(told[1], Action::Reply { client, sequence: 6, response: wrong });
+    assert_eq!(told[2..], [event(client, Event::Failed { session, error })]);
+}
+
+/// Every answer that can be open has its place: two calls in each session, and the one that ends them all.
+#[test]
+fn a_client_that_does_not_read_has_a_place_for_every_answer() {
+    let mut stage = Stage::active();
+    let (client, first) = stage.playing_client();
+    let second = stage.further_session(client);
+    for (sequence, session) in [(10, first), (20, second)] {
+        stage.take(Input::Call { client, sequence, command: Command::Load { session, live: false } });
+        let mute = Command::SetMute { session, muted: true };
+        stage.take(Input::Call { client, sequence: sequence + 1, command: mute });
+    }
+    stage
+        .server
+        .handle(stage.now, Input::Call { client, sequence: 30, command: Command::ReleaseSharedMemory })
+        .unwrap();
+    stage.take(Input::ClientBlocked { client });
+    stage.take(Input::Decoder(DecoderEvent::Closed { session: 0 }));
+    stage.take(Input::Decoder(DecoderEvent::Closed { session: 1 }));
+    let told = stage.take(Input::ClientWritable { client });
+    let answered: Vec<u32> = told
+        .iter()
+        .filter_map(|action| if let Action::Reply { sequence, .. } = action { Some(*sequence) } else { None })
+        .collect();
+    assert_eq!(answered, [10, 11, 20, 21, 30]);
+    let ended = told.iter().filter(|action| matches!(action, Action::Event { event: Event::SessionEnded { .. }, .. }));
+    assert_eq!(ended.count(), 2);
 }
 
 /// SM-35: the next client gets memory that the one before has never seen, once its decoder has let go.

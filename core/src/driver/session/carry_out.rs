@@ -198,7 +198,17 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
                 let (client_bytes, server_bytes) = (LAYOUT.client_bytes(), LAYOUT.server_bytes());
                 Ok(Answer::SharedMemory { client_bytes, server_bytes })
             }
-            Response::Session { session } => Ok(Answer::Session { session }),
+            Response::Session { session, slot: None } => Ok(Answer::Session { session }),
+            Response::Session { session, slot: Some(slot) } => {
+                let Ok(both) = self.slots.descriptors(&mut platform.memory, slot) else {
+                    // A drain brings no more sessions than there are.
+                    let _ = self.undelivered.push(session.index);
+                    return Err(Refusal::Failed(PlaybackError::Memory));
+                };
+                *descriptors = both;
+                let (client_bytes, server_bytes) = (LAYOUT.client_bytes(), LAYOUT.server_bytes());
+                Ok(Answer::SessionWithMemory { session, client_bytes, server_bytes })
+            }
             Response::Source { slot, source, kind } => {
                 *descriptors = self.slots.take_bells(slot);
                 Ok(Answer::Source { source, ring: LAYOUT.ring(kind) })

@@ -113,6 +113,8 @@ pub struct SessionDriver<H: SessionHost, R: Recorder = NoRecorder> {
     slots: Slots<H::Memory>,
     /// What came of an action; handled as soon as the actions are drained. No drain has two actions with an outcome.
     outcome: Option<Input<'static>>,
+    /// Sessions whose answer could not be made.
+    undelivered: Vec<u16, SESSIONS_MAX>,
     is_link_broken: bool,
     /// Whether calls that had to wait may be taken now.
     retries: bool,
@@ -138,6 +140,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
             ports: [const { None }; PORTS],
             slots: Slots::new(),
             outcome: None,
+            undelivered: Vec::new(),
             is_link_broken: false,
             retries: false,
             exit_status: None,
@@ -458,6 +461,9 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
     fn next_consequence(&mut self, host: &mut H) -> Option<Input<'static>> {
         if let Some(outcome) = self.outcome.take() {
             return Some(outcome);
+        }
+        if let Some(session) = self.undelivered.pop() {
+            return Some(Input::Undelivered { session });
         }
         if core::mem::take(&mut self.is_link_broken) {
             self.drop_link(host);

@@ -41,15 +41,26 @@ pub(super) struct Farewell {
 /// An answer for the client of a session: the number of the call, and what came of it.
 pub(super) type Late = (u32, Response);
 
+/// A slot that a session plays from, and with whom it goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum SlotOf {
+    /// The connection has leased it and keeps it.
+    Connection(u8),
+    /// It was leased with the session.
+    Session(u8),
+}
+
 /// One playback session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Playback {
     pub(super) owner: ClientId,
-    pub(super) slot: u8,
+    slot: SlotOf,
     state: State,
     live: bool,
     sources: [Option<MediaKind>; SOURCES_MAX],
     pending: Option<Pending>,
+    /// The call that goes to the decoder when it has ended what it does.
+    parked: Option<(u32, Order)>,
     last_token: u32,
     position_ns: u64,
     pub(super) duration_ns: Option<u64>,
@@ -70,7 +81,7 @@ pub(super) enum Want {
 
 impl Playback {
     /// A session that waits for its decoder; `sequence` is the call that asked for it.
-    pub(super) fn new(owner: ClientId, slot: u8, sequence: u32) -> Self {
+    pub(super) fn new(owner: ClientId, slot: SlotOf, sequence: u32) -> Self {
         Self {
             owner,
             slot,
@@ -78,6 +89,7 @@ impl Playback {
             live: false,
             sources: [None; SOURCES_MAX],
             pending: None,
+            parked: None,
             last_token: 0,
             position_ns: 0,
             duration_ns: None,
@@ -87,6 +99,20 @@ impl Playback {
             close_due: false,
             close_deadline: None,
             farewell: Farewell { sequence: None, unasked: false },
+        }
+    }
+
+    /// The slot that it plays from.
+    pub(super) fn slot(&self) -> u8 {
+        let (SlotOf::Connection(slot) | SlotOf::Session(slot)) = self.slot;
+        slot
+    }
+
+    /// The slot that was leased with it, if one was.
+    pub(super) fn leased_slot(&self) -> Option<u8> {
+        match self.slot {
+            SlotOf::Session(slot) => Some(slot),
+            SlotOf::Connection(_) => None,
         }
     }
 
@@ -110,6 +136,24 @@ impl Playback {
     /// Whether an order is under way, so that the next one must wait.
     pub(super) fn is_busy(&self) -> bool {
         self.pending.is_some() || self.opening.is_some()
+    }
+
+    pub(super) fn has_parked(&self) -> bool {
+        self.parked.is_some()
+    }
+
+    /// Keeps an order of the client until the decoder has ended what it does.
+    pub(super) fn park(&mut self, sequence: u32, order: Order) {
+        self.parked = Some((sequence, order));
+    }
+
+    /// Gives out the order that was kept, if its turn has come; answers its call if it cannot be given any more.
+    pub(super) fn resume(&mut self, now: Instant) -> Option<Late> {
+        let is_busy = self.is_busy();
+        let (sequence, order) = self.parked.take_if(|_| !is_busy)?;
+        let refusal =
+            if self.is_closing() { Some(Refusal::Interrupted) } else { self.order(now, sequence, order).err() };
+        refusal.map(|refusal| (sequence, Response::Refused(refusal)))
     }
 
     pub(super) fn has_source(&self, source: SourceId) -> bool {
@@ -182,7 +226,7 @@ impl Playback {
         if self.state == State::Opening {
             self.state = State::Idle;
         }
-        Some((sequence, Response::Session { session: id }))
+        Some((sequence, Response::Session { session: id, slot: self.leased_slot() }))
     }
 
     /// An order ended; answers its call. `None`: it was given up before, this comes too late.
@@ -208,7 +252,7 @@ impl Playback {
             }
             (Order::Attach { source, stream: kind }, _) => {
                 self.set_source(source, Some(kind));
-                return Response::Source { slot: self.slot, source, kind };
+                return Response::Source { slot: self.slot(), source, kind };
             }
             // The decoder may have said more already.
             (Order::AllAttached, State::Loaded) => self.state = State::SourcesAttached,

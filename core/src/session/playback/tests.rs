@@ -44,7 +44,7 @@ const NOW: Instant = Instant::from_millis(1000);
 const ID: SessionId = SessionId { index: 0, generation: 1 };
 
 fn session(state: State) -> Playback {
-    let mut session = Playback::new(ClientId::from_parts(0, 1), 0, 1);
+    let mut session = Playback::new(ClientId::from_parts(0, 1), SlotOf::Connection(0), 1);
     session.open_due = false;
     session.opening = None;
     session.sources = [Some(MediaKind::Video), Some(MediaKind::Text), None];
