@@ -72,7 +72,7 @@ pub mod world;
 
 pub use authority::Grants;
 pub use bell::Bell;
-pub use decoder::MockDecoder;
+pub use decoder::{DueText, MockDecoder};
 pub use descriptor::Descriptor;
 pub use error::{Call, SimulatedError};
 pub use event_loop::EventLoop;

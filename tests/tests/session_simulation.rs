@@ -7,23 +7,28 @@ use greenroom_core::driver::{Connection, Incoming};
 use greenroom_core::hal::{DecoderEvent, Descriptors};
 use greenroom_core::limits::{DECODER_TIMEOUT, MESSAGE_BYTES_MAX};
 use greenroom_core::message::playback::{
-    Answer, Codec, Command, Message, PlaybackError, PlaybackState, Request, SessionId, Shape, SourceDescription,
+    Answer, Codec, Command, Event, Message, PlaybackError, PlaybackState, Request, SessionId, Shape, SourceDescription,
     SourceId,
 };
-use greenroom_core::message::{AppState, LogLevels, ServerState, TargetState, link};
-use greenroom_hal_mock::{SeqPacket, World};
+use greenroom_core::message::{AppState, LogLevels, Resources, ServerState, TargetState, link};
+use greenroom_hal_mock::{DueText, SeqPacket, World};
 use greenroom_tests::session_stage::{PATH, PEER, Stage, configuration};
 
 const STEPS: usize = 1000;
 const APPS: usize = 3;
+/// Sessions that the app may have, on one connection or on several.
+const SLOTS: u8 = 4;
 
 /// An app that calls what it likes and remembers which of its calls are not answered.
 struct Caller {
     connection: Connection<SeqPacket>,
     sequence: u32,
     unanswered: BTreeSet<u32>,
-    session: Option<SessionId>,
+    /// Those that it was told of, and not told that they ended.
+    open: Vec<SessionId>,
     sessions: usize,
+    /// The most that it had at a time.
+    sessions_at_a_time: usize,
     is_closed: bool,
 }
 
@@ -31,8 +36,15 @@ impl Caller {
     fn connect(stage: &Stage) -> Option<Self> {
         let socket = stage.world.connect(PATH, PEER).ok()?;
         let connection = Connection::asking(socket);
-        let mut caller =
-            Self { connection, sequence: 0, unanswered: BTreeSet::new(), session: None, sessions: 0, is_closed: false };
+        let mut caller = Self {
+            connection,
+            sequence: 0,
+            unanswered: BTreeSet::new(),
+            open: Vec::new(),
+            sessions: 0,
+            sessions_at_a_time: 0,
+            is_closed: false,
+        };
         caller.call(Command::Hello);
         Some(caller)
     }
@@ -53,19 +65,38 @@ impl Caller {
     fn hear(&mut self) {
         let mut buffer = [0; MESSAGE_BYTES_MAX];
         loop {
-            match self.connection.receive(&mut buffer, &mut Descriptors::new()) {
+            let mut descriptors = Descriptors::new();
+            match self.connection.receive(&mut buffer, &mut descriptors) {
                 Ok(Incoming::Message { message: Message::Reply { sequence, result }, .. }) => {
                     assert!(self.unanswered.remove(&sequence), "a second answer to {sequence}, or one to no call");
-                    if let Ok(Answer::Session { session }) = result {
-                        self.session = Some(session);
-                        self.sessions += 1;
+                    match result {
+                        Ok(Answer::Session { session }) => self.opened(session),
+                        Ok(Answer::SessionWithMemory { session, .. }) => {
+                            assert_eq!(descriptors.len(), 2, "the memory comes with the session");
+                            self.opened(session);
+                        }
+                        _ => {}
                     }
+                }
+                Ok(Incoming::Message { message: Message::Event(Event::SessionEnded { session }), .. }) => {
+                    // One whose answer was refused meanwhile ended, too.
+                    self.open.retain(|known| *known != session);
                 }
                 Ok(Incoming::Message { message: Message::Event(_) | Message::Text { .. }, .. }) => {}
                 Ok(Incoming::Nothing) => return,
                 Ok(Incoming::Closed) | Err(_) => return self.is_closed = true,
             }
         }
+    }
+}
+
+impl Caller {
+    fn opened(&mut self, session: SessionId) {
+        assert!(!self.open.contains(&session), "a number that is in use: {session:?}");
+        self.open.push(session);
+        self.sessions += 1;
+        self.sessions_at_a_time = self.sessions_at_a_time.max(self.open.len());
+        assert!(self.open.len() <= usize::from(SLOTS), "more than the app may have");
     }
 }
 
@@ -87,7 +118,9 @@ impl Simulation {
         let stage = Stage::in_world(world);
         let mut simulation =
             Self { stage, callers: Vec::new(), unanswered: 0, told: ServerState::Uninitialized, sessions: 0 };
-        simulation.ask(link::Command::SetConfiguration(configuration(TargetState::Active)));
+        let resources = Resources { max_playback_sessions: SLOTS, max_web_audio_players: 0 };
+        let configuration = link::Configuration { resources, ..configuration(TargetState::Active) };
+        simulation.ask(link::Command::SetConfiguration(configuration));
         simulation
     }
 
@@ -137,13 +170,24 @@ impl Simulation {
     }
 
     fn decoders_do_something(&mut self) {
-        let session = self.chance(3) as u16;
+        let session = self.chance(u64::from(SLOTS) + 1) as u16;
+        let source = SourceId(self.chance(2) as u8);
         let result = if self.chance(8) == 0 { Err(PlaybackError::Decode) } else { Ok(()) };
-        match self.chance(8) {
+        match self.chance(12) {
             0..=3 => self.stage.decoders.complete(session, result),
             4 => self.stage.decoders.say(DecoderEvent::State { session, state: PlaybackState::Playing }),
             5 => self.stage.decoders.say(DecoderEvent::Position { session, position_ns: 1 }),
             6 => self.stage.decoders.say(DecoderEvent::Failed { session, error: PlaybackError::Sink }),
+            7 => self.stage.decoders.say(DecoderEvent::Underflow { session, source }),
+            8 => {
+                let event = DecoderEvent::QualityOfService { session, source, frames_rendered: 1, frames_dropped: 1 };
+                self.stage.decoders.say(event);
+            }
+            9 => self.stage.decoders.say(DecoderEvent::PictureSize { session, source, width: 1, height: 1 }),
+            10 => {
+                let body = "a line".into();
+                self.stage.decoders.show_text(session, DueText { source, start_ns: 0, duration_ns: None, body });
+            }
             // Nothing was said of it, so nobody may take it for another's end.
             _ => self.stage.decoders.say(DecoderEvent::FirstFrame { session, source: SourceId(9) }),
         }
@@ -163,9 +207,11 @@ impl Simulation {
         let who = self.chance(self.callers.len() as u64) as usize;
         // Now and then it names a session of somebody else.
         let whose = if self.chance(8) == 0 { self.chance(self.callers.len() as u64) as usize } else { who };
-        let session = self.callers[whose].session.unwrap_or(SessionId { index: 0, generation: 1 });
+        let open = &self.callers[whose].open;
+        let which = self.chance(open.len().max(1) as u64) as usize;
+        let session = open.get(which).copied().unwrap_or(SessionId { index: 0, generation: 1 });
         let source = SourceDescription { codec: Codec::H264, shape: Shape::default(), codec_data: &[] };
-        let command = match self.chance(14) {
+        let command = match self.chance(18) {
             0 | 1 => Command::GetSharedMemory,
             2 | 3 => Command::CreateSession,
             4 => Command::DestroySession { session },
@@ -177,8 +223,18 @@ impl Simulation {
             10 => Command::Stop { session },
             11 => Command::SetPosition { session, position_ns: 1, epoch: 1 },
             12 => Command::GetPosition { session },
+            13 => Command::SetMute { session, muted: true },
+            14 => Command::RemoveSource { session, source: SourceId(0) },
+            15 => Command::SetPlaybackRate { session, rate_permille: 2000 },
+            16 => {
+                let text = SourceDescription { codec: Codec::TextUtf8, ..source };
+                Command::AttachSource { session, source: text }
+            }
             _ => Command::Hello,
         };
+        if let Command::DestroySession { session } = command {
+            self.callers[who].open.retain(|known| *known != session);
+        }
         self.callers[who].call(command);
     }
 
@@ -201,14 +257,14 @@ impl Simulation {
             assert_eq!(self.stage.driver.machine().sessions(), 0, "in {:?}", self.told);
         }
         // SM-33
-        assert!(self.stage.decoders.open_sessions() <= 2);
+        assert!(self.stage.decoders.open_sessions() <= usize::from(SLOTS));
     }
 
     /// Everybody listens again and every decoder does what it was told; then nobody waits for anything.
     fn settle(&mut self) {
         for _ in 0..10 {
             self.callers.iter().for_each(|caller| caller.connection.socket().set_capacity(16));
-            (0..4).for_each(|session| self.stage.decoders.complete(session, Ok(())));
+            (0..u16::from(SLOTS)).for_each(|session| self.stage.decoders.complete(session, Ok(())));
             self.stage.run();
             self.stage.pass(DECODER_TIMEOUT);
             self.stage.run();
@@ -240,7 +296,7 @@ fn follows(before: ServerState, after: ServerState) -> bool {
 /// SM-30, SM-31, SM-32, SM-33, SM-34, SM-35
 #[test]
 fn whatever_everybody_does_all_are_answered_and_nothing_is_left() {
-    let mut sessions = 0;
+    let (mut sessions, mut at_a_time) = (0, 0);
     for seed in 0..24 {
         let mut simulation = Simulation::new(seed);
         // Some decoders hang until the simulation moves them; in half of the worlds they do what they are told.
@@ -252,6 +308,8 @@ fn whatever_everybody_does_all_are_answered_and_nothing_is_left() {
         }
         simulation.settle();
         sessions += simulation.sessions + simulation.callers.iter().map(|caller| caller.sessions).sum::<usize>();
+        let most = simulation.callers.iter().map(|caller| caller.sessions_at_a_time).max();
+        at_a_time = at_a_time.max(most.unwrap_or(0));
         simulation.ask(link::Command::SetState(TargetState::NotRunning));
         simulation.callers.clear();
         simulation.stage.run();
@@ -261,4 +319,5 @@ fn whatever_everybody_does_all_are_answered_and_nothing_is_left() {
         assert_eq!(simulation.stage.world.permissions(PATH), None);
     }
     assert!(sessions > 200, "only {sessions} sessions were made: this tried too little");
+    assert!(at_a_time >= 3, "no connection had more than {at_a_time} sessions at a time: this tried too little");
 }

@@ -1,5 +1,6 @@
 //! The I/O thread: the driver on an event loop.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -147,30 +148,43 @@ impl Host {
         let pair = descriptors.into_array::<2>();
         match (answer, pair) {
             (Answer::SharedMemory { client_bytes, server_bytes }, Ok([client, server])) => {
-                let own = attach_own(client, client_bytes).map_err(|error| self.without_memory(error))?;
-                let peer = attach_peer(server, server_bytes).map_err(|error| self.without_memory(error))?;
-                self.link.set_memory(Memory { own, peer });
+                let memory = map(client, client_bytes, server, server_bytes);
+                self.link.set_memory(memory.map_err(|error| self.give_back(Command::ReleaseSharedMemory, error))?);
             }
             (Answer::Session { session }, _) => {
-                let stage = self.link.open_stage(session, self.connection);
-                return Ok(Reply::Session(Session::new(Arc::clone(&self.link), stage)));
+                // The server makes no session in memory that the connection has not leased.
+                let memory = self.link.memory().ok_or(CallError::NotTaken(NotTaken::SessionEnded))?;
+                return Ok(self.open_session(session, memory));
+            }
+            (Answer::SessionWithMemory { session, client_bytes, server_bytes }, Ok([client, server])) => {
+                let memory = map(client, client_bytes, server, server_bytes);
+                let memory = memory.map_err(|error| self.give_back(Command::DestroySession { session }, error))?;
+                return Ok(self.open_session(session, memory));
             }
             (Answer::Source { source, ring }, Ok([data, space])) => {
-                // A session has memory, unless it could not be mapped.
-                let memory = self.link.memory().ok_or(CallError::NotTaken(NotTaken::SessionEnded))?;
                 let (data, space) = (EventFd::attach(data), EventFd::attach(space));
-                return Ok(Reply::Source { source, ring, data, space, memory });
+                return Ok(Reply::Source { source, ring, data, space });
             }
             _ => {}
         }
         Ok(Reply::Answer(answer))
     }
 
-    /// Memory that cannot be mapped is given back.
-    fn without_memory(&self, error: LinuxError) -> CallError {
-        self.link.tell(self.connection, Command::ReleaseSharedMemory);
+    fn open_session(&self, session: SessionId, memory: Memory) -> Reply {
+        let stage = self.link.open_stage(session, self.connection, memory);
+        Reply::Session(Session::new(Arc::clone(&self.link), stage))
+    }
+
+    /// What came with memory that cannot be mapped is given back.
+    fn give_back(&self, command: Command<'static>, error: LinuxError) -> CallError {
+        self.link.tell(self.connection, command);
         CallError::Memory(error)
     }
+}
+
+/// Maps a slot: the region that we write, then the one that the server writes.
+fn map(client: OwnedFd, client_bytes: u32, server: OwnedFd, server_bytes: u32) -> Result<Memory, LinuxError> {
+    Ok(Memory { own: attach_own(client, client_bytes)?, peer: attach_peer(server, server_bytes)? })
 }
 
 impl ErrorType for Host {

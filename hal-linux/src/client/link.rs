@@ -51,14 +51,7 @@ impl Ask {
 pub(super) enum Reply {
     Answer(Answer),
     Session(Session),
-    /// With the memory that the ring lies in: that of a later connection is another.
-    Source {
-        source: SourceId,
-        ring: RingPlace,
-        data: EventFd,
-        space: EventFd,
-        memory: Memory,
-    },
+    Source { source: SourceId, ring: RingPlace, data: EventFd, space: EventFd },
 }
 
 /// Where the outcome of a call goes.
@@ -260,8 +253,8 @@ impl Link {
         self.shut_all(if lost.is_some() { SessionEnd::ConnectionLost } else { SessionEnd::Inactive });
     }
 
-    pub(super) fn open_stage(&self, session: SessionId, connection: u32) -> Arc<Stage> {
-        let stage = Arc::new(Stage::new(session, connection));
+    pub(super) fn open_stage(&self, session: SessionId, connection: u32, memory: Memory) -> Arc<Stage> {
+        let stage = Arc::new(Stage::new(session, connection, memory));
         self.change(|board| board.stages.insert(session, Arc::clone(&stage)));
         stage
     }

@@ -187,7 +187,8 @@ impl Client {
         }
     }
 
-    /// Makes a playback session in the leased memory, which holds one at a time.
+    /// Makes a playback session: as many at a time as the app's resources allow. Each has memory of its own, and none is
+    /// touched by what becomes of another.
     pub fn create_session(&self) -> Result<Session, CallError> {
         match self.link.call(Ask::Command(Command::CreateSession))? {
             Reply::Session(session) => Ok(session),

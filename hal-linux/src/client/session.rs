@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use greenroom_core::client::NotTaken;
 use greenroom_core::message::playback::{
     Answer, Command, PlaybackState, RingPlace, SessionId, SourceDescription, SourceId, Statistics, Window,
 };
@@ -51,7 +52,7 @@ impl Session {
     pub fn attach_source(&self, description: SourceDescription<'_>) -> Result<Source, CallError> {
         let _turn = self.stage.take_turn();
         match self.link.call_on(self.connection(), Ask::attach(self.id(), description))? {
-            Reply::Source { source, ring, data, space, memory } => self.open_source(source, &ring, memory, data, space),
+            Reply::Source { source, ring, data, space } => self.open_source(source, &ring, data, space),
             _ => Err(CallError::ConnectionLost),
         }
     }
@@ -210,10 +211,11 @@ impl Session {
         &self,
         source: SourceId,
         ring: &RingPlace,
-        memory: Memory,
         data: EventFd,
         space: EventFd,
     ) -> Result<Source, CallError> {
+        // Without memory the session has ended meanwhile; `admit` would say the same.
+        let memory = self.stage.lock().memory.clone().ok_or(CallError::NotTaken(NotTaken::SessionEnded))?;
         let producer = Producer::new(memory.own, memory.peer, ring).map_err(CallError::Ring)?;
         let gate = Arc::new(Gate::new(producer).map_err(CallError::Memory)?);
         self.stage.admit(source, &gate);
@@ -280,13 +282,21 @@ struct Cast {
     end: Option<SessionEnd>,
     epoch: u32,
     levels: Levels,
+    /// The slot that it plays from, until it has ended.
+    memory: Option<Memory>,
     gates: Vec<(SourceId, Arc<Gate>)>,
 }
 
 impl Stage {
-    pub(super) fn new(session: SessionId, connection: u32) -> Self {
-        let levels = Levels::default();
-        let cast = Cast { state: PlaybackState::Idle, end: None, epoch: 0, levels, gates: Vec::new() };
+    pub(super) fn new(session: SessionId, connection: u32, memory: Memory) -> Self {
+        let cast = Cast {
+            state: PlaybackState::Idle,
+            end: None,
+            epoch: 0,
+            levels: Levels::default(),
+            memory: Some(memory),
+            gates: Vec::new(),
+        };
         Self { session, connection, cast: Mutex::new(cast), turn: Mutex::new(()) }
     }
 
@@ -296,7 +306,10 @@ impl Stage {
 
     /// Ends the session and its sources.
     pub(super) fn shut(&self, why: SessionEnd) {
-        self.lock().end.get_or_insert(why);
+        let mut cast = self.lock();
+        cast.end.get_or_insert(why);
+        cast.memory = None;
+        drop(cast);
         self.shut_sources(why);
     }
 

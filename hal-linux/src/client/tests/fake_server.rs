@@ -11,7 +11,7 @@ use greenroom_core::hal::{Descriptors, Doorbell, SharedMemory};
 use greenroom_core::limits::MESSAGE_BYTES_MAX;
 use greenroom_core::message::AppState;
 use greenroom_core::message::playback::{
-    Answer, Command, Event, Message, Refusal, Request, SessionId, SourceId, Statistics,
+    Answer, Command, Event, Message, Refusal, Request, SessionId, SourceId, Statistics, Text,
 };
 use greenroom_core::ring::{Consumer, FrameHeader, FrameSource, RecordKind, RingSource, SlotLayout};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -71,6 +71,7 @@ pub(super) enum Manner {
 
 enum Order {
     Say(Event),
+    Show(SessionId, &'static str),
     Close,
     Restart(Manner),
 }
@@ -108,7 +109,8 @@ impl FakeServer {
                 let serving = Serving {
                     connection: Connection::answering(SeqPacket::from_descriptor(accepted).expect("usable")),
                     manner: Arc::clone(&their_manner),
-                    memory: None,
+                    memory: Vec::new(),
+                    sessions_made: 0,
                     sources_made: 0,
                     sources: sources_in.clone(),
                     memories: memories_in.clone(),
@@ -132,6 +134,11 @@ impl FakeServer {
 
     pub(super) fn say(&self, event: Event) {
         self.order(Order::Say(event));
+    }
+
+    /// A text of a session is due.
+    pub(super) fn show(&self, session: SessionId, body: &'static str) {
+        self.order(Order::Show(session, body));
     }
 
     pub(super) fn close(&self) {
@@ -175,7 +182,9 @@ impl Drop for FakeServer {
 struct Serving {
     connection: Connection<SeqPacket>,
     manner: Arc<Mutex<Manner>>,
-    memory: Option<(PeerRegion, OwnRegion)>,
+    /// Each session's, in the order of their making; the first one's is that of the connection.
+    memory: Vec<(PeerRegion, OwnRegion)>,
+    sessions_made: u16,
     sources_made: u8,
     sources: Sender<FakeSource>,
     memories: Sender<u64>,
@@ -196,6 +205,10 @@ impl Serving {
             while let Ok(order) = orders.try_recv() {
                 match order {
                     Order::Say(event) => self.send(&Message::Event(event), Descriptors::new()),
+                    Order::Show(session, body) => {
+                        let text = Text { source: SourceId(0), start_ns: 5, duration_ns: None, missed: 0, body };
+                        self.send(&Message::Text { session, text }, Descriptors::new());
+                    }
                     Order::Close => return End::ForGood,
                     Order::Restart(manner) => {
                         *self.manner.lock().expect("unpoisoned") = manner;
@@ -253,18 +266,22 @@ impl Serving {
         let answer = match command {
             Command::Hello => Answer::Welcome { version: 1, state: AppState::Running },
             Command::GetSharedMemory => {
-                let layout = SlotLayout::STANDARD;
-                let (client_bytes, server_bytes) = (layout.client_bytes(), layout.server_bytes());
-                let (client, server) = LinuxMemory.create(client_bytes, server_bytes).expect("memory");
-                let _ = self.memories.send(rustix::fs::fstat(&client.1).expect("a memfd").st_ino);
-                self.memory = Some((client.0, server.0));
-                let _ = descriptors.push(client.1);
-                let _ = descriptors.push(server.1);
+                let (client_bytes, server_bytes) = self.lease(&mut descriptors);
                 Answer::SharedMemory { client_bytes: client_bytes + u32::from(overstates) * 4096, server_bytes }
             }
-            Command::CreateSession => Answer::Session { session: SESSION },
-            Command::AttachSource { source, .. } => {
-                let (client, server) = self.memory.clone().expect("memory first");
+            Command::CreateSession => {
+                let session = SessionId { index: self.sessions_made, ..SESSION };
+                self.sessions_made += 1;
+                if session == SESSION {
+                    Answer::Session { session }
+                } else {
+                    let (client_bytes, server_bytes) = self.lease(&mut descriptors);
+                    let client_bytes = client_bytes + u32::from(overstates) * 4096;
+                    Answer::SessionWithMemory { session, client_bytes, server_bytes }
+                }
+            }
+            Command::AttachSource { session, source } => {
+                let (client, server) = self.memory.get(usize::from(session.index)).cloned().expect("memory first");
                 let ring = SlotLayout::STANDARD.ring(source.codec.kind());
                 let (data, data_descriptor) = LinuxMemory.doorbell().expect("a bell");
                 let (space, space_descriptor) = LinuxMemory.doorbell().expect("a bell");
@@ -285,7 +302,18 @@ impl Serving {
         (Ok(answer), descriptors)
     }
 
-    fn send(&mut self, message: &Message, descriptors: Descriptors<std::os::fd::OwnedFd>) {
+    fn lease(&mut self, descriptors: &mut Descriptors<std::os::fd::OwnedFd>) -> (u32, u32) {
+        let layout = SlotLayout::STANDARD;
+        let (client_bytes, server_bytes) = (layout.client_bytes(), layout.server_bytes());
+        let (client, server) = LinuxMemory.create(client_bytes, server_bytes).expect("memory");
+        let _ = self.memories.send(rustix::fs::fstat(&client.1).expect("a memfd").st_ino);
+        self.memory.push((client.0, server.0));
+        let _ = descriptors.push(client.1);
+        let _ = descriptors.push(server.1);
+        (client_bytes, server_bytes)
+    }
+
+    fn send(&mut self, message: &Message<'_>, descriptors: Descriptors<std::os::fd::OwnedFd>) {
         // A client that has gone is seen at the next receive.
         let _ = self.connection.send(message, descriptors);
     }
