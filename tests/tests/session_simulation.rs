@@ -118,8 +118,9 @@ impl Simulation {
         let stage = Stage::in_world(world);
         let mut simulation =
             Self { stage, callers: Vec::new(), unanswered: 0, told: ServerState::Uninitialized, sessions: 0 };
-        let resources = Resources { max_playback_sessions: SLOTS, max_web_audio_players: 0 };
-        let configuration = link::Configuration { resources, ..configuration(TargetState::Active) };
+        let configuration = configuration(TargetState::Active);
+        let resources = Resources { max_playback_sessions: SLOTS, ..configuration.resources };
+        let configuration = link::Configuration { resources, ..configuration };
         simulation.ask(link::Command::SetConfiguration(configuration));
         simulation
     }
