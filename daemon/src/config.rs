@@ -1,10 +1,10 @@
 //! The manager's configuration file. `greenroom.toml` beside this crate's manifest explains every key.
 
+mod layers;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use greenroom_core::limits::{
 };
 use greenroom_core::manager::Settings;
 use greenroom_core::message::{AppId, LogLevel, LogLevels, Resources};
+pub use layers::{Layers, Origin};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -50,20 +51,36 @@ pub enum ConfigError {
         /// Where and why.
         cause: Box<toml::de::Error>,
     },
+    /// Caller: an option of the command line has a value that cannot be.
+    #[error("{option} is wrong: {cause}")]
+    CommandLine {
+        /// The option.
+        option: &'static str,
+        /// Why.
+        cause: Box<toml::de::Error>,
+    },
+    /// Caller: files that are sound each by itself contradict each other.
+    #[error("the configuration's files do not go together: {cause}; 'greenroomd --show-config' shows what they say")]
+    Merged {
+        /// Why.
+        cause: Box<toml::de::Error>,
+    },
     /// Caller: the configuration asks for more decoders than the box has.
     #[error(
-        "the configuration {path} cannot work: [app.{app}] max_playback_sessions is {sessions}, but [box] decoders is \
-         {decoders}, so the app could never be active; lower the one or raise the other"
+        "the configuration cannot work: [app.{app}] max_playback_sessions is {sessions} ({origin}), but [box] decoders \
+         is {decoders} ({decoders_origin}), so the app could never be active; lower the one or raise the other"
     )]
     NeverActive {
-        /// The file.
-        path: PathBuf,
+        /// Where the app's number comes from.
+        origin: Origin,
         /// The app.
         app: String,
         /// What it is to have.
         sessions: u8,
         /// What there is.
         decoders: u8,
+        /// Where that number comes from.
+        decoders_origin: Origin,
     },
 }
 
@@ -86,9 +103,6 @@ pub struct Config {
     pub log: LogSection,
     /// `[app.NAME]`
     pub app: BTreeMap<AppName, AppSection>,
-    /// The file that it was read from; empty when there is none.
-    #[serde(skip)]
-    path: PathBuf,
 }
 
 /// The box.
@@ -96,6 +110,7 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub struct BoxSection {
     /// Decoders that it has.
+    #[serde(deserialize_with = "within::<0, 255, _, _>")]
     pub decoders: u8,
 }
 
@@ -148,12 +163,15 @@ pub struct SessionSection {
     #[serde(deserialize_with = "arguments")]
     pub arguments: Vec<String>,
     /// How long one may take to be up; 0 for ever.
+    #[serde(deserialize_with = "within::<0, 4_294_967_295, _, _>")]
     pub ready_timeout_ms: u32,
     /// Whether one that ends unasked is followed by another one.
     pub restart: bool,
     /// Restarts in one window, after which the app is given up.
+    #[serde(deserialize_with = "within::<0, 4_294_967_295, _, _>")]
     pub restart_intensity: u32,
     /// How long a window is.
+    #[serde(deserialize_with = "within::<0, 4_294_967_295, _, _>")]
     pub restart_window_ms: u32,
     /// How many are kept ready.
     #[serde(deserialize_with = "spares")]
@@ -323,7 +341,7 @@ fn at_most<'de, D: Deserializer<'de>>(
     key: &str,
     (capacity, max): (&str, usize),
 ) -> Result<Option<u8>, D::Error> {
-    let number = u8::deserialize(deserializer)?;
+    let number = within::<0, 255, u8, D>(deserializer)?;
     if usize::from(number) > max {
         return Err(D::Error::custom(format!(
             "{key} is at most {max} here, not {number}; lower it, or build with a higher GREENROOM_{capacity}"
@@ -333,13 +351,23 @@ fn at_most<'de, D: Deserializer<'de>>(
 }
 
 fn spares<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
-    let spares = u16::deserialize(deserializer)?;
+    let spares = within::<0, 65_535, u16, D>(deserializer)?;
     if usize::from(spares) > SPARES_MAX {
         return Err(D::Error::custom(format!(
             "spares is at most {SPARES_MAX} here, not {spares}; lower it, or build with a higher GREENROOM_SPARES_MAX"
         )));
     }
     Ok(spares)
+}
+
+/// A whole number between two bounds.
+fn within<'de, const MIN: i64, const MAX: i64, T: TryFrom<i64>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    let in_range = Some(number).filter(|number| (MIN..=MAX).contains(number));
+    let out_of_range = || D::Error::custom(format!("it is from {MIN} to {MAX}, not {number}"));
+    in_range.and_then(|number| T::try_from(number).ok()).ok_or_else(out_of_range)
 }
 
 fn full_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
@@ -432,12 +460,9 @@ texts! {
 }
 
 impl Config {
-    /// Reads a file; without one the default file, if it is there.
+    /// Reads a file, without one the default file if it is there, and its drop-ins.
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
-        match path {
-            Some(path) => Self::read(path),
-            None => Self::read_if_there(Path::new(DEFAULT_PATH)),
-        }
+        Layers::load(path)?.config()
     }
 
     /// Reads what stands in a file.
@@ -445,36 +470,10 @@ impl Config {
         toml::from_str(text)
     }
 
-    /// A file that is there and cannot be read is not taken for none: it says what somebody wanted.
-    fn read_if_there(path: &Path) -> Result<Self, ConfigError> {
-        match Self::read(path) {
-            Err(ConfigError::Unreadable { cause, .. }) if cause.kind() == ErrorKind::NotFound => Ok(Self::default()),
-            read => read,
-        }
-    }
-
-    fn read(path: &Path) -> Result<Self, ConfigError> {
-        let unreadable = |cause| ConfigError::Unreadable { path: path.to_owned(), cause };
-        let text = fs::read_to_string(path).map_err(unreadable)?;
-        let wrong = |cause| ConfigError::Wrong { path: path.to_owned(), cause: Box::new(cause) };
-        let config: Self = Self::parse(&text).map_err(wrong)?;
-        Ok(Self { path: path.to_owned(), ..config })
-    }
-
-    /// Finds what can be said only of the whole, once the command line has had its say.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        let decoders = self.box_.decoders;
-        for (app, section) in &self.app {
-            if let Some(sessions) = section.max_playback_sessions.filter(|sessions| *sessions > decoders) {
-                return Err(ConfigError::NeverActive {
-                    path: self.path.clone(),
-                    app: app.0.clone(),
-                    sessions,
-                    decoders,
-                });
-            }
-        }
-        Ok(())
+    /// An app that is to have more decoders than there are, and how many.
+    fn never_active(&self) -> Option<(String, u8)> {
+        let wanted = self.app.iter().filter_map(|(app, own)| Some((app.0.clone(), own.max_playback_sessions?)));
+        wanted.into_iter().find(|(_, sessions)| *sessions > self.box_.decoders)
     }
 
     /// Where the manager is asked.
@@ -573,6 +572,10 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde::de::Visitor;
+
     use super::*;
 
     fn parse(text: &str) -> Result<Config, toml::de::Error> {
@@ -603,7 +606,12 @@ mod tests {
     fn a_wrong_key_or_value_is_named_with_its_line() {
         for (text, line, word) in [
             ("[box]\ndecodres = 2", "line 2", "decodres"),
-            ("[box]\n\ndecoders = 300", "line 3", "300"),
+            ("[box]\n\ndecoders = 300", "line 3", "from 0 to 255, not 300"),
+            ("[box]\ndecoders = -1", "line 2", "from 0 to 255, not -1"),
+            ("[session]\nready_timeout_ms = 4294967296", "line 2", "from 0 to 4294967295"),
+            ("[app.tv]\nmax_web_audio_players = 256", "line 2", "from 0 to 255"),
+            ("[app.tv]\nclients = ['@']", "line 2", "an empty name is nobody"),
+            ("[app.tv]\ncontrollers = ['']", "line 2", "an empty name is nobody"),
             ("[control]\nmode = 0o1777", "line 2", "octal"),
             ("[app.\"a b\"]\n", "line 1", "a b"),
             ("[log]\ndefault = 'loud'", "line 2", "loud"),
@@ -624,19 +632,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_wrong_file_is_named_with_what_to_do() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("bad.toml");
-        fs::write(&path, "[box]\ndecodres = 2").unwrap();
-        let error = Config::load(Some(&path)).unwrap_err().to_string();
-        for word in [path.to_str().unwrap(), "line 2", "decodres", "--print-config"] {
-            assert!(error.contains(word), "{error}");
-        }
-        let missing = Config::load(Some(&place.path().join("none.toml"))).unwrap_err().to_string();
-        assert!(missing.contains("none.toml") && missing.contains("--config"), "{missing}");
-    }
-
     /// SM-36
     #[test]
     fn restarts_are_as_configured_and_as_the_core_has_them_by_default() {
@@ -648,27 +643,70 @@ mod tests {
         assert_eq!((settings.restart, settings.restart_intensity, settings.restart_window), (false, 2, window));
     }
 
+    /// Field failure 17
     #[test]
-    fn an_app_that_could_never_be_active_is_named_with_its_file() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("greedy.toml");
-        fs::write(&path, "[app.one]\nmax_playback_sessions = 1\n[app.two]\nmax_playback_sessions = 2").unwrap();
-        let mut config = Config::load(Some(&path)).unwrap();
-        let error = config.check().unwrap_err().to_string();
-        for word in [path.to_str().unwrap(), "[app.two] max_playback_sessions", "[box] decoders"] {
-            assert!(error.contains(word), "{error}");
+    fn a_configured_variable_wins_over_an_inherited_one() {
+        let config = parse("[session]\ninherit_environment = ['PATH']\n[session.environment]\nPATH = '/own'").unwrap();
+        assert_eq!(config.session_environment(), [("PATH".to_owned(), "/own".to_owned())]);
+    }
+
+    /// The keys that a section's type knows.
+    fn keys_of<'de, T: Deserialize<'de>>() -> BTreeSet<String> {
+        let mut keys = BTreeSet::new();
+        let _ = T::deserialize(Keys(&mut keys));
+        keys
+    }
+
+    /// Asked for a struct it notes the struct's keys, and has nothing to give.
+    struct Keys<'k>(&'k mut BTreeSet<String>);
+
+    impl<'de> Deserializer<'de> for Keys<'_> {
+        type Error = serde::de::value::Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+            Err(Self::Error::custom("nothing"))
         }
-        config.box_.decoders = 2;
-        config.check().unwrap();
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            _: V,
+        ) -> Result<V::Value, Self::Error> {
+            self.0.extend(fields.iter().map(|&field| field.to_owned()));
+            Err(Self::Error::custom("nothing"))
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+            newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+
+    /// The documented file with the keys in it that are only shown.
+    fn uncommented() -> toml::Table {
+        let is_key = |line: &str| line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+        let lines = DOCUMENTED.lines().map(|line| match line.strip_prefix("# ") {
+            Some(shown) if shown.starts_with('[') || is_key(shown) => shown,
+            _ => line,
+        });
+        toml::from_str(&lines.collect::<Vec<_>>().join("\n")).unwrap()
     }
 
     #[test]
-    fn a_default_file_that_cannot_be_read_is_not_passed_over() {
-        let place = tempfile::tempdir().unwrap();
-        assert!(Config::read_if_there(&place.path().join("none.toml")).is_ok());
-        fs::write(place.path().join("file"), "").unwrap();
-        let error = Config::read_if_there(&place.path().join("file/greenroom.toml")).unwrap_err();
-        assert!(matches!(error, ConfigError::Unreadable { .. }), "{error}");
+    fn every_key_is_documented_and_every_documented_key_is_known() {
+        let documented = uncommented();
+        let keys = |table: &toml::Table| table.keys().cloned().collect::<BTreeSet<String>>();
+        assert_eq!(keys(&documented), keys_of::<Config>());
+        let section = |name: &str| keys(documented[name].as_table().unwrap());
+        assert_eq!(section("box"), keys_of::<BoxSection>());
+        assert_eq!(section("control"), keys_of::<ControlSection>());
+        assert_eq!(section("socket"), keys_of::<SocketSection>());
+        assert_eq!(section("session"), keys_of::<SessionSection>());
+        assert_eq!(section("sinks"), keys_of::<SinksSection>());
+        assert_eq!(section("log"), keys_of::<LogSection>());
+        let app = documented["app"]["com.example.tv"].as_table().unwrap();
+        assert_eq!(keys(app), keys_of::<AppSection>());
     }
 
     #[test]

@@ -1,11 +1,17 @@
 //! What the programs write to stderr, at levels that change while they run (SM-39).
 
+mod limit;
+
 use std::env;
 
 use greenroom_core::message::{Component, LogLevel, LogLevels};
+use limit::Limited;
 use serde::Deserialize;
+use tracing::Subscriber;
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
@@ -85,11 +91,7 @@ impl Logging {
     /// Starts to log to stderr. Once a process.
     pub fn start(levels: &LogLevels, format: Format) -> Result<Self, LogError> {
         let (filter, handle) = reload::Layer::new(targets(levels));
-        let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-        let lines = match format {
-            Format::Text => lines.boxed(),
-            Format::Json => lines.json().flatten_event(true).boxed(),
-        };
+        let lines = lines(format, std::io::stderr);
         tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|_| LogError::Started)?;
         // What the core says passes this gate first; it must not be narrower than the filter may become.
         ::log::set_max_level(::log::LevelFilter::Trace);
@@ -99,6 +101,19 @@ impl Logging {
     /// Logs from now on as `levels` says.
     pub fn apply(&self, levels: &LogLevels) -> Result<(), LogError> {
         self.filter.reload(targets(levels)).map_err(|_| LogError::Broken)
+    }
+}
+
+/// Writes lines in this format, not too many and none too long.
+fn lines<S, W>(format: Format, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let lines = fmt::layer().with_writer(writer).with_ansi(false);
+    match format {
+        Format::Text => lines.map_event_format(|inner| Limited::new(inner, format)).boxed(),
+        Format::Json => lines.json().flatten_event(true).map_event_format(|inner| Limited::new(inner, format)).boxed(),
     }
 }
 

@@ -16,5 +16,6 @@ pub mod programs;
 pub mod sequence;
 pub mod session_process;
 pub mod session_stage;
+pub mod terminal;
 pub mod test_card;
 pub mod tv_box;

@@ -1,7 +1,6 @@
 //! The app's side with real processes: application manager, apps, manager, session servers.
 
 use std::io::{BufRead, BufReader, Write};
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command as Process, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -15,12 +14,10 @@ use greenroom_daemon::app_protocol::{Line, ManagedState};
 use greenroom_daemon::appmanager::{ApplicationManager, Settings, StageError, StepKind};
 use greenroom_hal_linux::client::{CallError, Client};
 use greenroom_tests::deadline::{PATIENCE, until};
+use greenroom_tests::terminal::Terminal;
 use greenroom_tests::tv_box::{Setup, TvBox};
 use greenroom_tests::{clip, observe, programs};
-use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, tcgetattr};
 use serde_json::Value;
 
 use ManagedState::{Inactive, NotRunning, Running};
@@ -382,36 +379,6 @@ fn what_cannot_be_played_is_named_with_what_to_do() {
     }
 }
 
-/// A terminal of the test's own: what is typed, and what the terminal is like for the program.
-struct Terminal {
-    keyboard: OwnedFd,
-    screen: OwnedFd,
-}
-
-impl Terminal {
-    fn open() -> Self {
-        let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        grantpt(&keyboard).unwrap();
-        unlockpt(&keyboard).unwrap();
-        let name = ptsname(&keyboard, Vec::new()).unwrap();
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let screen = rustix::fs::open(name.as_c_str(), flags, Mode::empty()).unwrap();
-        // What is shown must be read, or the program would wait for the screen.
-        let shown = keyboard.try_clone().unwrap();
-        std::thread::spawn(move || while matches!(rustix::io::read(&shown, &mut [0; 4096]), Ok(1..)) {});
-        Self { keyboard, screen }
-    }
-
-    fn type_keys(&self, keys: &[u8]) {
-        rustix::io::write(&self.keyboard, keys).unwrap();
-    }
-
-    /// Whether lines are edited and shown, as a shell wants it.
-    fn is_for_lines(&self) -> bool {
-        tcgetattr(&self.screen).unwrap().local_modes.contains(LocalModes::ICANON | LocalModes::ECHO)
-    }
-}
-
 /// However the app ends, the terminal is as it was.
 #[test]
 fn a_terminal_gives_keys_while_the_app_plays_and_lines_after_every_way_out() {
@@ -426,14 +393,13 @@ fn a_terminal_gives_keys_while_the_app_plays_and_lines_after_every_way_out() {
     let by_quitting: fn(&Terminal, &Child) = |_, app| kill_process(Pid::from_child(app), Signal::QUIT).unwrap();
     for end in [by_key, by_signal, by_quitting] {
         let terminal = Terminal::open();
-        let screen = || Stdio::from(terminal.screen.try_clone().unwrap());
         let mut app = Process::new(programs::path("greenroom-play"))
             .arg("--socket")
             .arg(&socket)
             .arg(&file)
-            .stdin(screen())
-            .stdout(screen())
-            .stderr(screen())
+            .stdin(terminal.stdio())
+            .stdout(terminal.stdio())
+            .stderr(terminal.stdio())
             .spawn()
             .unwrap();
         until("the terminal gives keys", || (!terminal.is_for_lines()).then_some(()));

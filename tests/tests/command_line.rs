@@ -82,6 +82,24 @@ fn every_answer_is_to_be_had_as_json() {
 }
 
 #[test]
+fn a_list_says_what_an_app_takes_how_long_it_is_up_and_what_was_refused() {
+    let tv_box = TvBox::start();
+    tv_box.watch().bring_up("app1", TargetState::Active);
+    assert_eq!(tv_box.ctl(&["initiate", "app1"]).status.code(), Some(REFUSED));
+    let told = json(&tv_box.ctl(&["list", "--json"]));
+    let app = &told[0]["apps"][0];
+    assert!(app["rss_kib"].as_u64() > Some(1_000), "{app}");
+    assert_eq!((&app["refusals"], &app["clients"]), (&Value::from(1), &Value::from(0)));
+    let last = &told[0]["box"]["last_refusal"];
+    assert_eq!(last["app"], "app1");
+    assert!(last["explanation"].as_str().is_some_and(|text| text.contains("it runs already")), "{last}");
+    let shown = succeed(&tv_box.ctl(&["list"]));
+    for words in ["MEMORY", "MiB", "(app1 has 1)", "refused last: app app1: it runs already"] {
+        assert!(shown.contains(words), "no '{words}' in\n{shown}");
+    }
+}
+
+#[test]
 fn watch_shows_how_things_are_and_then_each_change_as_a_line() {
     let tv_box = TvBox::start();
     let mut controller = tv_box.watch();

@@ -263,3 +263,50 @@ fn a_log_for_programs_is_one_object_a_line_from_the_manager_and_its_session_serv
     assert!(lines.iter().any(|line| line["target"] == "greenroom_daemon::manager"), "{log}");
     assert!(lines.iter().any(|line| line["span"]["app"] == "app1"), "{log}");
 }
+
+/// greenroomd with this base file, this drop-in and these arguments.
+fn configured(base: &str, drop_in: &str, arguments: &[&str]) -> (TempDir, std::process::Output) {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("greenroom.d")).unwrap();
+    fs::write(place.path().join("greenroom.toml"), base).unwrap();
+    fs::write(place.path().join("greenroom.d/50-local.toml"), drop_in).unwrap();
+    let base = place.path().join("greenroom.toml");
+    let output = Process::new(programs::path("greenroomd")).arg("--config").arg(base).args(arguments).output().unwrap();
+    (place, output)
+}
+
+/// Field failure 17
+#[test]
+fn a_drop_in_wins_over_the_file_and_an_option_over_both_and_each_value_says_where_it_comes_from() {
+    let base = "[box]\ndecoders = 2\n[session]\nready_timeout_ms = 700";
+    let (_place, output) = configured(base, "[box]\ndecoders = 3", &["--show-config", "--control", "/run/c.sock"]);
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    for (value, origin) in [
+        ("decoders = 3", "greenroom.d/50-local.toml:2"),
+        ("ready_timeout_ms = 700", "greenroom.toml:4"),
+        ("socket = \"/run/c.sock\"", "--control"),
+        ("restart = true", "default"),
+    ] {
+        let is_it = |line: &str| line.starts_with(value) && line.ends_with(origin);
+        assert!(shown.lines().any(is_it), "{value} from {origin} is not in\n{shown}");
+    }
+}
+
+#[test]
+fn a_configuration_is_checked_without_starting_a_manager() {
+    let (_place, output) = configured("[box]\ndecoders = 2", "", &["--check-config"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.contains("is sound") && said.contains("50-local.toml"), "{said}");
+    for (drop_in, words) in [
+        ("[box]\ndecoders = 999", ["50-local.toml", "line 2", "from 0 to 255"]),
+        ("[box]\ndecodres = 1", ["50-local.toml", "line 2", "decodres"]),
+        ("[app.tv]\ncontrollers = ['no-such-user']", ["controllers", "no-such-user", "correct it"]),
+        ("[app.tv]\nmax_playback_sessions = 4", ["50-local.toml:2", "greenroom.toml:2", "could never be active"]),
+    ] {
+        let (_place, output) = configured("[box]\ndecoders = 2", drop_in, &["--check-config"]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    }
+}

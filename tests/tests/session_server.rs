@@ -41,7 +41,7 @@ fn a_socket_that_cannot_be_made_is_reported_with_its_reason_and_ends_it() {
     let missing = place.path().join("no/such/app1");
     let taken = place.path().join("taken");
     fs::write(&taken, "").unwrap();
-    for (path, reason) in [(&missing, Reason::SocketDirectoryMissing), (&taken, Reason::SocketTaken)] {
+    for (path, reason) in [(&missing, Reason::SocketDirectoryMissing), (&taken, Reason::SocketPathNotSocket)] {
         let mut server = Server::started();
         let configuration = configured_at(path, TargetState::Inactive);
         server.ask(link::Command::SetConfiguration(configuration));

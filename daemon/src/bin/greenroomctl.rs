@@ -5,10 +5,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use greenroom_core::message::control::{Answer, AppStatus, BoxStatus, Command, Event, Refusal};
+use greenroom_core::message::control::{Answer, Command, Event, Refusal};
 use greenroom_core::message::{Reason, ServerState, TargetState};
 use greenroom_daemon::command_line::ctl::{Arguments, Order, Wait};
 use greenroom_daemon::control::{ControlClient, ControlError};
+use greenroom_daemon::ctl::live::{self, LiveError};
+use greenroom_daemon::ctl::report;
 use greenroom_daemon::names;
 use greenroom_daemon::runtime;
 use serde_json::{Value, json};
@@ -18,6 +20,8 @@ use serde_json::{Value, json};
 enum Failure {
     #[error("{0}")]
     Control(#[from] ControlError),
+    #[error("{0}")]
+    Live(LiveError),
     #[error("app {app}: {refusal}")]
     Refused { app: String, refusal: Refusal },
     #[error("app {app} is {} and will not be {}: {why}", names::state(*is), names::state(*wanted))]
@@ -26,10 +30,21 @@ enum Failure {
     Late { app: String, wanted: ServerState, seconds: f64, is: String },
 }
 
+impl From<LiveError> for Failure {
+    fn from(error: LiveError) -> Self {
+        match error {
+            LiveError::Control(error) => Self::Control(error),
+            other => Self::Live(other),
+        }
+    }
+}
+
 impl Failure {
     fn status(&self) -> u8 {
         match self {
-            Self::Refused { .. } | Self::Elsewhere { .. } | Self::Control(ControlError::Refused(_)) => 1,
+            Self::Refused { .. } | Self::Elsewhere { .. } | Self::Live(_) | Self::Control(ControlError::Refused(_)) => {
+                1
+            }
             Self::Control(ControlError::TooLong) => 2,
             Self::Late { .. } | Self::Control(ControlError::Timeout) => 4,
             Self::Control(_) => 3,
@@ -41,7 +56,7 @@ impl Failure {
             Self::Refused { refusal, .. } | Self::Control(ControlError::Refused(refusal)) => {
                 Some(format!("{refusal:?}"))
             }
-            Self::Control(_) | Self::Elsewhere { .. } | Self::Late { .. } => None,
+            Self::Control(_) | Self::Live(_) | Self::Elsewhere { .. } | Self::Late { .. } => None,
         };
         json!({"error": self.to_string(), "refusal": refusal, "status": self.status()})
     }
@@ -83,7 +98,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             session.order(Command::SetLogLevel { component: (*component).into(), level: (*level).into() })?;
         }
         Order::List => return session.list(),
-        Order::Watch => return session.watch(),
+        Order::Watch { lines } => return session.watch(*lines),
         Order::Stop => session.order(Command::Stop)?,
     }
     session.tell_done();
@@ -181,28 +196,18 @@ impl Session {
 
     fn list(&mut self) -> Result<(), Failure> {
         let (apps, status) = self.client.list()?;
-        if self.json {
-            let apps: Vec<Value> = apps.iter().map(app_json).collect();
-            say!("{}", json!({"apps": apps, "box": box_json(&status)}));
-            return Ok(());
+        match self.json {
+            true => say!("{}", report::json(&apps, &status)),
+            false => say!("{}", report::text(&apps, &status)),
         }
-        if !apps.is_empty() {
-            say!("{}", table(&apps));
-        }
-        say!(
-            "{} of {} decoder(s) free; {} of {} apps; {} request(s) refused, {} late message(s) since the start",
-            status.decoders_free,
-            status.decoders,
-            apps.len(),
-            status.apps_max,
-            status.refusals,
-            status.stale
-        );
         Ok(())
     }
 
-    fn watch(&mut self) -> Result<(), Failure> {
+    fn watch(&mut self, lines: bool) -> Result<(), Failure> {
         self.client.request(Command::Watch)?;
+        if !lines && !self.json && live::can_draw() {
+            return Ok(live::run(&mut self.client)?);
+        }
         self.print_present()?;
         loop {
             match self.client.next_event(Instant::now() + Duration::from_secs(3600)) {
@@ -218,8 +223,9 @@ impl Session {
     fn print_present(&mut self) -> Result<(), Failure> {
         let (apps, status) = self.client.list()?;
         if self.json {
-            let apps: Vec<Value> = apps.iter().map(app_json).collect();
-            say!("{}", json!({"event": "present", "apps": apps, "box": box_json(&status)}));
+            let mut present = report::json(&apps, &status);
+            present["event"] = json!("present");
+            say!("{present}");
             return Ok(());
         }
         for status in &apps {
@@ -229,16 +235,9 @@ impl Session {
     }
 
     fn print(&self, event: &Event) {
-        match (self.json, event) {
-            (true, event) => say!("{}", event_json(event)),
-            (false, Event::StateChanged { app, state, reason }) => {
-                let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-                say!("{app} {}{why}", names::state(*state));
-            }
-            (false, Event::Missed(events)) => {
-                say!("{events} event(s) missed; 'greenroomctl list' shows how things are")
-            }
-            (false, _) => say!("an event that this release does not know"),
+        match self.json {
+            true => say!("{}", report::event_json(event)),
+            false => say!("{}", report::event_text(event)),
         }
     }
 }
@@ -256,66 +255,4 @@ fn can_still_be(app: &str, is: ServerState, reason: Option<Reason>, wanted: Serv
     }
     let why = reason.map_or_else(|| "it gave no reason".to_owned(), |reason| reason.to_string());
     Err(Failure::Elsewhere { app: app.to_owned(), is, wanted, why })
-}
-
-fn target(state: TargetState) -> &'static str {
-    names::state(state.into())
-}
-
-fn table(apps: &[AppStatus]) -> comfy_table::Table {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["APP", "STATE", "WANTED", "PID", "RESTARTS", "DECODERS", "SOCKET"]);
-    for status in apps {
-        table.add_row([
-            status.app.as_str(),
-            status.state.map_or("starting", names::state),
-            target(status.wanted),
-            &status.process_id.to_string(),
-            &status.restarts.to_string(),
-            &format!("{} of {}", status.decoders, status.resources.max_playback_sessions),
-            status.socket.as_str(),
-        ]);
-    }
-    table
-}
-
-fn app_json(status: &AppStatus) -> Value {
-    json!({
-        "app": status.app.as_str(),
-        "state": status.state.map(names::state),
-        "wanted": target(status.wanted),
-        "process_id": status.process_id,
-        "restarts": status.restarts,
-        "decoders": status.decoders,
-        "max_playback_sessions": status.resources.max_playback_sessions,
-        "max_web_audio_players": status.resources.max_web_audio_players,
-        "max_key_sessions": status.resources.max_key_sessions,
-        "socket": status.socket.as_str(),
-    })
-}
-
-fn box_json(status: &BoxStatus) -> Value {
-    json!({
-        "decoders": status.decoders,
-        "decoders_free": status.decoders_free,
-        "apps_max": status.apps_max,
-        "refusals": status.refusals,
-        "stale": status.stale,
-        "spares": status.spares,
-    })
-}
-
-fn event_json(event: &Event) -> Value {
-    match event {
-        Event::StateChanged { app, state, reason } => json!({
-            "event": "state-changed",
-            "app": app.as_str(),
-            "state": names::state(*state),
-            "reason": reason.map(|reason| format!("{reason:?}")),
-            "explanation": reason.map(|reason| reason.to_string()),
-        }),
-        Event::Missed(events) => json!({"event": "missed", "events": events}),
-        _ => json!({"event": "unknown"}),
-    }
 }

@@ -1,10 +1,12 @@
 //! The manager: one per box; starts, moves and ends the apps' session servers.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use greenroom_daemon::access::Access;
 use greenroom_daemon::command_line::greenroomd::Arguments;
-use greenroom_daemon::config::{Config, DOCUMENTED};
+use greenroom_daemon::config::{Config, DOCUMENTED, Layers};
 use greenroom_daemon::log::Logging;
 use greenroom_daemon::manager;
 use greenroom_hal_linux::harden::harden;
@@ -16,10 +18,17 @@ fn main() -> ExitCode {
         print!("{DOCUMENTED}");
         return ExitCode::SUCCESS;
     }
-    let config = match configure(&arguments) {
-        Ok(config) => config,
+    let (layers, config) = match configure(&arguments) {
+        Ok(configured) => configured,
         Err(error) => return fail(2, &*error),
     };
+    if arguments.show_config {
+        print!("{}", layers.show());
+        return ExitCode::SUCCESS;
+    }
+    if arguments.check_config {
+        return check(&layers, &config);
+    }
     let logging = match Logging::start(&config.log_levels(), config.log.format) {
         Ok(logging) => logging,
         Err(error) => return fail(1, &error),
@@ -31,18 +40,35 @@ fn main() -> ExitCode {
     }
 }
 
-fn configure(arguments: &Arguments) -> Result<Config, Box<dyn std::error::Error>> {
-    let mut config = Config::load(arguments.config.as_deref())?;
+fn configure(arguments: &Arguments) -> Result<(Layers, Config), Box<dyn std::error::Error>> {
+    let mut layers = Layers::load(arguments.config.as_deref())?;
     if let Some(path) = &arguments.control {
-        let path = std::path::absolute(path)?;
-        config.control.socket = path.to_str().ok_or("--control is not UTF-8; choose another path")?.parse()?;
+        layers.set("control", "socket", absolute(path, "--control")?, "--control")?;
     }
     if let Some(path) = &arguments.session_program {
-        config.session.program = std::path::absolute(path)?;
+        layers.set("session", "program", absolute(path, "--session-program")?, "--session-program")?;
     }
-    config.box_.decoders = arguments.decoders.unwrap_or(config.box_.decoders);
-    config.check()?;
-    Ok(config)
+    if let Some(decoders) = arguments.decoders {
+        layers.set("box", "decoders", i64::from(decoders), "--decoders")?;
+    }
+    let config = layers.config()?;
+    Ok((layers, config))
+}
+
+fn absolute(path: &Path, option: &str) -> Result<String, Box<dyn std::error::Error>> {
+    let path = std::path::absolute(path)?;
+    let text = path.to_str().ok_or_else(|| format!("{option} is not UTF-8; choose another path"))?;
+    Ok(text.to_owned())
+}
+
+fn check(layers: &Layers, config: &Config) -> ExitCode {
+    if let Err(error) = Access::resolve(config) {
+        return fail(2, &error);
+    }
+    let files: Vec<String> = layers.files().iter().map(|file| file.display().to_string()).collect();
+    let files = if files.is_empty() { "there is no file, all is default".to_owned() } else { files.join(", ") };
+    println!("the configuration is sound: {files}");
+    ExitCode::SUCCESS
 }
 
 fn fail(status: u8, error: &dyn std::error::Error) -> ExitCode {

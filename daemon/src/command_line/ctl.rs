@@ -81,8 +81,12 @@ pub enum Order {
     },
     /// Print every app, and the box
     List,
-    /// Print how each app is, and then what happens, until the manager ends
-    Watch,
+    /// Show how each app is and what happens, until the manager ends: drawn in place on a terminal, else a line an event
+    Watch {
+        /// Lines on a terminal too
+        #[arg(long)]
+        lines: bool,
+    },
     /// End every app in order, and then the manager
     Stop,
 }

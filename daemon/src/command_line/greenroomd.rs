@@ -10,7 +10,8 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "greenroomd", version, after_help = EXIT_STATUS)]
 pub struct Arguments {
-    /// The configuration file [default: /etc/greenroom/greenroom.toml, if it is there]
+    /// The configuration file [default: /etc/greenroom/greenroom.toml, if it is there]; the files greenroom.d/*.toml beside
+    /// it are read after it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The control socket, instead of the configured one
@@ -25,6 +26,12 @@ pub struct Arguments {
     /// Print the default configuration, with every key explained, and end
     #[arg(long)]
     pub print_config: bool,
+    /// Say whether the configuration is sound, its files and the options together, and end
+    #[arg(long, conflicts_with = "print_config")]
+    pub check_config: bool,
+    /// Print the configuration that holds, with the file and the line that each value comes from, and end
+    #[arg(long, conflicts_with_all = ["print_config", "check_config"])]
+    pub show_config: bool,
 }
 
 const EXIT_STATUS: &str = "Exit status: 0 it was told to end and did; 1 it could not start or go on; \

@@ -16,10 +16,11 @@ use rustix::io::Errno;
 use super::media::Media;
 use super::performance::Performance;
 use super::show::{Report, Show, app_state_name, milliseconds};
-use super::terminal::{self, Key, KeyMode};
+use super::terminal::{self, Key};
 use super::{Happening, Options, PlayError, ShowAs};
 use crate::app_protocol::{Line, ManagedState};
 use crate::log::Logging;
+use crate::terminal::KeyMode;
 
 /// How long the player stays in one wait before it looks whether anything is wrong.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(100);

@@ -1,10 +1,7 @@
-//! The terminal: keys without waiting for a line, and back to how it was on every way out.
+//! What keys ask for.
 
-use std::io::{IsTerminal, Read};
-use std::sync::Mutex;
+use std::io::Read;
 use std::sync::mpsc::Sender;
-
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
 use super::Happening;
 
@@ -18,55 +15,6 @@ pub(super) enum Key {
     Louder,
     Softer,
     Quit,
-}
-
-/// How the terminal was, for whoever is the last to leave: the owner, or the panic hook.
-static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
-
-/// The terminal gives single keys, without showing them, while this lives.
-#[derive(Debug)]
-pub(super) struct KeyMode;
-
-impl KeyMode {
-    /// Takes the terminal on standard input, if there is one.
-    pub(super) fn enter() -> Option<Self> {
-        let stdin = std::io::stdin();
-        if !stdin.is_terminal() {
-            return None;
-        }
-        let before = tcgetattr(&stdin).ok()?;
-        let mut keys = before.clone();
-        keys.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
-        keys.special_codes[SpecialCodeIndex::VMIN] = 1;
-        keys.special_codes[SpecialCodeIndex::VTIME] = 0;
-        *BEFORE.lock().ok()? = Some(before);
-        restore_on_panic();
-        tcsetattr(&stdin, OptionalActions::Now, &keys).ok()?;
-        Some(Self)
-    }
-}
-
-impl Drop for KeyMode {
-    fn drop(&mut self) {
-        restore();
-    }
-}
-
-/// A panic may end the process without unwinding.
-fn restore_on_panic() {
-    let next = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        restore();
-        next(panic);
-    }));
-}
-
-fn restore() {
-    let before = BEFORE.lock().ok().and_then(|mut before| before.take());
-    if let Some(before) = before {
-        // A terminal that has gone needs nothing.
-        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &before);
-    }
 }
 
 /// Tells every key that is pressed, on a thread that ends with the process or its input.
