@@ -4,7 +4,6 @@ use std::os::fd::AsFd;
 use std::time::Instant;
 
 use greenroom_core::hal::{Child, Descriptors, Received, Signal, Socket, Spawn};
-use greenroom_core::message::AppId;
 use greenroom_hal_linux::process::{PidChild, Program, Spawner};
 use greenroom_hal_linux::socket::SeqPacket;
 use greenroom_tests::programs;
@@ -27,8 +26,7 @@ impl EmptyProgram {
     /// Starts it where session servers run.
     pub(super) fn start(pinning: Pinning) -> Result<Self, Failure> {
         let mut spawner = Spawner::new(Program { path: programs::find("empty-session")?, ..Program::default() });
-        let app = AppId::new("empty").map_err(|_| "no name")?;
-        let (child, mut link) = on(pinning.greenroom, pinning.app, || spawner.spawn(&app))??;
+        let (child, mut link) = on(pinning.greenroom, pinning.app, || spawner.spawn())??;
         wait_for(&link)?;
         match link.receive(&mut [0; 8], &mut Descriptors::new())? {
             Received::Message { .. } => Ok(Self { child, link }),
