@@ -108,14 +108,16 @@ struct Sessions {
 impl Sessions {
     fn next(&mut self) -> Option<DecoderEvent> {
         let after = (Bound::Excluded(self.last), Bound::Unbounded);
-        let order = self.pending.range(after).chain(self.pending.range(..=self.last));
-        let order: Vec<u16> = order.map(|(&session, _)| session).collect();
-        order.into_iter().find_map(|session| {
-            let event = self.pending.get_mut(&session)?.take(session)?;
-            self.last = session;
-            Some(event)
-        })
+        let found = take_first(self.pending.range_mut(after));
+        let (session, event) = found.or_else(|| take_first(self.pending.range_mut(..=self.last)))?;
+        self.last = session;
+        Some(event)
     }
+}
+
+/// The first event of these sessions, and whose it is.
+fn take_first<'a>(mut sessions: impl Iterator<Item = (&'a u16, &'a mut Pending)>) -> Option<(u16, DecoderEvent)> {
+    sessions.find_map(|(&session, pending)| Some((session, pending.take(session)?)))
 }
 
 /// The events of all sessions; readable while there are any.
