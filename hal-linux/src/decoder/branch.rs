@@ -2,15 +2,18 @@
 //!
 //! ```text
 //! FrameSrc ! parser ! decoder ! queue ! videoconvert ! sink
-//! FrameSrc ! parser ! decoder ! queue ! audioconvert ! audioresample ! volume ! sink
-//! FrameSrc ! audioconvert ! audioresample ! volume ! sink                               (PCM)
+//! FrameSrc ! parser ! decoder ! queue ! audioconvert ! scaletempo ! audioconvert ! audioresample ! volume ! sink
+//! FrameSrc ! audioconvert ! scaletempo ! audioconvert ! audioresample ! volume ! sink                      (PCM)
 //! ```
+//!
+//! `scaletempo` keeps the pitch when the rate is not 1. Where it is not installed, the sink plays as well as it can; live
+//! media has no rate and needs none.
 //!
 //! Raw sound needs no decoder; a converter stands in its place.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use greenroom_core::message::playback::{Codec, MediaKind, PlaybackError, SourceId};
+use greenroom_core::message::playback::{Codec, MediaKind, PlaybackError, SourceId, Window};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
@@ -22,6 +25,7 @@ use super::pcm::{self, Pcm};
 use super::sinks::{self, Sink};
 use super::source::{Beginning, FrameSrc};
 use super::status::Tally;
+use super::tempo::Tempo;
 
 /// Frames in a row that cannot be decoded before the stream is given up.
 const DECODE_ERRORS_MAX: i32 = 50;
@@ -43,11 +47,13 @@ pub(super) struct Plan<'a> {
     pub(super) is_live: bool,
     pub(super) beginning: Beginning,
     pub(super) events: &'a Arc<Events>,
+    pub(super) tempo: &'a Tempo,
 }
 
 /// The elements of one source.
 pub(super) struct Branch {
     pub(super) source: SourceId,
+    kind: MediaKind,
     pub(super) frames: FrameSrc,
     /// From the first behind the frames to the sink.
     chain: Vec<gst::Element>,
@@ -62,6 +68,7 @@ impl Branch {
     ) -> Result<(Self, Counter), PlaybackError> {
         let Attached { source, description, frames, tally } = attached;
         let voice = Voice { events: Arc::clone(plan.events), session: plan.session, source };
+        let kind = description.codec.kind();
         let chain = Chain::build(pipeline, &description, plan)?;
         let frames = FrameSrc::new(description, frames, plan.beginning.clone(), plan.is_live, Arc::clone(&tally))
             .map_err(|_| PlaybackError::Memory)?;
@@ -70,7 +77,13 @@ impl Branch {
         tell_first_frame(&chain.decoder, voice.clone());
         tell_picture_size(&chain.decoder, voice.clone());
         let counter = Counter::new(voice, chain.decoder, &chain.sink, tally);
-        Ok((Self { source, frames, chain: chain.elements, volume: chain.volume }, counter))
+        Ok((Self { source, kind, frames, chain: chain.elements, volume: chain.volume }, counter))
+    }
+
+    pub(super) fn set_window(&self, window: Window) {
+        if let Some(sink) = self.chain.last().filter(|_| self.kind == MediaKind::Video) {
+            sinks::place(sink, window);
+        }
     }
 
     /// Takes its elements out of the pipeline, whatever they do: the sink first, so that nothing waits in it any more.
@@ -123,7 +136,10 @@ impl Chain {
         let parser =
             Family::of(description.codec).parser.and_then(|parser| gst::ElementFactory::make(parser).build().ok());
         let parser = parser.map(put).transpose()?;
-        let between = between(description.codec)?.into_iter().map(put).collect::<Result<Vec<_>, _>>()?;
+        let between = between(description.codec, plan.is_live)?.into_iter().map(put).collect::<Result<Vec<_>, _>>()?;
+        // Behind the queue, where there is one: what waits in it is to keep the pace, too.
+        let paced = between.first().filter(|_| Pcm::of(description.codec).is_none()).unwrap_or(&decoder);
+        paced.static_pad("src").iter().for_each(|pad| plan.tempo.pace(pad));
         let volume = between.last().filter(|_| kind == MediaKind::Audio).cloned();
         let elements = parser.iter().chain([&decoder]).chain(&between).chain([&sink]);
         let elements: Vec<gst::Element> = elements.cloned().collect();
@@ -137,10 +153,11 @@ impl Chain {
 }
 
 /// What stands between a decoder and its sink; for sound the last one sets the volume.
-fn between(codec: Codec) -> Result<Vec<gst::Element>, PlaybackError> {
+fn between(codec: Codec, is_live: bool) -> Result<Vec<gst::Element>, PlaybackError> {
+    let resample = || Ok([sinks::make("audioresample")?, sinks::make("volume")?]);
     if Pcm::of(codec).is_some() {
         // Nobody decodes ahead of the sink, and what waits in a queue would be heard late.
-        return Ok(vec![sinks::make("audioresample")?, sinks::make("volume")?]);
+        return Ok(stretch(is_live)?.into_iter().chain(resample()?).collect());
     }
     let queue = sinks::make("queue")?;
     if codec.kind() == MediaKind::Video {
@@ -149,7 +166,16 @@ fn between(codec: Codec) -> Result<Vec<gst::Element>, PlaybackError> {
         queue.set_property("max-size-time", 0u64);
         return Ok(vec![queue, sinks::make("videoconvert")?]);
     }
-    Ok(vec![queue, sinks::make("audioconvert")?, sinks::make("audioresample")?, sinks::make("volume")?])
+    let converted = [queue, sinks::make("audioconvert")?].into_iter();
+    Ok(converted.chain(stretch(is_live)?).chain(resample()?).collect())
+}
+
+/// What keeps the pitch of sound that is not played as it was recorded.
+fn stretch(is_live: bool) -> Result<Vec<gst::Element>, PlaybackError> {
+    match gst::ElementFactory::make("scaletempo").build().ok().filter(|_| !is_live) {
+        Some(stretcher) => Ok(vec![stretcher, sinks::make("audioconvert")?]),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// The best decoder that can be used now: hardware may be taken by somebody else.

@@ -6,6 +6,8 @@ use greenroom_core::hal::{DecoderCommand, Doorbell, Stream};
 use greenroom_core::message::playback::{Codec, Shape, SourceDescription};
 use greenroom_core::ring::{FrameHeader, FrameSource, RingError};
 
+use super::pcm::Pcm;
+
 /// A [`FrameSource`] of any layout, as a source element uses it.
 pub(super) trait Frames: Send {
     fn next(&mut self) -> Result<Option<FrameHeader>, RingError>;
@@ -67,6 +69,18 @@ pub(super) struct Description {
     pub(super) codec: Codec,
     pub(super) shape: Shape,
     pub(super) codec_data: Vec<u8>,
+}
+
+impl Description {
+    /// The stream goes on with another configuration. The size and the form that were claimed for the first one are not
+    /// those of this one; the stream itself says them. Raw sound has nothing that says anything.
+    pub(super) fn change_codec_data(&mut self, codec_data: &[u8]) {
+        if Pcm::of(self.codec).is_none() {
+            let Shape { frame_rate_numerator, frame_rate_denominator, .. } = self.shape;
+            self.shape = Shape { frame_rate_numerator, frame_rate_denominator, ..Shape::default() };
+        }
+        self.codec_data = codec_data.to_vec();
+    }
 }
 
 impl From<SourceDescription<'_>> for Description {

@@ -151,6 +151,11 @@ impl Events {
         is_new
     }
 
+    /// A source had nothing to decode while it played.
+    pub(super) fn underflow(&self, session: u16, source: SourceId) {
+        self.tell_of(session, source, |news| news.underflow = true);
+    }
+
     /// Ends to keep the events of a session whose worker could not be started.
     pub(super) fn forget(&self, session: u16) {
         self.sessions().pending.remove(&session);

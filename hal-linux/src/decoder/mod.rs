@@ -24,6 +24,7 @@ mod pipeline;
 mod sinks;
 mod source;
 mod status;
+mod tempo;
 mod wake;
 mod worker;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use greenroom_core::message::playback::{PlaybackError, SourceId};
+use greenroom_core::message::playback::{PlaybackError, SourceId, Window};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
@@ -12,6 +12,7 @@ use super::events::Events;
 use super::inbox::Inbox;
 use super::sinks::SinkConfig;
 use super::source::Beginning;
+use super::tempo::Tempo;
 
 /// What a pipeline does at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,20 +31,28 @@ pub(super) struct Order<'a> {
     pub(super) beginning: Beginning,
     pub(super) events: &'a Arc<Events>,
     pub(super) inbox: &'a Arc<Inbox>,
+    pub(super) rate_permille: u16,
 }
+
+/// A source has had nothing to decode for this long after its last frame: less would be told of apps that send just in
+/// time.
+const DROUGHT: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
 /// A pipeline and its branches. Dropping it frees all that it has.
 pub(super) struct Pipeline {
     pipeline: gst::Pipeline,
     branches: Vec<Branch>,
     counters: Arc<Counters>,
+    tempo: Tempo,
 }
 
 impl Pipeline {
     /// Builds it, in state `NULL`; decoders and sinks are opened already.
     pub(super) fn build(sources: Vec<Attached>, order: &Order<'_>) -> Result<Self, PlaybackError> {
         let pipeline = gst::Pipeline::with_name(&format!("session-{}", order.session));
-        let mut built = Self { pipeline, branches: Vec::with_capacity(sources.len()), counters: Arc::default() };
+        let tempo = Tempo::new(order.rate_permille);
+        let branches = Vec::with_capacity(sources.len());
+        let mut built = Self { pipeline, branches, counters: Arc::default(), tempo };
         for attached in sources {
             let plan = Plan {
                 session: order.session,
@@ -51,6 +60,7 @@ impl Pipeline {
                 is_live: order.is_live,
                 beginning: order.beginning.clone(),
                 events: order.events,
+                tempo: &built.tempo,
             };
             let (branch, counter) = Branch::build(&built.pipeline, attached, &plan)?;
             built.branches.push(branch);
@@ -111,9 +121,46 @@ impl Pipeline {
         for branch in flushed() {
             branch.frames.flush_start();
         }
+        if resets_time {
+            self.tempo.restart();
+        }
         for branch in flushed() {
             branch.frames.flush_stop(epoch, beginning.clone(), resets_time);
         }
+    }
+
+    /// How long it has played, as its clock has it.
+    fn running_time(&self) -> gst::ClockTime {
+        let is_playing = self.pipeline.current_state() == gst::State::Playing;
+        let now = if is_playing { self.pipeline.current_running_time() } else { self.pipeline.start_time() };
+        now.unwrap_or_default()
+    }
+
+    /// Plays at this rate from now on. What has left the decoders' queues already is played at the old one.
+    pub(super) fn set_rate(&self, permille: u16) {
+        self.tempo.change(permille, self.running_time());
+    }
+
+    /// The sources whose frames have all been played, although they have not ended, and since when.
+    pub(super) fn starved(&self) -> Vec<(SourceId, gst::ClockTime)> {
+        let now = self.running_time();
+        let since = |branch: &Branch| {
+            let supply = branch.frames.supply();
+            let end = supply.end.filter(|_| supply.is_dry && !supply.has_ended).map(|end| self.tempo.to_real(end));
+            end.filter(|end| end.saturating_add(DROUGHT) <= now)
+        };
+        self.branches.iter().filter_map(|branch| Some((branch.source, since(branch)?))).collect()
+    }
+
+    /// Pauses, and has its clock stand where `since` was: what comes late is not late then.
+    pub(super) fn wait_for_data(&self, since: gst::ClockTime) -> Result<(), PlaybackError> {
+        self.pause()?;
+        self.pipeline.set_start_time(since);
+        Ok(())
+    }
+
+    pub(super) fn set_window(&self, window: Window) {
+        self.branches.iter().for_each(|branch| branch.set_window(window));
     }
 
     pub(super) fn position_ns(&self) -> Option<u64> {

@@ -52,6 +52,17 @@ pub(super) enum Beginning {
     FirstFrame(Anchor),
 }
 
+/// How a source is supplied with frames since the last flush.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Supply {
+    /// Nothing is there, and nothing is on its way.
+    pub(super) is_dry: bool,
+    /// The last frame has come.
+    pub(super) has_ended: bool,
+    /// When the last frame that came will have been played, in running time as recorded.
+    pub(super) end: Option<gst::ClockTime>,
+}
+
 /// What the streaming thread works with. Nobody else touches it while the thread runs.
 struct Feed {
     frames: Box<dyn Frames>,
@@ -131,6 +142,10 @@ impl FrameSrc {
         let _at_rest = pad.stream_lock();
         imp::FrameSrc::from_obj_ref(self).renew(epoch, beginning);
         self.send_event(gst::event::FlushStop::new(resets_time));
+    }
+
+    pub(super) fn supply(&self) -> Supply {
+        imp::FrameSrc::from_obj_ref(self).supply()
     }
 
     /// Gives up the frames. Only in state `NULL`.

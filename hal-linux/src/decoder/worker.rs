@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use greenroom_core::message::playback::{MediaKind, PlaybackError, PlaybackState, SourceId};
+use greenroom_core::message::playback::{MediaKind, PlaybackError, PlaybackState, SourceId, Window};
 use gstreamer as gst;
 use gstreamer::glib;
 
@@ -19,6 +19,8 @@ use super::status::Status;
 
 /// While it plays, the position is told this often: apps draw a progress bar.
 const POSITION_INTERVAL: Duration = Duration::from_millis(200);
+
+const RATE_AS_RECORDED_PERMILLE: u16 = 1000;
 
 /// Where media begins unless something else is asked for.
 const START: Beginning = Beginning::At(gst::ClockTime::ZERO);
@@ -59,11 +61,15 @@ struct Worker {
     is_muted: bool,
     /// Sources that are silent although the session is not.
     muted_sources: BTreeSet<u8>,
+    rate_permille: u16,
+    window: Option<Window>,
     /// What it was told to do last.
     wants_to_play: bool,
     /// Whether every sink has had something to show since the last flush.
     has_prerolled: bool,
     has_ended: bool,
+    /// A source has run dry: it waits, paused, until every sink has something to show again.
+    is_starving: bool,
     failed: Option<PlaybackError>,
     shown: PlaybackState,
     next_position: Instant,
@@ -91,9 +97,12 @@ impl Worker {
             volume_permille: 1000,
             is_muted: false,
             muted_sources: BTreeSet::new(),
+            rate_permille: RATE_AS_RECORDED_PERMILLE,
+            window: None,
             wants_to_play: false,
             has_prerolled: false,
             has_ended: false,
+            is_starving: false,
             failed: None,
             shown: PlaybackState::Idle,
             next_position: Instant::now(),
@@ -111,7 +120,7 @@ impl Worker {
                     self.link.events.completed(self.link.session, token, result);
                     self.show_state();
                 }
-                Input::Deadline => self.tell_position(),
+                Input::Deadline => self.look(),
             }
         }
     }
@@ -131,7 +140,8 @@ impl Worker {
             (None, Command::SetMute { muted }) => self.set_mute(muted),
             (None, Command::RemoveSource { source }) => self.remove(source),
             (None, Command::SetSourceMute { source, muted }) => self.set_source_mute(source, muted),
-            (None, Command::SetPlaybackRate { .. } | Command::SetVideoWindow { .. }) => Err(PlaybackError::Unsupported),
+            (None, Command::SetPlaybackRate { permille }) => self.set_rate(permille),
+            (None, Command::SetVideoWindow { window }) => self.set_window(window),
         }
     }
 
@@ -160,9 +170,11 @@ impl Worker {
             beginning: self.beginning.clone(),
             events: &self.link.events,
             inbox: &self.link.inbox,
+            rate_permille: self.rate_permille,
         };
         let pipeline = Pipeline::build(std::mem::take(&mut self.attached), &order)?;
         pipeline.set_volume(self.volume_permille);
+        self.window.iter().for_each(|&window| pipeline.set_window(window));
         self.pipeline = Some(pipeline);
         self.apply_mute();
         self.move_on()
@@ -176,7 +188,7 @@ impl Worker {
     /// Brings the pipeline, if there is one, to what was asked for last.
     fn move_on(&mut self) -> Result<(), PlaybackError> {
         let Some(pipeline) = &self.pipeline else { return Ok(()) };
-        let moved = if self.wants_to_play { pipeline.play() } else { pipeline.pause() };
+        let moved = if self.wants_to_play && !self.is_starving { pipeline.play() } else { pipeline.pause() };
         moved.map_err(|error| self.give_up(error))
     }
 
@@ -202,6 +214,7 @@ impl Worker {
         self.beginning = START;
         self.wants_to_play = false;
         self.muted_sources.clear();
+        self.rate_permille = RATE_AS_RECORDED_PERMILLE;
         self.failed = None;
         Ok(())
     }
@@ -211,6 +224,7 @@ impl Worker {
         self.link.events.forget_playback(self.link.session);
         self.has_prerolled = false;
         self.has_ended = false;
+        self.is_starving = false;
         self.shown = PlaybackState::Idle;
     }
 
@@ -291,13 +305,26 @@ impl Worker {
         Ok(())
     }
 
+    /// Live media has its own pace.
+    fn set_rate(&mut self, permille: u16) -> Result<(), PlaybackError> {
+        if self.is_live {
+            return Err(PlaybackError::Unsupported);
+        }
+        self.rate_permille = permille;
+        self.pipeline.iter().for_each(|pipeline| pipeline.set_rate(permille));
+        Ok(())
+    }
+
+    fn set_window(&mut self, window: Window) -> Result<(), PlaybackError> {
+        self.window = Some(window);
+        self.pipeline.iter().for_each(|pipeline| pipeline.set_window(window));
+        Ok(())
+    }
+
     fn hear(&mut self, news: News) {
         let Some(pipeline) = &self.pipeline else { return };
         if let Some(error) = news.failed {
-            let error = self.give_up(error);
-            self.shown = PlaybackState::Failed;
-            self.link.events.failed(self.link.session, error);
-            return;
+            return self.fail(error);
         }
         if news.latency {
             pipeline.distribute_latency();
@@ -319,7 +346,10 @@ impl Worker {
         let Some(pipeline) = &self.pipeline else { return };
         let condition = pipeline.condition();
         self.has_prerolled |= condition.is_settled;
-        let state = visible(condition, self.has_prerolled, self.has_ended);
+        if self.is_starving && condition.is_settled {
+            return self.end_starving();
+        }
+        let state = visible(condition, self.has_prerolled && !self.is_starving, self.has_ended);
         if state == self.shown {
             return;
         }
@@ -329,6 +359,44 @@ impl Worker {
         self.shown = state;
         self.link.status.set_moves(state == PlaybackState::Playing);
         self.link.events.state(self.link.session, state);
+    }
+
+    fn look(&mut self) {
+        self.tell_position();
+        if !self.is_live {
+            self.look_for_starved();
+        }
+    }
+
+    /// Waits where a source has nothing to play. A live stream plays on when it comes.
+    fn look_for_starved(&mut self) {
+        let Some(pipeline) = &self.pipeline else { return };
+        let starved = pipeline.starved();
+        let Some(since) = starved.iter().map(|(_, since)| *since).min() else { return };
+        if let Err(error) = pipeline.wait_for_data(since) {
+            return self.fail(error);
+        }
+        self.is_starving = true;
+        starved.iter().for_each(|(source, _)| self.link.events.underflow(self.link.session, *source));
+        self.show_state();
+    }
+
+    fn end_starving(&mut self) {
+        self.is_starving = false;
+        match self.move_on() {
+            Ok(()) => self.show_state(),
+            Err(error) => self.tell_failed(error),
+        }
+    }
+
+    fn fail(&mut self, error: PlaybackError) {
+        let error = self.give_up(error);
+        self.tell_failed(error);
+    }
+
+    fn tell_failed(&mut self, error: PlaybackError) {
+        self.shown = PlaybackState::Failed;
+        self.link.events.failed(self.link.session, error);
     }
 
     fn tell_position(&mut self) {

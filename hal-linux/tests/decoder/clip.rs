@@ -103,11 +103,27 @@ pub(crate) fn video(codec: Codec, pictures: usize) -> Clip {
     })
 }
 
-/// A clip of so many blocks of 1024 samples of a tone, in stereo at 48 kHz.
-pub(crate) fn audio(codec: Codec, blocks: usize) -> Clip {
+/// A clip of so many moving pictures of this size.
+pub(crate) fn moving(codec: Codec, (width, height): (u32, u32), pictures: u32) -> Clip {
     let encoder = encoder(codec);
     let text = format!(
-        "audiotestsrc num-buffers={blocks} samplesperbuffer=1024 ! audioconvert ! audio/x-raw,rate=48000,channels=2 \
+        "videotestsrc pattern=ball num-buffers={pictures} \
+         ! video/x-raw,format=I420,width={width},height={height},framerate={PICTURE_RATE}/1 \
+         ! {encoder} ! fakesink name=out sync=false"
+    );
+    encode(codec, &text, |_| {})
+}
+
+/// A clip of so many blocks of 1024 samples of a tone, in stereo at 48 kHz.
+pub(crate) fn audio(codec: Codec, blocks: usize) -> Clip {
+    tone(codec, (48_000, 2), blocks)
+}
+
+/// As [`audio`], with so many samples a second of so many channels.
+pub(crate) fn tone(codec: Codec, (rate, channels): (u32, u16), blocks: usize) -> Clip {
+    let encoder = encoder(codec);
+    let text = format!(
+        "audiotestsrc num-buffers={blocks} samplesperbuffer=1024 ! audioconvert ! audio/x-raw,rate={rate},channels={channels} \
          ! {encoder} ! fakesink name=out sync=false"
     );
     encode(codec, &text, |_| {})

@@ -9,11 +9,6 @@ use super::clip::{self, PICTURE_NS};
 use super::commands::{FAST, flush, seek};
 use super::player::{Command, Player, SESSION, sinks};
 
-/// Whether the app was told of a state.
-fn has_seen(player: &Player, wanted: PlaybackState) -> bool {
-    player.seen.iter().any(|event| matches!(event, DecoderEvent::State { state, .. } if *state == wanted))
-}
-
 /// Field failure 36
 #[test]
 fn an_end_that_comes_right_after_a_flush_is_an_end() {
@@ -45,23 +40,6 @@ fn a_source_that_ends_without_any_data_does_not_keep_the_other_from_playing() {
     player.until_state(PlaybackState::EndOfStream);
     let statistics = player.statistics(0);
     assert_eq!(statistics.frames_rendered + statistics.frames_dropped, 10);
-}
-
-/// Field failure 37: the sink has played all that there was, and the app is only slow.
-#[test]
-fn a_stream_that_runs_dry_has_not_ended() {
-    let clip = clip::video(Codec::H264, 20);
-    let (mut player, feeds) = Player::built(sinks("fake", "fake"), &[&clip]);
-    feeds[0].frames(0, &clip.frames[..5]);
-    player.does(Command::Play);
-    let last = |event: &DecoderEvent| matches!(event, DecoderEvent::Position { position_ns, .. } if *position_ns >= 4 * PICTURE_NS);
-    player.until(last);
-    player.until(last);
-    assert!(!has_seen(&player, PlaybackState::EndOfStream));
-    feeds[0].frames(0, &clip.frames[5..]);
-    feeds[0].end(0);
-    player.until_state(PlaybackState::EndOfStream);
-    assert_eq!(player.statistics(0).frames_taken, 20);
 }
 
 /// Field failure 48

@@ -17,6 +17,14 @@ pub(crate) struct Frame {
     pub(crate) payload: Vec<u8>,
 }
 
+impl Frame {
+    /// The same, so much later.
+    pub(crate) fn later(&self, by_ns: u64) -> Self {
+        let later = |time: Option<u64>| time.map(|time| time + by_ns);
+        Self { presentation_ns: later(self.presentation_ns), decode_ns: later(self.decode_ns), ..self.clone() }
+    }
+}
+
 enum Entry {
     Record(FrameHeader, Vec<u8>),
     Broken(RingError),

@@ -1,5 +1,6 @@
 //! The GStreamer decoder, as an app sees it, fed from memory.
 
+mod changes;
 mod clip;
 mod commands;
 mod endurance;
@@ -7,5 +8,8 @@ mod failures;
 mod feed;
 mod playback;
 mod player;
+mod rate;
 mod ring;
 mod sources;
+mod underflow;
+mod window;

@@ -72,7 +72,7 @@ fn every_picture_of_every_video_codec_comes_out_once_and_in_order() {
 const TONE_HZ: u64 = 440;
 
 /// The tone of a raw file of 16 bit samples in stereo at 48 kHz: it goes from below to above zero once in each period.
-fn tone_hz(path: &Path) -> u64 {
+pub(crate) fn tone_hz(path: &Path) -> u64 {
     let bytes = std::fs::read(path).unwrap();
     let (samples, _) = bytes.as_chunks::<4>();
     // At their ends codecs add what is no tone.

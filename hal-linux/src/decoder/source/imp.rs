@@ -19,7 +19,7 @@ use super::super::command::Description;
 use super::super::pcm::Pcm;
 use super::super::status::Tally;
 use super::super::wake::Wake;
-use super::{Beginning, Feed};
+use super::{Beginning, Feed, Supply};
 
 /// A live stream is played this much after it came in: longer than frames of broadcast streams jitter on their way.
 const LIVE_LATENCY: gst::ClockTime = gst::ClockTime::from_mseconds(200);
@@ -61,6 +61,7 @@ pub(in super::super) struct FrameSrc {
     feed: Mutex<Option<Feed>>,
     caps: Mutex<Option<gst::Caps>>,
     fixtures: OnceLock<Fixtures>,
+    supply: Mutex<Supply>,
     /// GStreamer wants the streaming thread back.
     unlocked: AtomicBool,
     /// The worker wants it to rest for a flush.
@@ -153,6 +154,7 @@ impl PushSrcImpl for FrameSrc {
             match header.kind {
                 RecordKind::Frame => return self.take_frame(feed, &header).map(CreateSuccess::NewBuffer),
                 RecordKind::EndOfStream => {
+                    self.present_supply().has_ended = true;
                     feed.frames.release();
                     return Err(gst::FlowError::Eos);
                 }
@@ -184,6 +186,7 @@ impl FrameSrc {
     /// Begins anew; the streaming thread is at rest.
     pub(super) fn renew(&self, epoch: u32, beginning: Beginning) {
         if let Some(feed) = self.feed().as_mut() {
+            *self.present_supply() = Supply::default();
             feed.frames.set_epoch(epoch);
             feed.is_discontinuous = true;
             feed.end = None;
@@ -211,6 +214,14 @@ impl FrameSrc {
         feed.as_ref().map(|feed| feed.frames.waiting_records())
     }
 
+    pub(super) fn supply(&self) -> Supply {
+        *self.present_supply()
+    }
+
+    fn present_supply(&self) -> MutexGuard<'_, Supply> {
+        self.supply.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn present_caps(&self) -> MutexGuard<'_, Option<gst::Caps>> {
         self.caps.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -234,9 +245,11 @@ impl FrameSrc {
             let next = feed.frames.next();
             self.count_stale(feed);
             if let Some(header) = next? {
+                self.present_supply().is_dry = false;
                 return Ok(Found::Record(header));
             }
             if feed.frames.prepare_to_sleep()? {
+                self.present_supply().is_dry = true;
                 self.sleep(feed).map_err(Trouble::Bell)?;
             }
         }
@@ -270,6 +283,7 @@ impl FrameSrc {
         let header = &self.with_times(feed, header);
         self.begin_segment(feed, header.presentation_ns.map(gst::ClockTime::from_nseconds).unwrap_or_default());
         feed.stamp(buffer.make_mut(), header);
+        self.present_supply().end = feed.end.map(|end| self.running_time_at(end));
         if let Some(fixtures) = self.fixtures.get() {
             fixtures.tally.taken.fetch_add(1, Ordering::Relaxed);
         }
@@ -358,7 +372,7 @@ impl FrameSrc {
     fn change_codec_data(&self, feed: &mut Feed, header: &FrameHeader) -> Result<(), gst::FlowError> {
         let payload = self.copy(feed, header)?;
         let codec_data = payload.map_readable().map_err(|_| gst::FlowError::Error)?;
-        feed.description.codec_data = codec_data.to_vec();
+        feed.description.change_codec_data(&codec_data);
         let changed = caps::of_source(&feed.description);
         *self.present_caps() = Some(changed.clone());
         self.obj().set_caps(&changed).map_err(|_| gst::FlowError::NotNegotiated)
