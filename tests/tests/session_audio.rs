@@ -25,7 +25,7 @@ fn about(command: audio::Command) -> Command<'static> {
 /// A player, and the app's end of its ring.
 fn player(stage: &mut Stage, app: &mut App) -> (PlayerId, Ring) {
     let made = stage.call(app, about(audio::Command::Create { format: FORMAT }));
-    let Ok(Answer::Audio(audio::Answer::Player { player, client_bytes, server_bytes, ring, device })) = made else {
+    let Ok(Answer::Audio(audio::Answer::Player { player, client_bytes, server_bytes, ring, device, .. })) = made else {
         panic!("{made:?}")
     };
     assert_eq!((device.preferred_frames, device.maximum_frames, device.supports_deferred_play), (960, 16_384, true));

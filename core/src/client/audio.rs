@@ -24,6 +24,10 @@ impl Players {
         self.known.contains(&player)
     }
 
+    pub(super) fn has_any(&self) -> bool {
+        !self.known.is_empty()
+    }
+
     /// Whether a call can be about its player.
     pub(super) fn check(&self, command: &Command) -> Result<(), NotTaken> {
         let is_known = command.player().is_none_or(|player| self.knows(player));

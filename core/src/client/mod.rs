@@ -233,7 +233,7 @@ impl Client {
 
     /// Everything that needs the memory ends with it.
     fn give_up_memory(&mut self) {
-        self.drop_memory |= self.memory == Memory::Leased;
+        self.drop_memory |= self.memory == Memory::Leased || self.players.has_any();
         self.memory = Memory::None;
         // Both hold SESSIONS_MAX, and what has ended before was reported before this input.
         let _ = self.ended.extend_from_slice(&self.sessions);

@@ -202,6 +202,8 @@ pub enum Answer {
         ring: RingPlace,
         /// What it is like.
         device: DeviceInfo,
+        /// The form of its frames, as it was asked for.
+        format: PcmFormat,
     },
     /// How loud the player is, in thousandths.
     Volume {

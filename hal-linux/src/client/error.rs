@@ -111,6 +111,14 @@ pub enum PushError {
         /// Bytes that fit.
         max: u32,
     },
+    /// Caller: a web audio player takes whole frames.
+    #[error("{bytes} bytes are not whole frames of {frame_bytes}; nothing was written")]
+    NotWholeFrames {
+        /// Bytes that were to be written.
+        bytes: usize,
+        /// Bytes of one frame.
+        frame_bytes: u32,
+    },
     /// Peer: the session server broke the ring's rules. Destroy the session.
     #[error("the session server broke the ring's rules: {0}")]
     Corrupt(RingError),

@@ -9,11 +9,14 @@ use greenroom_core::driver::{AnswerDescriptors, ClientDriver, ClientHost};
 use greenroom_core::hal::{Connect, Doorbell, ErrorType, Interest, Ready, Token, Watch};
 use greenroom_core::limits::{CALLS_MAX, CONNECT_RETRY_INTERVAL};
 use greenroom_core::message::SocketPath;
+use greenroom_core::message::audio;
 use greenroom_core::message::playback::{Answer, Command, Event, SessionId, Text};
+use greenroom_core::ring::Producer;
 use greenroom_core::trace::NoRecorder;
 use tracing::{debug, warn};
 
 use super::ConnectOptions;
+use super::audio::{AudioPlayer, Desk, Parts};
 use super::error::{CallError, SessionEnd};
 use super::event::ClientEvent;
 use super::link::{Link, Memory, Order, Reply, Waiter};
@@ -145,6 +148,9 @@ impl Host {
 
     /// What an answer brings is taken here, before any event that could end it.
     fn accept(&self, answer: Answer, descriptors: AnswerDescriptors<Self>) -> Result<Reply, CallError> {
+        if let Answer::Audio(audio::Answer::Player { .. }) = answer {
+            return self.accept_player(answer, descriptors);
+        }
         let pair = descriptors.into_array::<2>();
         match (answer, pair) {
             (Answer::SharedMemory { client_bytes, server_bytes }, Ok([client, server])) => {
@@ -173,6 +179,28 @@ impl Host {
     fn open_session(&self, session: SessionId, memory: Memory) -> Reply {
         let stage = self.link.open_stage(session, self.connection, memory);
         Reply::Session(Session::new(Arc::clone(&self.link), stage))
+    }
+
+    /// A player whose memory cannot be mapped is destroyed.
+    fn accept_player(&self, answer: Answer, descriptors: AnswerDescriptors<Self>) -> Result<Reply, CallError> {
+        let Answer::Audio(audio::Answer::Player { player, client_bytes, server_bytes, ring, device, format }) = answer
+        else {
+            return Ok(Reply::Answer(answer));
+        };
+        let Ok([client, server, data, space]) = descriptors.into_array::<4>() else { return Ok(Reply::Answer(answer)) };
+        let open = || {
+            let own = attach_own(client, client_bytes).map_err(CallError::Memory)?;
+            let peer = attach_peer(server, server_bytes).map_err(CallError::Memory)?;
+            let producer = Producer::new(own, peer, &ring).map_err(CallError::Ring)?;
+            Desk::new(player, self.connection, producer).map(Arc::new).map_err(CallError::Memory)
+        };
+        let desk = open().inspect_err(|_| {
+            self.link.tell(self.connection, Command::Audio(audio::Command::Destroy { player }));
+        })?;
+        self.link.open_desk(&desk);
+        let (data, space) = (EventFd::attach(data), EventFd::attach(space));
+        let parts = Parts { desk, format, device, data, space };
+        Ok(Reply::Player(Box::new(AudioPlayer::new(Arc::clone(&self.link), parts))))
     }
 
     /// What came with memory that cannot be mapped is given back.
@@ -234,6 +262,7 @@ impl ClientHost for Host {
             Notification::Event(Event::SessionEnded { session }) => {
                 self.link.end_session(session, SessionEnd::Inactive);
             }
+            Notification::Event(Event::Audio(event)) => self.link.hear_player(&event),
             Notification::Reconnected { connection } => self.connection = connection,
             _ => {}
         }

@@ -9,10 +9,12 @@ use greenroom_core::client::{LostReason, Notification};
 use greenroom_core::hal::Doorbell;
 use greenroom_core::limits::CALL_TIMEOUT;
 use greenroom_core::message::AppState;
+use greenroom_core::message::audio::{self, PlayerId};
 use greenroom_core::message::playback::{
     Answer, Codec, Command, Event, RingPlace, SessionId, Shape, SourceDescription, SourceId,
 };
 
+use super::audio::{AudioPlayer, Desk};
 use super::error::{CallError, SessionEnd};
 use super::event::Receivers;
 use super::session::{Session, Stage};
@@ -51,6 +53,7 @@ impl Ask {
 pub(super) enum Reply {
     Answer(Answer),
     Session(Session),
+    Player(Box<AudioPlayer>),
     Source { source: SourceId, ring: RingPlace, data: EventFd, space: EventFd },
 }
 
@@ -99,6 +102,7 @@ struct Board {
     given_up: Option<LostReason>,
     memory: Option<Memory>,
     stages: HashMap<SessionId, Arc<Stage>>,
+    desks: HashMap<PlayerId, Arc<Desk>>,
 }
 
 /// What the app's threads and the I/O thread share. No lock is held while a call waits for its answer.
@@ -156,6 +160,23 @@ impl Link {
         drop(board);
         stage.shut(why);
         is_open
+    }
+
+    /// Ends a web audio player; false when it has ended before.
+    pub(super) fn close_desk(&self, desk: &Arc<Desk>, why: SessionEnd) -> bool {
+        let mut board = self.board();
+        let is_there = board.desks.get(&desk.player).is_some_and(|known| Arc::ptr_eq(known, desk));
+        if is_there {
+            board.desks.remove(&desk.player);
+        }
+        drop(board);
+        desk.shut(why);
+        is_there
+    }
+
+    /// Whether there is a web audio player.
+    pub(super) fn has_desks(&self) -> bool {
+        !self.board().desks.is_empty()
     }
 
     /// An order that nobody can take any more is dropped, and with it its waiter.
@@ -269,9 +290,29 @@ impl Link {
         stage.inspect(|stage| stage.shut(why));
     }
 
+    /// A web audio player begins.
+    pub(super) fn open_desk(&self, desk: &Arc<Desk>) {
+        self.change(|board| board.desks.insert(desk.player, Arc::clone(desk)));
+    }
+
+    /// Something happened to a web audio player.
+    pub(super) fn hear_player(&self, event: &audio::Event) {
+        let mut board = self.board();
+        let desk = match event {
+            audio::Event::Ended { player } => {
+                board.desks.remove(player).inspect(|desk| desk.shut(SessionEnd::Inactive))
+            }
+            _ => board.desks.get(&event.player()).cloned(),
+        };
+        drop(board);
+        desk.inspect(|desk| desk.hear(event));
+    }
+
     fn shut_all(&self, why: SessionEnd) {
         let stages: Vec<_> = self.board().stages.drain().collect();
         stages.iter().for_each(|(_, stage)| stage.shut(why));
+        let desks: Vec<_> = self.board().desks.drain().collect();
+        desks.iter().for_each(|(_, desk)| desk.shut(why));
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Board) -> T) {

@@ -53,6 +53,7 @@
 //! connection ends. Calls and pushes then fail with the reason, also those that wait; a frame that is being written at that
 //! moment is written into memory that is still mapped, and nothing else happens.
 
+mod audio;
 mod deadline;
 mod error;
 mod event;
@@ -72,9 +73,11 @@ use std::time::Duration;
 use greenroom_core::client::{LostReason, NotTaken};
 use greenroom_core::hal::ErrorKind;
 use greenroom_core::limits::RECONNECT_TIMEOUT;
+use greenroom_core::message::audio::{self as audio_message, PcmFormat};
 use greenroom_core::message::playback::{Command, Refusal};
 use greenroom_core::message::{AppState, SocketPath};
 
+pub use audio::AudioPlayer;
 pub use error::{CallError, ConnectError, PushError, SessionEnd};
 pub use event::{ClientEvent, DueText, Events};
 pub use session::Session;
@@ -175,15 +178,27 @@ impl Client {
     }
 
     /// Goes Running: leases and maps the shared memory (SM-23); the session server must be Active (SM-24). Or goes Inactive:
-    /// ends the sessions and unmaps the memory (SM-25). Where the app is there already, nothing happens.
+    /// ends the sessions and players and unmaps the memory (SM-25). Where the app is there already, nothing happens.
     pub fn set_application_state(&self, state: AppState) -> Result<(), CallError> {
         let _turn = self.state_change.lock().unwrap_or_else(PoisonError::into_inner);
         let is_mapped = self.link.memory().is_some();
+        if state == AppState::Inactive && self.link.has_desks() {
+            return self.link.call(Ask::Command(Command::ReleaseSharedMemory)).map(drop);
+        }
         match (state, is_mapped) {
             (AppState::Running, false) => self.link.call(Ask::Command(Command::GetSharedMemory)).map(drop),
             (AppState::Inactive, true) => self.link.call(Ask::Command(Command::ReleaseSharedMemory)).map(drop),
             (AppState::Running, true) | (AppState::Inactive, false) => Ok(()),
             (AppState::Unknown, _) => Err(CallError::NotAState),
+        }
+    }
+
+    /// Makes a web audio player. The app is Running; no memory needs to be leased before.
+    pub fn create_audio_player(&self, format: PcmFormat) -> Result<AudioPlayer, CallError> {
+        match self.link.call(Ask::Command(Command::Audio(audio_message::Command::Create { format })))? {
+            Reply::Player(player) => Ok(*player),
+            // The machine lets no other answer through.
+            _ => Err(CallError::NotTaken(NotTaken::PlayerEnded)),
         }
     }
 
@@ -193,7 +208,9 @@ impl Client {
         match self.link.call(Ask::Command(Command::CreateSession))? {
             Reply::Session(session) => Ok(session),
             // The machine lets no other answer through.
-            Reply::Answer(_) | Reply::Source { .. } => Err(CallError::NotTaken(NotTaken::SessionEnded)),
+            Reply::Answer(_) | Reply::Player(_) | Reply::Source { .. } => {
+                Err(CallError::NotTaken(NotTaken::SessionEnded))
+            }
         }
     }
 }

@@ -117,7 +117,7 @@ impl Source {
     }
 }
 
-fn wait_for_either(one: &EventFd, other: &EventFd, timeout: Duration) -> Result<(), LinuxError> {
+pub(super) fn wait_for_either(one: &EventFd, other: &EventFd, timeout: Duration) -> Result<(), LinuxError> {
     let readable = |bell| PollFd::from_borrowed_fd(bell, PollFlags::IN);
     let mut bells = [readable(one.as_fd()), readable(other.as_fd())];
     let timeout = Timespec::try_from(timeout).ok();

@@ -243,5 +243,5 @@ fn new_player(player: PlayerId, format: PcmFormat) -> audio::Answer {
     let ring = LAYOUT.ring(MediaKind::Audio);
     let (client_bytes, server_bytes) = (LAYOUT.client_bytes(), LAYOUT.server_bytes());
     let device = DeviceInfo::of(&format, ring.payload_bytes);
-    audio::Answer::Player { player, client_bytes, server_bytes, ring, device }
+    audio::Answer::Player { player, client_bytes, server_bytes, ring, device, format }
 }
