@@ -44,6 +44,11 @@ impl Process {
     pub(crate) fn is_session_server(&self) -> bool {
         self.name.starts_with(SESSION_NAME)
     }
+
+    /// Whether it is a live session server that waits for an app, or has no socket yet.
+    pub(crate) fn is_spare(&self) -> bool {
+        self.is_session_server() && !self.is_zombie() && self.listens_at.is_empty() && self.memfds == 0
+    }
 }
 
 /// Everybody below one process at one moment.

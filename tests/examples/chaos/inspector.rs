@@ -9,7 +9,7 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 use crate::Failure;
 use crate::census::{Census, Lingering, Process};
 use crate::samples::{Sample, Samples};
-use crate::stage::{APPS, DECODERS, MARATHON, Stage};
+use crate::stage::{APPS, DECODERS, MARATHON, SPARES, Stage};
 use crate::tally::Count;
 
 /// Between two looks.
@@ -126,14 +126,14 @@ impl<'a> Inspector<'a> {
             self.stage.tally.violated(format!("{stayed} session servers hold memory, with {DECODERS} decoders"));
         }
         let (servers, apps) = (census.servers_of(manager).count(), APPS.len() + 1);
-        if told_after(&mut self.crowd_seen, servers > apps + SPARES_MAX) {
+        if told_after(&mut self.crowd_seen, servers > apps + SPARES) {
             self.stage.tally.violated(format!("{servers} session servers for {apps} apps"));
         }
     }
 
     fn sample(&self, census: &Census, manager: u32) -> Sample {
         let marathon = self.stage.socket_of(MARATHON);
-        let servers: Vec<&Process> = census.servers_of(manager).collect();
+        let servers: Vec<&Process> = census.servers_of(manager).filter(|server| !server.is_spare()).collect();
         let runner = servers.iter().find(|server| server.listens_at.contains(&marathon));
         let of_manager = census.process(manager);
         Sample {
@@ -154,7 +154,9 @@ impl<'a> Inspector<'a> {
     pub(crate) fn check_rest(&mut self, when: &str, at_start: &Process) -> Process {
         let settled = Instant::now() + ORPHAN_BOUND;
         let others = |census: &Census, manager: u32| -> Vec<String> {
-            let others = census.processes.iter().filter(|process| process.id != manager && !is_spare(process));
+            let (spares, others): (Vec<_>, Vec<_>) =
+                census.processes.iter().filter(|process| process.id != manager).partition(|process| process.is_spare());
+            let others = others.into_iter().chain(spares.into_iter().skip(SPARES));
             others.map(|process| format!("{} {} ({})", process.name, process.id, process.state)).collect()
         };
         let (mut census, mut manager) = self.look();
@@ -171,7 +173,10 @@ impl<'a> Inspector<'a> {
         if sockets != ["control.sock"] {
             tally.violated(format!("{when}: these sockets are left: {sockets:?}"));
         }
-        let process = self.stage.manager_at_rest();
+        let mut process = self.stage.manager_at_rest();
+        while process.descriptors != at_start.descriptors && Instant::now() < settled {
+            process = self.stage.manager_at_rest();
+        }
         if process.descriptors != at_start.descriptors || process.memfds + process.mappings > 0 {
             tally.violated(format!("{when}: the manager started with {at_start:?} and is left with {process:?}"));
         }
@@ -213,14 +218,6 @@ impl Progress {
             }
         }
     }
-}
-
-/// Session servers that wait for an app.
-const SPARES_MAX: usize = 1;
-
-/// One that waits for an app has no socket and no memory.
-fn is_spare(process: &Process) -> bool {
-    process.is_session_server() && process.listens_at.is_empty() && process.memfds == 0 && !process.is_zombie()
 }
 
 /// Counts looks that see it; true at the one that is enough.

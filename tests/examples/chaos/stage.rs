@@ -25,12 +25,17 @@ pub(crate) const APPS: [&str; 4] = ["news", "films", "sports", "music"];
 /// The app whose session server nobody harms: it is zapped and plays all the time.
 pub(crate) const MARATHON: &str = "marathon";
 
+/// Session servers that wait for an app.
+pub(crate) const SPARES: usize = 1;
+
 /// A new manager answers within this.
 const UP_BOUND: Duration = Duration::from_secs(5);
 /// An app that is asked to end has ended within this: LINK 3 s, STOP 1 s, TERM 0.5 s, and a loaded machine.
 const DOWN_BOUND: Duration = Duration::from_secs(10);
 /// A manager that is told to end has ended within this.
 const END_BOUND: Duration = Duration::from_secs(15);
+/// What does not change for so long is at rest.
+const REST: Duration = Duration::from_millis(500);
 /// How often is looked while something is waited for.
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -196,12 +201,12 @@ impl<'a> Stage<'a> {
     pub(crate) fn manager_at_rest(&self) -> Process {
         let id = self.life().process_id();
         let look = || Census::take(Path::new("/proc"), std::process::id()).process(id).cloned().unwrap_or_default();
-        let mut process = look();
-        for _ in 0..25 {
+        let (mut process, mut same_since) = (look(), Instant::now());
+        while same_since.elapsed() < REST {
             std::thread::sleep(LOOK_INTERVAL);
             let next = look();
-            if next.descriptors == process.descriptors {
-                return next;
+            if next.descriptors != process.descriptors {
+                same_since = Instant::now();
             }
             process = next;
         }
@@ -237,7 +242,7 @@ pub(crate) fn decoders_of(app: &str) -> u8 {
 pub(crate) fn setup() -> Setup {
     Setup::new()
         .decoders(DECODERS)
-        .session("restart_intensity = 6\nrestart_window_ms = 10000")
+        .session(&format!("restart_intensity = 6\nrestart_window_ms = 10000\nspares = {SPARES}"))
         .more("[log]\ndefault = \"warning\"")
         .more(&format!("[app.{GREEDY}]\nmax_playback_sessions = {}", decoders_of(GREEDY)))
 }

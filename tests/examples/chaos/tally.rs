@@ -47,6 +47,7 @@ counters! {
     ManagerKilled: Kill = "manager: SIGKILL";
     ServerKilled: Kill = "session server: SIGKILL";
     ServerKilledInLoop: Kill = "session server: SIGKILL each time it comes back";
+    SpareKilled: Kill = "spare session server: SIGKILL";
     ServerAborted: Kill = "session server: SIGABRT";
     ServerTerminated: Kill = "session server: SIGTERM";
     PlayerKilled: Kill = "player: SIGKILL";

@@ -27,9 +27,10 @@ const LOOP_KILLS: u32 = 12;
 const LOOP_PATIENCE: Duration = Duration::from_secs(7);
 
 /// What can fall, and how often of a hundred.
-const FAULTS: [(u32, Fault); 8] = [
-    (36, Fault::Server(Signal::KILL, Count::ServerKilled)),
-    (28, Fault::Player),
+const FAULTS: [(u32, Fault); 9] = [
+    (34, Fault::Server(Signal::KILL, Count::ServerKilled)),
+    (3, Fault::Spare),
+    (27, Fault::Player),
     (7, Fault::Server(Signal::ABORT, Count::ServerAborted)),
     (7, Fault::Server(Signal::TERM, Count::ServerTerminated)),
     (8, Fault::StopServer),
@@ -41,6 +42,7 @@ const FAULTS: [(u32, Fault); 8] = [
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     Server(Signal, Count),
+    Spare,
     Player,
     StopServer,
     StopPlayer,
@@ -88,6 +90,7 @@ impl<'a> Weather<'a> {
     fn strike(&mut self, end: Instant) {
         match pick(&mut self.rng) {
             Fault::Server(signal, count) => self.hit_server(signal, count),
+            Fault::Spare => self.hit_spare(),
             Fault::Player => self.hit_player(),
             Fault::StopServer => self.stop_server(),
             Fault::StopPlayer => self.stop_player(),
@@ -102,6 +105,16 @@ impl<'a> Weather<'a> {
             // A stopped process takes the signal at once only if it is a KILL.
             server.signal(Signal::CONT);
             self.stage.tally.note(count, app);
+        }
+    }
+
+    fn hit_spare(&mut self) {
+        let manager = self.stage.life().process_id();
+        let census = Census::take(Path::new("/proc"), manager);
+        let spare = census.servers_of(manager).find(|server| server.is_spare());
+        let spare = spare.and_then(|server| Quarry::hold(server.id));
+        if spare.is_some_and(|spare| spare.signal(Signal::KILL)) {
+            self.stage.tally.note(Count::SpareKilled, "none's");
         }
     }
 
