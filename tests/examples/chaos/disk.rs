@@ -14,8 +14,6 @@ use crate::Failure;
 use crate::clips::{PICTURE_INTERVAL, SIZE};
 use crate::tally::{Count, Tally};
 
-/// An access unit delimiter: with it every picture of the clip begins.
-const DELIMITER: [u8; 5] = [0, 0, 0, 1, 9];
 /// Pictures that come at once.
 const BURST: std::ops::Range<usize> = 1..20;
 /// Until the next ones come.
@@ -24,8 +22,8 @@ const STALL_MS: std::ops::Range<u64> = 50..2_500;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Feeds a player's input with the pictures of a clip, in bursts, until all are through or nobody reads any more.
-pub(crate) fn feed(tally: &Tally, mut rng: Rng, clip: &[u8], mut input: impl Write) {
-    let mut pictures = pictures(clip).into_iter();
+pub(crate) fn feed(tally: &Tally, mut rng: Rng, pictures: &[Vec<u8>], mut input: impl Write) {
+    let mut pictures = pictures.iter();
     loop {
         for picture in pictures.by_ref().take(rng.usize(BURST)) {
             if write_record(&mut input, picture).is_err() {
@@ -96,12 +94,6 @@ fn push_all(source: &mut Source, events: &Events) -> Result<(), Failure> {
     Ok(())
 }
 
-fn pictures(clip: &[u8]) -> Vec<&[u8]> {
-    let starts = clip.windows(DELIMITER.len()).enumerate().filter(|(_, bytes)| *bytes == DELIMITER).map(|(at, _)| at);
-    let starts: Vec<usize> = starts.chain([clip.len()]).collect();
-    starts.windows(2).map(|pair| &clip[pair[0]..pair[1]]).collect()
-}
-
 fn write_record(to: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
     to.write_all(&length.to_le_bytes())?;
@@ -125,13 +117,6 @@ fn read_record(from: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_clip_is_cut_into_its_pictures() {
-        let clip = [&DELIMITER[..], b"one", &DELIMITER[..], b"other"].concat();
-        assert_eq!(pictures(&clip), [&clip[..8], &clip[8..]]);
-        assert!(pictures(b"nothing").is_empty());
-    }
 
     #[test]
     fn records_are_read_as_they_were_written_and_a_cut_one_is_the_end() {

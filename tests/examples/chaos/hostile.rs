@@ -47,20 +47,22 @@ pub(crate) fn attack(stage: &Stage<'_>, mut rng: Rng, end: Instant) {
     while Instant::now() < end {
         std::thread::sleep(Duration::from_millis(rng.u64(PAUSE_MS)));
         let (count, attack) = ATTACKS[rng.usize(..ATTACKS.len())];
-        let (path, is_control) = target(stage, &mut rng);
-        // None: the attacked is not there, or has thrown the attacker out before the end.
-        if attack(&mut rng, &path, is_control).is_some() {
+        // Where the attack is none, the attacked is not there, not Active, or has thrown the attacker out before its end.
+        let hit = targets(stage, &mut rng)
+            .into_iter()
+            .find(|(path, is_control)| attack(&mut rng, path, *is_control).is_some());
+        if let Some((path, _)) = hit {
             stage.tally.note(count, &path.display().to_string());
         }
     }
 }
 
-fn target(stage: &Stage<'_>, rng: &mut Rng) -> (PathBuf, bool) {
-    match rng.usize(..APPS.len() + 2) {
-        0 => (stage.control(), true),
-        1 => (stage.socket_of(MARATHON), false),
-        number => (stage.socket_of(APPS[number - 2]), false),
-    }
+/// Every socket, and whether it is the manager's, in any order.
+fn targets(stage: &Stage<'_>, rng: &mut Rng) -> Vec<(PathBuf, bool)> {
+    let apps = APPS.into_iter().chain([MARATHON]).map(|app| (stage.socket_of(app), false));
+    let mut targets: Vec<(PathBuf, bool)> = apps.chain([(stage.control(), true)]).collect();
+    rng.shuffle(&mut targets);
+    targets
 }
 
 fn connect(path: &Path) -> Option<SeqPacket> {

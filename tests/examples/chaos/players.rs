@@ -100,7 +100,7 @@ impl<'a> Players<'a> {
             scope.spawn(move || hear(tally, said));
         }
         if let Some(input) = child.stdin.take() {
-            scope.spawn(move || disk::feed(tally, rng, &clips.bare, input));
+            scope.spawn(move || disk::feed(tally, rng, &clips.pictures, input));
         }
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(app, child);
         Ok(())
