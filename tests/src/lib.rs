@@ -12,6 +12,7 @@ pub mod numbered_clip;
 pub mod observe;
 pub mod picture;
 pub mod picture_fifo;
+pub mod playing_app;
 pub mod programs;
 pub mod sequence;
 pub mod session_process;

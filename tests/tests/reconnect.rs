@@ -5,76 +5,20 @@ use std::time::{Duration, Instant};
 
 use greenroom_core::client::LostReason;
 use greenroom_core::limits::CALL_TIMEOUT;
-use greenroom_core::message::playback::{Event, PlaybackState};
+use greenroom_core::message::playback::PlaybackState;
 use greenroom_core::message::{AppState, ServerState, TargetState};
-use greenroom_hal_linux::client::{CallError, Client, ClientEvent, Events, PushError, Session, SessionEnd, Source};
-use greenroom_tests::coded_pictures::{H264, Picture, h264_pictures};
+use greenroom_hal_linux::client::{CallError, ClientEvent, PushError, SessionEnd, Source};
+use greenroom_tests::coded_pictures::{Picture, h264_pictures};
 use greenroom_tests::deadline::{PATIENCE, until};
-use greenroom_tests::tv_box::{Controller, TvBox};
+use greenroom_tests::playing_app::App;
+use greenroom_tests::tv_box::TvBox;
 use rustix::process::Signal;
 
-/// An app on its session server.
-struct App {
-    client: Client,
-    events: Events,
-}
-
-impl App {
-    fn connected(controller: &mut Controller, app: &str) -> Self {
-        let client = Client::connect(controller.socket_of(app)).unwrap();
-        let events = client.events();
-        Self { client, events }
-    }
-
-    /// Goes on stage and makes a session with one stream.
-    fn loaded(&self) -> (Session, Source) {
-        self.client.wait_for_application_state(AppState::Running, PATIENCE).unwrap();
-        self.client.set_application_state(AppState::Running).unwrap();
-        let session = self.client.create_session().unwrap();
-        session.load(false).unwrap();
-        let source = session.attach_source(H264).unwrap();
-        session.all_sources_attached().unwrap();
-        (session, source)
-    }
-
-    /// Plays to the end.
-    fn play(&self, pictures: &[Picture]) {
-        let (session, mut source) = self.loaded();
-        session.play().unwrap();
-        pictures.iter().for_each(|picture| source.push(&picture.frame(), PATIENCE).unwrap());
-        source.end_of_stream(PATIENCE).unwrap();
-        self.wait_for_state(PlaybackState::EndOfStream);
-        assert_eq!(session.statistics(source.id()).unwrap().frames_taken as usize, pictures.len());
-    }
-
-    fn wait_for_state(&self, wanted: PlaybackState) {
-        loop {
-            match self.next() {
-                ClientEvent::Server(Event::PlaybackState { state, .. }) if state == wanted => return,
-                ClientEvent::Server(Event::Failed { error, .. }) => panic!("{error}"),
-                _ => {}
-            }
-        }
-    }
-
-    /// The next event of the connection itself.
-    fn next_of_connection(&self) -> ClientEvent {
-        loop {
-            match self.next() {
-                ClientEvent::Server(_) => {}
-                event => return event,
-            }
-        }
-    }
-
-    fn next(&self) -> ClientEvent {
-        self.events.next(PATIENCE).expect("something happens in time")
-    }
-
-    fn is_connected_again(&self) {
-        assert_eq!(self.next_of_connection(), ClientEvent::ConnectionLost(LostReason::Closed));
-        assert_eq!(self.next_of_connection(), ClientEvent::Reconnected);
-    }
+/// It was told of the loss, and of the new connection.
+#[track_caller]
+fn is_connected_again(app: &App) {
+    assert_eq!(app.next_of_connection(), ClientEvent::ConnectionLost(LostReason::Closed));
+    assert_eq!(app.next_of_connection(), ClientEvent::Reconnected);
 }
 
 /// Pushes the same pictures over and over, as fast as they are taken, until it must not any more.
@@ -87,14 +31,14 @@ fn push_for_ever(mut source: Source, pictures: Vec<Picture>) -> JoinHandle<PushE
 
 /// SM-36: told that it is lost, connected on the same path, Running, and playing to the end, each time.
 ///
-/// Field failure 12, Field failure 13, Field failure 28, Field failure 70
+/// Field failures 12, 13, 28, 70
 #[test]
 fn an_app_whose_server_is_killed_while_it_pushes_is_connected_again_and_plays_to_the_end() {
     let pictures = h264_pictures(50);
     let tv_box = TvBox::start();
     let mut controller = tv_box.watch();
     controller.bring_up("app1", TargetState::Active);
-    let app = App::connected(&mut controller, "app1");
+    let app = App::of(&mut controller, "app1");
     for _ in 0..3 {
         let (session, source) = app.loaded();
         let old = source.id();
@@ -102,7 +46,7 @@ fn an_app_whose_server_is_killed_while_it_pushes_is_connected_again_and_plays_to
         let pusher = push_for_ever(source, pictures.clone());
         app.wait_for_state(PlaybackState::Playing);
         controller.signal_server("app1", Signal::KILL);
-        app.is_connected_again();
+        is_connected_again(&app);
         assert_eq!(pusher.join().unwrap(), PushError::Ended(SessionEnd::ConnectionLost));
         assert_eq!(session.end(), Some(SessionEnd::ConnectionLost));
         assert!(session.statistics(old).is_err(), "it means nothing to the new server");
@@ -115,13 +59,13 @@ fn an_app_whose_server_is_killed_while_it_pushes_is_connected_again_and_plays_to
 
 /// SM-30: a server that is stuck and then killed answers nobody, and nobody waits for it.
 ///
-/// Field failure 1, Field failure 23
+/// Field failures 1, 23
 #[test]
 fn a_call_that_waits_for_a_server_that_is_killed_fails_at_once() {
     let tv_box = TvBox::start();
     let mut controller = tv_box.watch();
     controller.bring_up("app1", TargetState::Active);
-    let app = App::connected(&mut controller, "app1");
+    let app = App::of(&mut controller, "app1");
     let (session, _source) = app.loaded();
     controller.signal_server("app1", Signal::STOP);
     let calling = thread::spawn(move || {
@@ -132,7 +76,7 @@ fn a_call_that_waits_for_a_server_that_is_killed_fails_at_once() {
     let (position, waited) = calling.join().unwrap();
     assert_eq!(position, Err(CallError::ConnectionLost));
     assert!(waited < CALL_TIMEOUT, "it waited for {waited:?}");
-    app.is_connected_again();
+    is_connected_again(&app);
 }
 
 /// SM-36: each at its own place; what one does in the meantime is not the others' business.
@@ -141,10 +85,10 @@ fn every_app_of_a_server_that_is_killed_is_connected_again() {
     let tv_box = TvBox::start();
     let mut controller = tv_box.watch();
     controller.bring_up("app1", TargetState::Active);
-    let apps: Vec<App> = (0..4).map(|_| App::connected(&mut controller, "app1")).collect();
+    let apps: Vec<App> = (0..4).map(|_| App::of(&mut controller, "app1")).collect();
     controller.signal_server("app1", Signal::KILL);
     for app in &apps {
-        app.is_connected_again();
+        is_connected_again(app);
         app.client.wait_for_application_state(AppState::Running, PATIENCE).unwrap();
     }
     assert_eq!(controller.status("app1").unwrap().restarts, 1);
@@ -157,7 +101,7 @@ fn an_app_whose_server_was_ended_finds_the_one_that_is_started_later() {
     let mut controller = tv_box.watch();
     controller.bring_up("app1", TargetState::Active);
     let socket = controller.socket_of("app1");
-    let app = App::connected(&mut controller, "app1");
+    let app = App::of(&mut controller, "app1");
     controller.bring_to("app1", TargetState::NotRunning);
     assert_eq!(app.next_of_connection(), ClientEvent::ConnectionLost(LostReason::Closed));
     assert_eq!(app.client.create_session().map(drop), Err(CallError::ConnectionLost));
@@ -178,7 +122,7 @@ fn a_session_that_is_made_before_the_app_has_heard_that_it_is_running_plays() {
     let mut controller = tv_box.watch();
     controller.bring_up("app1", TargetState::Inactive);
     for _ in 0..5 {
-        let app = App::connected(&mut controller, "app1");
+        let app = App::of(&mut controller, "app1");
         let playing = thread::spawn({
             let pictures = pictures.clone();
             move || {
@@ -198,7 +142,7 @@ fn a_client_can_be_dropped_while_its_server_is_restarted() {
     let tv_box = TvBox::start();
     let mut controller = tv_box.watch();
     controller.bring_up("app1", TargetState::Active);
-    let app = App::connected(&mut controller, "app1");
+    let app = App::of(&mut controller, "app1");
     controller.signal_server("app1", Signal::KILL);
     assert_eq!(app.next_of_connection(), ClientEvent::ConnectionLost(LostReason::Closed));
     let before = Instant::now();

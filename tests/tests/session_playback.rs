@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use greenroom_core::hal::ExitStatus;
 use greenroom_core::message::playback::{Codec, Event, PlaybackState, Shape, SourceDescription};
 use greenroom_core::message::{AppState, Reason, ServerState, TargetState};
-use greenroom_hal_linux::client::{Client, ClientEvent, Events, Frame, PushError, Session, Source};
+use greenroom_hal_linux::client::{Client, ClientEvent, Events, PushError, Session, Source};
 use greenroom_tests::coded_pictures::{Picture, h264_pictures};
 use greenroom_tests::session_process::{PATIENCE, Server, until};
 use greenroom_tests::session_stage::{last_word, state};

@@ -79,7 +79,7 @@ fn memory_of_the_connection_before_is_unmapped_under_sources_that_are_kept() {
 
 /// SM-30
 ///
-/// Field failure 1, Field failure 23
+/// Field failures 1, 23
 #[test]
 fn calls_that_wait_when_the_server_goes_fail_at_once_and_the_next_ones_go_to_the_new_server() {
     for _ in 0..20 {
