@@ -261,6 +261,21 @@ fn the_library_can_be_used_first_by_two_threads_at_once() {
     });
 }
 
+/// Nobody waits for what a dropped session says to its server.
+///
+/// Field failure 22
+#[test]
+fn many_calls_that_nobody_waits_for_leave_nothing_behind() {
+    let server = FakeServer::start(Manner::Honest);
+    let client = running(&server);
+    for _ in 0..2_000 {
+        drop(client.create_session().expect("a session"));
+    }
+    assert_eq!(client.create_session().expect("a session").position(), Ok(Duration::from_millis(1_500)));
+    let destroyed = server.commands.try_iter().filter(|command| command.starts_with("DestroySession")).count();
+    assert_eq!(destroyed, 2_000, "each was said once");
+}
+
 /// Nothing of a client is process-wide, and one connection greets once: a place at the server is taken by it alone.
 ///
 /// Field failure 25
