@@ -217,6 +217,8 @@ fn model(start: u32, app: fn(App), server: fn(Server)) {
 const PREEMPTIONS: usize = 3;
 
 /// Two frames of three bytes in a ring of four: the second one waits for space, and its payload goes over the end.
+///
+/// Field failure 33
 #[test]
 fn frames_arrive_in_order_with_their_payload_and_nobody_sleeps_for_ever() {
     model(0, |mut app| push_frames(&mut app, 2), |mut server| take_frames(&mut server, 2));
@@ -242,6 +244,7 @@ fn a_producer_that_waits_for_a_place_is_woken() {
     model(u32::MAX, app, server);
 }
 
+/// Field failure 35
 #[test]
 fn the_end_of_a_stream_comes_after_its_last_frame() {
     let app = |mut app: App| {

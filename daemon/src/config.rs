@@ -592,6 +592,7 @@ mod tests {
         assert_eq!(documented.log_levels(), Config::default().log_levels());
     }
 
+    /// Field failure 17
     #[test]
     fn an_app_gets_its_own_values_and_the_others_the_defaults() {
         let config =
@@ -709,6 +710,7 @@ mod tests {
         assert_eq!(keys(app), keys_of::<AppSection>());
     }
 
+    /// Field failure 14
     #[test]
     fn a_ready_time_of_zero_is_for_ever() {
         assert_eq!(parse("[session]\nready_timeout_ms = 0").unwrap().settings().ready_timeout, None);

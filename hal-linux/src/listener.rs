@@ -235,6 +235,8 @@ mod tests {
     }
 
     /// SM-08
+    ///
+    /// Field failure 18
     #[test]
     fn the_file_gets_its_owner_and_group() {
         let (_directory, path) = directory();

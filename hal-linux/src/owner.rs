@@ -49,6 +49,7 @@ mod tests {
 
     use super::*;
 
+    /// Field failure 19
     #[test]
     fn a_user_and_a_group_are_found_by_name_and_by_number() {
         assert_eq!(user("root").unwrap(), Some(Uid::ROOT));
@@ -62,6 +63,7 @@ mod tests {
         assert!(groups_of(0, 0).contains(&0));
     }
 
+    /// Field failure 19
     #[test]
     fn an_unknown_owner_is_a_failure_that_names_it() {
         let error = group("no-such-group").unwrap_err();

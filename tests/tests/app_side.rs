@@ -358,6 +358,7 @@ fn a_terminated_app_gives_its_session_back_and_exits() {
     client.create_session().expect("the only session is free again");
 }
 
+/// Field failure 69
 #[test]
 fn what_cannot_be_played_is_named_with_what_to_do() {
     let directory = tempfile::tempdir().unwrap();

@@ -49,6 +49,8 @@ fn end(mut child: PidChild) {
 }
 
 /// SM-03
+///
+/// Field failure 6
 #[test]
 fn a_child_has_its_link_and_no_other_descriptor_of_ours() {
     // Even one that somebody forgot to close on exec.

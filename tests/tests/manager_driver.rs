@@ -576,6 +576,8 @@ fn what_the_platform_refuses_is_a_typed_refusal_and_leaves_nothing() {
 }
 
 /// SM-30
+///
+/// Field failure 27
 #[test]
 fn a_controller_that_leaves_while_it_waits_costs_nobody_anything() {
     let mut stage = Stage::new();
@@ -749,6 +751,7 @@ fn a_connection_that_does_not_begin_as_it_must_is_ended_alone() {
     assert_eq!(stage.ask(&mut bystander, Command::Watch), Ok(Answer::Done));
 }
 
+/// Field failure 58
 #[test]
 fn a_version_that_is_not_spoken_and_a_request_that_is_not_known_are_refused_by_name() {
     let mut stage = Stage::new();

@@ -21,6 +21,8 @@ fn comes_back(controller: &mut Controller, app: &str, state: TargetState) {
 }
 
 /// SM-09, SM-34, SM-36
+///
+/// Field failure 12
 #[test]
 fn a_killed_server_comes_back_in_the_state_it_was_meant_to_be_in_on_the_same_socket() {
     for state in [TargetState::Inactive, TargetState::Active] {
@@ -48,6 +50,8 @@ fn a_killed_server_comes_back_in_the_state_it_was_meant_to_be_in_on_the_same_soc
 }
 
 /// SM-36: its connection waits in the socket's queue while nobody accepts.
+///
+/// Field failure 13
 #[test]
 fn a_client_that_connects_during_a_restart_is_served_by_the_new_server() {
     let tv_box = TvBox::start();
@@ -122,6 +126,8 @@ fn a_stop_during_the_back_off_ends_it() {
 }
 
 /// SM-36
+///
+/// Field failure A
 #[test]
 fn a_program_that_is_gone_when_it_is_needed_again_is_told_of_and_given_up() {
     let setup = Setup::new();
@@ -158,6 +164,8 @@ fn a_manager_removes_dead_sockets_of_an_earlier_one_and_leaves_what_lives() {
 }
 
 /// SM-38: it has to be killed, which is no reason to start another one.
+///
+/// Field failure 9
 #[test]
 fn a_manager_that_ends_restarts_no_server() {
     let mut tv_box = Setup::new().misbehaving("never-ends").start();

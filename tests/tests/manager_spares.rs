@@ -121,6 +121,8 @@ fn gone(process: u32) -> bool {
 }
 
 /// SM-03: a spare holds nothing of the apps that came before it.
+///
+/// Field failure J
 #[test]
 fn a_spare_has_no_descriptor_of_another_app() {
     let (tv_box, mut controller) = with_spares(1);

@@ -63,6 +63,8 @@ fn a_socket_name_that_is_too_long_or_taken_by_another_app_is_refused_and_nothing
 }
 
 /// SM-02, SM-03
+///
+/// Field failure J
 #[test]
 fn a_session_server_gets_its_link_and_no_other_descriptor_of_the_manager() {
     let tv_box = Setup::new().misbehaving("waits-for-gate").start();
@@ -94,6 +96,8 @@ fn initiate_is_answered_before_the_server_is_up() {
 }
 
 /// SM-04
+///
+/// Field failure A
 #[test]
 fn a_missing_or_forbidden_session_program_is_refused_with_its_reason_and_nothing_is_left() {
     let setup = Setup::new();
@@ -136,6 +140,8 @@ fn connection_info_is_there_once_the_app_is_up_and_gone_when_it_ended() {
 }
 
 /// SM-10
+///
+/// Field failure G
 #[test]
 fn a_socket_that_cannot_be_made_ends_the_server_with_error_and_its_reason() {
     let tv_box = TvBox::start();
@@ -187,6 +193,8 @@ fn a_server_that_dies_at_its_start_is_reported_with_its_exit_status() {
 }
 
 /// SM-12
+///
+/// Field failure 7
 #[test]
 fn a_server_that_is_never_ready_is_killed_reaped_and_reported() {
     let tv_box = Setup::new().misbehaving("never-ready").ready_timeout_ms(100).start();
@@ -273,6 +281,8 @@ fn not_running_is_notified_when_the_process_is_reaped_and_nothing_of_it_is_left(
 }
 
 /// SM-21
+///
+/// Field failures 4, 5
 #[test]
 fn a_server_that_does_not_end_is_killed_and_its_end_is_told() {
     let tv_box = Setup::new().misbehaving("never-ends").start();
@@ -391,6 +401,8 @@ fn sigterm_takes_every_app_down_in_order_and_leaves_nothing() {
 }
 
 /// SM-38
+///
+/// Field failure 5
 #[test]
 fn a_manager_that_ends_starts_nothing_and_ends_in_time_although_a_server_hangs() {
     let mut tv_box = Setup::new().misbehaving("never-ends").start();
@@ -402,6 +414,8 @@ fn a_manager_that_ends_starts_nothing_and_ends_in_time_although_a_server_hangs()
 }
 
 /// SM-38
+///
+/// Field failure B
 #[test]
 fn session_servers_do_not_outlive_a_killed_manager() {
     let mut tv_box = Setup::new().decoders(2).start();
@@ -450,6 +464,8 @@ fn a_decoder_comes_back_at_inactive_and_at_the_end() {
 }
 
 /// SM-08
+///
+/// Field failure 18
 #[test]
 fn an_apps_socket_has_the_configured_mode() {
     let tv_box = Setup::new().more("").start();

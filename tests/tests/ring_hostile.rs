@@ -110,6 +110,8 @@ fn step(consumer: &mut HostileConsumer, world: &World, seen: &mut Seen) -> Resul
 }
 
 /// SM-35
+///
+/// Field failures D, M
 #[test]
 fn a_hostile_client_gets_frames_within_the_ring_or_an_error_and_nothing_else_happens() {
     let mut seen = Seen::default();
@@ -148,6 +150,8 @@ fn assert_was_worth_it(seen: &Seen) {
 }
 
 /// SM-36
+///
+/// Field failure Q
 #[test]
 fn a_hostile_server_cannot_make_the_client_write_or_read_beside_its_ring() {
     let (mut pushed, mut full, mut corrupt) = (0, 0, 0);

@@ -31,6 +31,8 @@ const VIDEO: SourceDescription<'static> = SourceDescription {
 };
 
 /// SM-07, SM-08, SM-39
+///
+/// Field failure 18
 #[test]
 fn a_configured_server_listens_with_its_permissions_and_hands_its_listener_up() {
     let mut stage = Stage::configured(TargetState::Inactive);
@@ -40,6 +42,8 @@ fn a_configured_server_listens_with_its_permissions_and_hands_its_listener_up() 
 }
 
 /// SM-10
+///
+/// Field failure G
 #[test]
 fn a_socket_that_is_taken_or_cannot_be_placed_is_reported_with_its_reason() {
     for (break_it, reason) in [
@@ -194,6 +198,8 @@ fn a_client_hears_active_and_inactive_without_asking() {
 }
 
 /// Two calls of one client: the second waits for the first; what needs no decoder between them does not.
+///
+/// Field failure 64
 #[test]
 fn an_order_waits_for_the_one_before_it_and_a_question_does_not() {
     let mut stage = Stage::active();
@@ -275,6 +281,8 @@ fn an_app_gets_no_more_slots_than_its_resources_say() {
 }
 
 /// SM-35
+///
+/// Field failure K
 #[test]
 fn garbage_with_a_number_is_refused_and_other_garbage_ends_that_connection_only() {
     let mut stage = Stage::active();
@@ -293,6 +301,7 @@ fn garbage_with_a_number_is_refused_and_other_garbage_ends_that_connection_only(
     assert!(stage.call(&mut other, Command::GetSharedMemory).is_ok());
 }
 
+/// Field failure 58
 #[test]
 fn a_client_of_another_version_is_told_which_ones_are_spoken() {
     let mut stage = Stage::active();
@@ -309,6 +318,8 @@ fn a_client_of_another_version_is_told_which_ones_are_spoken() {
 }
 
 /// SM-35
+///
+/// Field failures 67, C, L
 #[test]
 fn a_client_that_does_not_read_holds_up_nobody_and_is_told_later() {
     let mut stage = Stage::active();
@@ -334,6 +345,7 @@ fn a_client_that_does_not_read_holds_up_nobody_and_is_told_later() {
     assert!(matches!(deaf.answer(), Ok(Answer::SharedMemory { .. })));
 }
 
+/// Field failure 20
 #[test]
 fn a_client_that_does_not_read_and_dies_is_noticed() {
     let mut stage = Stage::active();

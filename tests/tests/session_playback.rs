@@ -65,6 +65,8 @@ impl App {
 }
 
 /// From the first picture to the last, back to the start, and once more.
+///
+/// Field failures 39, 71
 #[test]
 fn a_clip_is_played_to_its_end_twice() {
     let clip = clip();
@@ -119,6 +121,8 @@ fn an_app_that_plays_is_made_inactive_and_plays_again_when_it_is_active() {
 }
 
 /// SM-35: the other app's playback goes on to its end.
+///
+/// Field failure 32
 #[test]
 fn a_client_that_goes_in_the_middle_of_playing_disturbs_nobody() {
     let clip = clip();

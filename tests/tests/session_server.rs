@@ -61,6 +61,8 @@ fn a_socket_that_cannot_be_made_is_reported_with_its_reason_and_ends_it() {
 }
 
 /// SM-07
+///
+/// Field failure H
 #[test]
 fn a_second_configuration_is_refused() {
     let mut server = Server::configured(TargetState::Inactive);
@@ -177,6 +179,8 @@ fn the_memory_of_a_client_is_sealed_and_has_the_size_that_was_said() {
 }
 
 /// SM-33, SM-35
+///
+/// Field failure F
 #[test]
 fn clients_do_not_reach_each_others_sessions_and_get_no_more_than_the_app_may_have() {
     let server = Server::configured(TargetState::Active);
@@ -220,6 +224,8 @@ fn garbage_costs_its_sender_the_connection_and_nobody_else() {
 }
 
 /// A source is attached with its ring and its bells; a second one of its kind is refused.
+///
+/// Field failure 54
 #[test]
 fn a_source_gets_its_ring_and_its_bells() {
     let server = Server::configured(TargetState::Active);

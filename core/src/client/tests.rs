@@ -344,6 +344,8 @@ fn going_inactive_drops_the_memory_before_the_server_is_told() {
 }
 
 /// SM-25, SM-29
+///
+/// Field failure N
 #[test]
 fn a_server_that_leaves_active_takes_memory_and_sessions_with_it() {
     let mut client = with_session();
@@ -386,6 +388,8 @@ fn the_greeting_is_not_the_apps_to_say() {
 }
 
 /// SM-30
+///
+/// Field failure 2
 #[test]
 fn a_call_without_an_answer_times_out_at_its_own_deadline() {
     let mut client = with_session();

@@ -108,6 +108,8 @@ mod tests {
     use crate::message::{AppId, TargetState, link, playback};
 
     /// What stands here went out into the world: a change of these bytes breaks every installed peer.
+    ///
+    /// Field failure 58
     #[test]
     fn golden_bytes_do_not_change() {
         let mut buffer = [0; 128];
@@ -149,6 +151,7 @@ mod tests {
         assert_eq!(decode_first::<u8>(&[0xC7, b'G', b'R', 1, 200, 5]), Ok((1, 5)));
     }
 
+    /// Field failure K
     #[test]
     fn the_number_of_a_request_is_found_when_the_rest_is_not_understood() {
         assert_eq!(sequence(&[0xAC, 2, 99, 99], false), Some(300));

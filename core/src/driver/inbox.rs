@@ -69,6 +69,7 @@ mod tests {
         assert_eq!(inbox.post(2), Ok(()));
     }
 
+    /// Field failure 33
     #[test]
     fn nothing_is_lost_or_doubled_when_another_thread_posts() {
         static INBOX: Inbox<u32, 4> = Inbox::new();

@@ -133,6 +133,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
+    /// Field failure 60
     #[test]
     fn the_earliest_is_found_whatever_was_set_changed_and_removed() {
         let (mut deadlines, mut model) = (Deadlines::<32>::new(), BTreeMap::new());
@@ -150,6 +151,7 @@ mod tests {
         }
     }
 
+    /// Field failure 60
     #[test]
     fn what_is_due_comes_once_and_in_order() {
         let mut deadlines = Deadlines::<4>::new();

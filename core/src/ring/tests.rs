@@ -170,6 +170,7 @@ impl Ring {
 
 const KINDS: [MediaKind; 3] = [MediaKind::Video, MediaKind::Audio, MediaKind::Text];
 
+/// Field failure 29
 #[test]
 fn the_rings_of_a_slot_share_no_byte_and_payload_lies_on_pages_of_its_own() {
     let layout = SlotLayout::STANDARD;
@@ -187,6 +188,7 @@ fn the_rings_of_a_slot_share_no_byte_and_payload_lies_on_pages_of_its_own() {
     assert!(3 * SERVER_BLOCK_BYTES <= layout.server_bytes());
 }
 
+/// Field failure I
 #[test]
 fn a_layout_that_32_bits_do_not_reach_is_refused() {
     assert_eq!(SlotLayout::new(u32::MAX, 1, 1), None);
@@ -263,6 +265,7 @@ fn every_field_of_a_record_arrives() {
     }
 }
 
+/// Field failure M
 #[test]
 fn the_same_record_is_given_until_it_is_released_and_copied_out_of_the_ring_once() {
     let mut ring = ring();
@@ -285,6 +288,7 @@ fn releasing_what_was_not_given_does_nothing() {
     assert_eq!(ring.take(), Some(b"one".to_vec()));
 }
 
+/// Field failure 30
 #[test]
 fn a_payload_over_the_end_of_the_ring_is_read_in_two_stretches() {
     let mut ring = ring();
@@ -358,6 +362,7 @@ fn cursors_go_on_over_the_largest_number() {
     assert!(ring.producer.is_drained().unwrap());
 }
 
+/// Field failure 40
 #[test]
 fn after_a_flush_older_records_are_dropped_and_counted() {
     let mut ring = ring();
@@ -398,6 +403,7 @@ fn epochs_go_on_over_the_largest_number() {
     assert_eq!(ring.take(), Some(b"newer".to_vec()));
 }
 
+/// Field failure 34
 #[test]
 fn a_sleeping_consumer_is_to_be_woken_once_it_said_so_and_not_before() {
     let mut ring = ring();
@@ -468,6 +474,7 @@ fn a_head_that_goes_back_is_refused() {
     assert_eq!(ring.source.next(), Err(RingError::CursorWentBack));
 }
 
+/// Field failure 57
 #[test]
 fn a_descriptor_that_no_honest_producer_writes_is_refused() {
     let [kind, start, bytes] = [0, 12, 16].map(|byte| FIRST_DESCRIPTOR + byte);

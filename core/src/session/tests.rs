@@ -230,6 +230,8 @@ fn configured_for_active_it_allocates_after_the_socket_was_made() {
 }
 
 /// SM-07
+///
+/// Field failure H
 #[test]
 fn a_second_configuration_is_refused() {
     let mut stage = Stage::inactive();
@@ -238,6 +240,8 @@ fn a_second_configuration_is_refused() {
 }
 
 /// SM-07, SM-33
+///
+/// Field failure I
 #[test]
 fn a_configuration_that_cannot_hold_is_refused_and_a_better_one_taken() {
     let mut stage = Stage::started();
@@ -375,6 +379,8 @@ fn while_deactivating_only_not_running_is_taken() {
 }
 
 /// SM-38 (its server's side): the end of the link stops everything and says nothing to nobody.
+///
+/// Field failure B
 #[test]
 fn without_a_manager_it_stops_playing_frees_and_exits() {
     let mut stage = Stage::active();
@@ -406,6 +412,8 @@ fn a_manager_that_does_not_read_does_not_keep_it_alive() {
 }
 
 /// SM-31
+///
+/// Field failure L
 #[test]
 fn what_the_manager_did_not_read_in_time_comes_whole_and_in_order() {
     let mut stage = Stage::inactive();
@@ -492,6 +500,8 @@ fn every_command(session: SessionId) -> [Command<'static>; 23] {
 }
 
 /// SM-23, SM-24, SM-30: every call in every situation of a connection gets one answer, or waits for one.
+///
+/// Field failure O
 #[test]
 fn every_call_has_its_answer_in_every_situation() {
     let row = |stage: &mut Stage, client| {
@@ -575,6 +585,8 @@ fn a_value_out_of_its_range_is_refused() {
 }
 
 /// SM-35
+///
+/// Field failure F
 #[test]
 fn a_session_belongs_to_the_connection_that_made_it() {
     let mut stage = Stage::active();
@@ -857,6 +869,8 @@ fn an_order_that_is_not_carried_out_in_time_fails_its_session_and_nothing_else()
 }
 
 /// SM-35
+///
+/// Field failure L
 #[test]
 fn a_client_that_does_not_read_is_told_later_how_things_are_then() {
     let mut stage = Stage::active();
@@ -909,6 +923,7 @@ fn a_client_that_does_not_greet_in_time_is_let_go() {
     assert!(stage.call(next, Command::Hello).contains(&welcome));
 }
 
+/// Field failure O
 #[test]
 fn one_client_too_many_is_told_so_and_closed() {
     let mut stage = Stage::inactive();
@@ -965,6 +980,7 @@ fn users_that_may_not_connect_take_no_place_from_those_who_may() {
     assert_eq!(stage.server.handle(stage.now, Input::ClientConnected { peer: PEER }), Err(NotTaken::Full));
 }
 
+/// Field failure 21
 #[test]
 fn what_comes_from_a_client_or_a_session_that_has_gone_changes_nothing() {
     let mut stage = Stage::active();

@@ -315,6 +315,8 @@ mod tests {
     }
 
     /// Who was told first that a session has stopped would take an older failure for one of the stopped session.
+    ///
+    /// Field failure 68
     #[test]
     fn what_happened_before_a_stop_is_not_told_after_it() {
         let events = open();

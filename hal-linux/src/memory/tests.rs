@@ -211,6 +211,7 @@ fn ten_thousand_frames_arrive_whole_and_in_order_while_both_sides_sleep_and_wake
     sender.join().expect("the app ended well");
 }
 
+/// Field failure 34
 #[test]
 fn no_bell_is_rung_while_both_sides_are_awake() {
     let (mut app, mut source) = app_and_source(4_096);

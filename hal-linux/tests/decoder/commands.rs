@@ -178,6 +178,7 @@ fn a_flush_of_one_source_leaves_the_other_alone() {
     assert_eq!((statistics.frames_rendered + statistics.frames_dropped, statistics.frames_stale), (25, 0));
 }
 
+/// Field failure 71
 #[test]
 fn a_stretch_that_begins_after_a_flush_is_due_at_its_own_time() {
     let clip = clip::video(Codec::H264, 30);

@@ -6,6 +6,7 @@ use super::clip;
 use super::feed::Frame;
 use super::player::{Command, Player, sinks};
 
+/// Field failure D
 #[test]
 fn a_broken_ring_fails_its_session_and_no_other() {
     let clip = clip::video(Codec::H264, 10);
@@ -79,6 +80,7 @@ fn noise(seed: u64) -> Vec<u8> {
     std::iter::repeat_with(byte).take(500).collect()
 }
 
+/// Field failure 57
 #[test]
 fn a_stream_that_is_noise_fails_and_the_app_is_to_blame() {
     for codec in [Codec::H264, Codec::Vp9, Codec::AacAdts] {

@@ -50,6 +50,7 @@ fn play_into(clip: &Clip, path: &Path) -> Player {
     player
 }
 
+/// Field failure 35
 #[test]
 fn every_picture_of_every_video_codec_comes_out_once_and_in_order() {
     let folder = tempfile::tempdir().unwrap();

@@ -264,6 +264,8 @@ impl Chaos {
 }
 
 /// SM-21, SM-30, SM-31, SM-33, SM-34, SM-36
+///
+/// Field failure 8
 #[test]
 fn whatever_happens_every_request_is_answered_once_and_every_life_is_told_in_order() {
     let mut seen = BTreeSet::new();

@@ -142,6 +142,8 @@ fn a_second_request_is_refused_while_one_is_in_progress_and_the_same_state_is_th
 }
 
 /// SM-30, SM-37
+///
+/// Field failure 49
 #[test]
 fn a_request_to_end_takes_the_place_of_the_one_in_progress_and_both_are_answered() {
     let mut stage = Stage::new();

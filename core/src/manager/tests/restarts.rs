@@ -201,6 +201,8 @@ fn an_app_that_is_asked_to_end_while_its_next_server_starts_ends_in_order() {
 }
 
 /// SM-38
+///
+/// Field failure 9
 #[test]
 fn a_manager_that_ends_restarts_nothing() {
     let mut stage = stage();

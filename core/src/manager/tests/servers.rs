@@ -47,6 +47,8 @@ fn an_app_that_starts_active_is_notified_active_only() {
 }
 
 /// SM-12
+///
+/// Field failure 14
 #[test]
 fn a_server_that_is_not_up_in_time_is_killed_and_told_of_when_it_is_reaped() {
     let mut stage = Stage::new();
@@ -62,6 +64,8 @@ fn a_server_that_is_not_up_in_time_is_killed_and_told_of_when_it_is_reaped() {
 }
 
 /// SM-04
+///
+/// Field failure 14
 #[test]
 fn without_a_ready_time_a_server_may_take_for_ever() {
     let mut stage = Stage::with(Settings { ready_timeout: None, ..Settings::default() });
@@ -136,6 +140,8 @@ fn a_server_that_refuses_to_become_active_stays_inactive_and_gives_its_decoders_
 }
 
 /// SM-21
+///
+/// Field failure 4
 #[test]
 fn a_server_that_does_not_end_is_sent_term_then_kill_and_is_gone_only_when_reaped() {
     let mut stage = Stage::new();
@@ -269,6 +275,7 @@ fn a_server_that_claims_active_while_it_ends_is_not_believed() {
     assert_eq!(stage.heard("app1"), [UP, INACTIVE]);
 }
 
+/// Field failure 7
 #[test]
 fn what_comes_from_an_earlier_life_of_an_app_is_counted_and_changes_nothing() {
     let mut stage = Stage::new();
@@ -305,6 +312,8 @@ fn the_end_of_one_server_touches_no_other() {
 }
 
 /// SM-37
+///
+/// Field failure 7
 #[test]
 fn an_app_can_be_ended_while_it_starts() {
     let mut stage = Stage::new();

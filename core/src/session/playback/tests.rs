@@ -79,6 +79,7 @@ fn every_order_is_lawful_in_its_states_only() {
     }
 }
 
+/// Field failure 31
 #[test]
 fn what_a_decoder_says_counts_only_while_there_is_a_pipeline() {
     // idle, buffering, paused, playing, end of stream, failed
@@ -146,6 +147,7 @@ fn a_failed_order_breaks_the_session_unless_it_left_it_as_it_was() {
     }
 }
 
+/// Field failure 54
 #[test]
 fn a_source_that_could_not_be_attached_leaves_its_place_free() {
     let mut session = session(State::Loaded);
@@ -158,6 +160,7 @@ fn a_source_that_could_not_be_attached_leaves_its_place_free() {
     assert_eq!(session.attach(MediaKind::Audio), Err(Refusal::DuplicateSource));
 }
 
+/// Field failure 68
 #[test]
 fn a_completion_of_an_order_that_was_given_up_is_nobodys() {
     let mut session = session(State::Paused);

@@ -69,6 +69,8 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// SM-22
+///
+/// Field failure 69
 #[test]
 fn connecting_where_there_is_no_server_names_the_path_and_the_reason() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -105,6 +107,8 @@ fn a_server_that_is_full_refuses_with_its_numbers() {
 }
 
 /// SM-30
+///
+/// Field failure 72
 #[test]
 fn a_server_that_never_greets_is_given_up() {
     let server = FakeServer::start(Manner::Mute);
@@ -223,6 +227,8 @@ fn a_seek_wakes_a_push_that_waits_and_the_next_frame_is_of_the_new_position() {
 }
 
 /// A seek bar that is dragged: however many seeks there were, the frames after them are of the last.
+///
+/// Field failure 41
 #[test]
 fn many_seeks_in_a_row_tell_the_pusher_and_leave_one_epoch() {
     let Playing { mut source, mut far_end, session, client: _client, server: _server } = playing();
@@ -277,6 +283,8 @@ fn a_stopped_session_shuts_its_sources_and_takes_others() {
 }
 
 /// A source whose attach is under way while another thread seeks belongs to the position behind the seek.
+///
+/// Field failure 31
 #[test]
 fn a_seek_waits_until_a_source_is_attached() {
     let Playing { source: _source, session, server, far_end: _far_end, client: _client } = playing();
@@ -315,6 +323,8 @@ fn a_seek_that_is_never_answered_ends_by_itself_and_then_the_pusher_is_told() {
 }
 
 /// SM-25: the memory goes with the last frame that is being written, and nothing crashes.
+///
+/// Field failure 28
 #[test]
 fn going_inactive_in_the_middle_of_pushing_ends_it_with_the_reason_and_unmaps() {
     for _ in 0..20 {
@@ -341,6 +351,8 @@ fn going_inactive_in_the_middle_of_pushing_ends_it_with_the_reason_and_unmaps() 
 }
 
 /// SM-25, SM-29
+///
+/// Field failure N
 #[test]
 fn a_server_that_leaves_active_ends_session_and_pushes() {
     let Playing { mut source, session, client, server, far_end: _far_end } = playing();
@@ -365,6 +377,8 @@ fn going_inactive_unmaps_the_memory_under_sources_that_are_kept() {
 }
 
 /// SM-30, SM-36
+///
+/// Field failure 70
 #[test]
 fn a_server_that_dies_ends_every_wait_with_the_reason() {
     let Playing { mut source, session, client, server, far_end: _far_end } = playing();

@@ -202,7 +202,7 @@ fn a_server_that_restarts_in_the_middle_of_pushing_ends_it_with_the_reason() {
 
 /// Whoever hears of an event may call the library there and then, also to make everything anew, or to end it.
 ///
-/// Field failure 3
+/// Field failures 3, 67
 #[test]
 fn the_library_can_be_called_while_an_event_is_handled() {
     let Playing { server, client, session, source, far_end: _far_end } = playing();
