@@ -468,6 +468,8 @@ pub enum DecoderCommand<S> {
         /// Whether it is silent.
         muted: bool,
     },
+    /// Do nothing, and so show that the worker gets on.
+    Beat,
 }
 
 impl<S> DecoderCommand<S> {
@@ -488,6 +490,7 @@ impl<S> DecoderCommand<S> {
             Self::SetPlaybackRate { permille } => DecoderCommand::SetPlaybackRate { permille },
             Self::SetVideoWindow { window } => DecoderCommand::SetVideoWindow { window },
             Self::SetSourceMute { source, muted } => DecoderCommand::SetSourceMute { source, muted },
+            Self::Beat => DecoderCommand::Beat,
         })
     }
 }

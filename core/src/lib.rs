@@ -11,6 +11,7 @@
 //! | [`codec`] | bytes to messages and back, at the edge |
 //! | [`ring`] | frames through shared memory between processes that distrust each other |
 //! | [`resources`] | the ledger: who holds which decoders |
+//! | [`health`] | whether a peer gets on |
 //! | [`manager`] | one per box: starts, moves and ends the session servers |
 //! | [`session`] | one per app: socket, shared memory, playback sessions |
 //! | [`client`] | in the app: calls, events, what is still outstanding |
@@ -32,6 +33,7 @@ pub mod client;
 pub mod codec;
 pub mod driver;
 pub mod hal;
+pub mod health;
 pub mod limits;
 pub mod manager;
 pub mod message;

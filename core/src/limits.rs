@@ -103,6 +103,10 @@ pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
 pub const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// No pause before a restart is longer than this.
 pub const RESTART_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// A session server and a client that hold something are asked whether they get on once in this.
+pub const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
+/// One that has not answered at so many looks is given up: a box under load may miss one.
+pub const HEALTH_FAILURES_MAX: u8 = 3;
 /// One command to a decoder ends within this, or its session fails: shorter than [`LINK_TIMEOUT`], so that the
 /// session server can still answer.
 pub const DECODER_TIMEOUT: Duration = Duration::from_millis(2500);

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use greenroom_core::health::HealthCheck;
 use greenroom_core::limits::{
-    KEY_SESSIONS_MAX, OWNER_BYTES_MAX, READY_TIMEOUT, RESTART_INTENSITY, RESTART_WINDOW, SESSIONS_MAX, SINK_BYTES_MAX,
-    SOCKET_PATH_BYTES_MAX, SPARES_MAX, WEB_AUDIO_PLAYERS_MAX,
+    HEALTH_FAILURES_MAX, KEY_SESSIONS_MAX, OWNER_BYTES_MAX, READY_TIMEOUT, RESTART_INTENSITY, RESTART_WINDOW,
+    SESSIONS_MAX, SINK_BYTES_MAX, SOCKET_PATH_BYTES_MAX, SPARES_MAX, WEB_AUDIO_PLAYERS_MAX,
 };
 use greenroom_core::manager::Settings;
 use greenroom_core::message::{AppId, LogLevel, LogLevels, Resources};
@@ -173,6 +174,12 @@ pub struct SessionSection {
     /// How long a window is.
     #[serde(deserialize_with = "within::<0, 4_294_967_295, _, _>")]
     pub restart_window_ms: u32,
+    /// How often one, or a client of one, is asked whether it gets on; 0 for never.
+    #[serde(deserialize_with = "within::<0, 4_294_967_295, _, _>")]
+    pub health_interval_ms: u32,
+    /// Looks without an answer, after which it is given up.
+    #[serde(deserialize_with = "within::<1, 255, _, _>")]
+    pub health_failures_max: u8,
     /// How many are kept ready.
     #[serde(deserialize_with = "spares")]
     pub spares: u16,
@@ -213,6 +220,8 @@ impl Default for SessionSection {
             restart: true,
             restart_intensity: RESTART_INTENSITY,
             restart_window_ms: RESTART_WINDOW.as_millis() as u32,
+            health_interval_ms: HealthCheck::default().interval_ms,
+            health_failures_max: HEALTH_FAILURES_MAX,
             spares: 0,
             environment: BTreeMap::new(),
             inherit_environment: INHERITED.iter().map(|&name| name.to_owned()).collect(),
@@ -532,6 +541,10 @@ impl Config {
             restart_window: Duration::from_millis(self.session.restart_window_ms.into()),
             log_levels: self.log_levels(),
             spares: self.session.spares,
+            health: HealthCheck {
+                interval_ms: self.session.health_interval_ms,
+                failures_max: self.session.health_failures_max,
+            },
             ..Settings::default()
         }
     }
@@ -617,6 +630,7 @@ mod tests {
             ("[app.\"a b\"]\n", "line 1", "a b"),
             ("[log]\ndefault = 'loud'", "line 2", "loud"),
             ("[app.tv]\nmax_playback_sessions = 200", "line 2", "max_playback_sessions is at most 4 here, not 200"),
+            ("[session]\nhealth_failures_max = 0", "line 2", "it is from 1 to 255, not 0"),
             ("[session]\nspares = 5", "line 2", "spares is at most 4 here, not 5"),
             ("[app.tv]\nmax_web_audio_players = 5", "line 2", "max_web_audio_players is at most 4 here, not 5"),
             ("[app.tv]\nmax_key_sessions = 9", "line 2", "max_key_sessions is at most 4 here, not 9"),

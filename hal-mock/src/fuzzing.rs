@@ -3,6 +3,7 @@
 use std::vec::Vec;
 
 use greenroom_core::codec::postcard::{decode, decode_first, encode, encode_first};
+use greenroom_core::health::HealthCheck;
 use greenroom_core::limits::MESSAGE_BYTES_MAX;
 use greenroom_core::message::control::{self, Holding};
 use greenroom_core::message::link::{self, Configuration};
@@ -112,6 +113,7 @@ fn link_seeds() -> Vec<(&'static str, Vec<u8>)> {
         video_sink: "fake",
         audio_sink: "fake",
         clients: Allowed { users: Ids::first_of(&[0, 1000]), groups: Ids::first_of(&[44]) },
+        health: HealthCheck::OFF,
     };
     let up = link::Message::StateChanged { state: ServerState::Uninitialized, reason: None };
     let configure = link::Request { sequence: 1, command: link::Command::SetConfiguration(configuration) };

@@ -2,6 +2,7 @@
 
 use greenroom_core::driver::{Connection, Frames, Incoming, Platform, SessionDriver, SessionHost};
 use greenroom_core::hal::{Descriptors, Interest, Peer, Watch};
+use greenroom_core::health::HealthCheck;
 use greenroom_core::limits::MESSAGE_BYTES_MAX;
 use greenroom_core::message::playback::{Answer, Command, Event, Message, Refusal, Request, SessionId};
 use greenroom_core::message::{Allowed, LogLevels, Reason, Resources, ServerState, TargetState, link};
@@ -250,6 +251,7 @@ pub fn configuration(state: TargetState) -> link::Configuration<'static> {
         video_sink: "fake",
         audio_sink: "fake",
         clients: Allowed::default(),
+        health: HealthCheck::OFF,
     }
 }
 

@@ -8,6 +8,7 @@ use greenroom_core::hal::{
     Authority, Descriptors, ErrorKind, ExitStatus, Launcher, Listen, Listener, Peer, Profile, Received, Right, Signal,
     Socket, SocketPlace,
 };
+use greenroom_core::health::HealthCheck;
 use greenroom_core::limits::{CONTROLLERS_MAX, MESSAGE_BYTES_MAX, OBSERVER_BACKLOG_MAX};
 use greenroom_core::manager::{Manager, Settings};
 use greenroom_core::message::control::{Answer, Command, Event, Message, Refusal, Request};
@@ -97,10 +98,15 @@ struct Stage {
     last: Turn,
 }
 
+/// Nobody is asked whether they get on, so that time passes for what a test is about.
+fn calm() -> Settings {
+    Settings { health: HealthCheck::OFF, ..Settings::default() }
+}
+
 impl Stage {
     /// One that restarts nothing, so that an end is the end.
     fn new() -> Self {
-        Self::with(Settings { restart: false, ..Settings::default() })
+        Self::with(Settings { restart: false, ..calm() })
     }
 
     fn with(settings: Settings) -> Self {
@@ -405,7 +411,7 @@ fn the_socket_of_a_server_that_was_killed_is_removed() {
 /// SM-36
 #[test]
 fn the_next_server_serves_who_has_connected_to_the_socket_meanwhile() {
-    let mut stage = Stage::with(Settings::default());
+    let mut stage = Stage::with(calm());
     let mut controller = stage.observe();
     let mut dead = stage.run(&mut controller, "app1");
     let mut theirs = SocketFiles::new(&stage.world);
@@ -433,7 +439,7 @@ fn the_next_server_serves_who_has_connected_to_the_socket_meanwhile() {
 /// SM-36: one that ends in order removes its file, and then nobody could connect to the old socket.
 #[test]
 fn a_server_that_has_removed_its_socket_is_followed_by_one_that_makes_its_own() {
-    let mut stage = Stage::with(Settings::default());
+    let mut stage = Stage::with(calm());
     let mut controller = stage.connect();
     let mut dead = stage.run(&mut controller, "app1");
     let mut theirs = SocketFiles::new(&stage.world);
@@ -451,7 +457,7 @@ fn a_server_that_has_removed_its_socket_is_followed_by_one_that_makes_its_own() 
 /// SM-34, SM-36
 #[test]
 fn a_socket_that_cannot_be_handed_on_is_left_to_the_next_server_to_make_anew() {
-    let mut stage = Stage::with(Settings::default());
+    let mut stage = Stage::with(calm());
     let mut controller = stage.connect();
     let mut dead = stage.run(&mut controller, "app1");
     let mut theirs = SocketFiles::new(&stage.world);
@@ -469,7 +475,7 @@ fn a_socket_that_cannot_be_handed_on_is_left_to_the_next_server_to_make_anew() {
 /// SM-34, SM-36
 #[test]
 fn a_server_that_crashes_again_and_again_is_given_up_and_its_socket_goes() {
-    let mut stage = Stage::with(Settings::default());
+    let mut stage = Stage::with(calm());
     let mut controller = stage.observe();
     let watched = stage.watched();
     let mut server = stage.run(&mut controller, "app1");
@@ -492,7 +498,7 @@ fn a_server_that_crashes_again_and_again_is_given_up_and_its_socket_goes() {
         server = stage.bring_up(next).0;
         restarts += 1;
     }
-    assert_eq!(restarts, Settings::default().restart_intensity);
+    assert_eq!(restarts, calm().restart_intensity);
     assert_eq!(stage.world.permissions(SOCKET), None);
     assert_eq!((stage.watched(), stage.driver.next_deadline()), (watched, None));
     assert_eq!(told.pop(), Some(("app1".to_owned(), ServerState::Error, Some(Reason::Killed(11)))));
@@ -501,7 +507,7 @@ fn a_server_that_crashes_again_and_again_is_given_up_and_its_socket_goes() {
 /// SM-36, SM-37
 #[test]
 fn an_app_that_is_asked_to_end_during_the_pause_ends_and_its_socket_goes() {
-    let mut stage = Stage::with(Settings::default());
+    let mut stage = Stage::with(calm());
     let mut controller = stage.observe();
     let mut server = stage.run(&mut controller, "app1");
     let mut theirs = SocketFiles::new(&stage.world);
@@ -520,7 +526,7 @@ fn an_app_that_is_asked_to_end_during_the_pause_ends_and_its_socket_goes() {
 /// SM-36
 #[test]
 fn a_restart_that_the_platform_cannot_watch_is_tried_again() {
-    let mut stage = Stage::with(Settings::default());
+    let mut stage = Stage::with(calm());
     let mut controller = stage.connect();
     let server = stage.run(&mut controller, "app1");
     stage.world.fail_next(Call::Watch, ErrorKind::Exhausted);
@@ -875,7 +881,7 @@ fn in_an_unkind_world_every_request_has_one_answer_and_every_life_one_end() {
 impl Stage {
     /// A manager whose one spare is up.
     fn with_spare() -> (Self, Server) {
-        let mut stage = Self::with(Settings { spares: 1, ..Settings::default() });
+        let mut stage = Self::with(Settings { spares: 1, ..calm() });
         let spare = stage.next_spare();
         (stage, spare)
     }
@@ -965,4 +971,26 @@ fn a_manager_that_ends_asks_its_spare_to_end_and_waits_for_it() {
     spare.process.exit(ExitStatus::Exited(0));
     stage.settle();
     assert_eq!(stage.last, Turn::Exit);
+}
+
+/// SM-36, Field failure 10: an answer that is there is taken, however long the manager was kept from looking.
+#[test]
+fn a_manager_that_was_stopped_for_long_ends_no_healthy_server() {
+    let health = HealthCheck { interval_ms: 1_000, failures_max: 1 };
+    let mut stage = Stage::with(Settings { health, ..Settings::default() });
+    let mut controller = stage.connect();
+    let mut server = stage.run(&mut controller, "app1");
+    for _ in 0..3 {
+        stage.world.advance_to(stage.driver.next_deadline().unwrap());
+        let now = stage.world.now();
+        stage.driver.turn(now, &[]);
+        server.hears(|command| assert_eq!(command, link::Command::Ping));
+        server.replies(Ok(()));
+        stage.world.advance_to(now.after(Duration::from_secs(60)));
+        stage.settle();
+        server.hears(|command| assert_eq!(command, link::Command::Ping));
+        server.replies(Ok(()));
+        stage.settle();
+    }
+    assert_eq!(server.process.signals(), []);
 }

@@ -98,6 +98,7 @@ impl CallKind {
                 | audio::Command::SetVolume { .. },
             )
             | Command::ReleaseSharedMemory
+            | Command::Pong
             | Command::DestroySession { .. }
             | Command::Load { .. }
             | Command::AllSourcesAttached { .. }

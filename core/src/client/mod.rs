@@ -435,7 +435,7 @@ impl Client {
 /// The session that an event is about, if it is about one.
 fn session_of(event: &Event) -> Option<SessionId> {
     match *event {
-        Event::ApplicationState(_) | Event::LogLevels(_) | Event::Audio(_) => None,
+        Event::ApplicationState(_) | Event::LogLevels(_) | Event::Audio(_) | Event::Ping => None,
         Event::PlaybackState { session, .. }
         | Event::FirstFrame { session, .. }
         | Event::Position { session, .. }

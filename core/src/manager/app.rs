@@ -1,6 +1,7 @@
 //! One app and its session server: from the start of the first one's process to the reaping of the last one's.
 
 mod deeds;
+mod health;
 mod requests;
 mod restart;
 
@@ -13,10 +14,11 @@ use super::restarts::Restarts;
 use super::spare::SpareHandle;
 use crate::fmt::debug;
 use crate::hal::{ErrorKind, ExitStatus, Signal};
+use crate::health::Health;
 use crate::message::control::AppStatus;
 use crate::message::{AppId, Reason, Resources, ServerState, SocketPath, TargetState, link};
 use crate::resources::Reservation;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 
 /// How far the request of the present phase is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +36,7 @@ enum Subject {
     /// The order of a phase that was left before the answer came.
     EarlierOrder,
     LogLevels,
+    Ping,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +98,8 @@ pub struct App {
     /// Why the next server goes to another state than was wanted; told with that state.
     demotion: Option<Reason>,
     socket_removal_due: bool,
+    health: Health,
+    ping_due: bool,
     deadline: Option<Instant>,
     is_touched: bool,
     is_counted: bool,
@@ -135,6 +140,8 @@ impl App {
             restarts: Restarts::default(),
             demotion: None,
             socket_removal_due: false,
+            health: Health::new(),
+            ping_due: false,
             deadline: None,
             is_touched: false,
             is_counted: false,
@@ -185,8 +192,14 @@ impl App {
         self.notified
     }
 
-    pub(super) const fn deadline(&self) -> Option<Instant> {
-        self.deadline
+    /// When something becomes due for it.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        earliest(self.deadline, self.look_at())
+    }
+
+    /// What has become due. A time limit comes first.
+    pub(super) fn due(&self, now: Instant) -> Event {
+        if self.deadline.is_some_and(|at| at <= now) { Event::TimedOut } else { Event::LookDue }
     }
 
     /// Decoders that it holds.
@@ -248,6 +261,10 @@ impl App {
                         (Subject::Order, Ok(())) => Event::Accepted,
                         (Subject::Order, Err(_)) => Event::Refused,
                         (Subject::EarlierOrder | Subject::LogLevels, _) => Event::Settled,
+                        (Subject::Ping, _) => {
+                            self.health.proved();
+                            Event::Settled
+                        }
                     }
                 }
                 Some(_) | None => Event::Unasked,
@@ -275,6 +292,7 @@ impl App {
                 | E::Told
                 | E::LinkClosed
                 | E::LinkBroken
+                | E::LookDue
                 | E::Exited(_),
             )
             | (P::Spawning, E::TimedOut)
@@ -283,6 +301,18 @@ impl App {
             | (_, E::Spawned(_) | E::SpawnFailed(_)) => return Err(Late),
 
             (_, E::Exited(status)) => self.reaped(status, scene),
+            (P::Inactive | P::Active | P::Failed, E::LookDue) => self.look(scene),
+            // Nobody looks at one that is on its way, which has a time limit.
+            (
+                P::Starting
+                | P::Configuring
+                | P::Activating
+                | P::Deactivating
+                | P::Stopping
+                | P::Terminating
+                | P::Killing,
+                E::LookDue,
+            ) => return Err(Late),
             (P::Starting, E::TimedOut) => self.kill(Reason::ReadyTimeout, Outcome::ServerTimeout, scene),
             (
                 P::Configuring | P::Inactive | P::Activating | P::Active | P::Deactivating | P::Failed,
@@ -375,7 +405,7 @@ impl App {
             (_, E::Said(..) | E::Accepted | E::Refused | E::Settled | E::Unasked | E::Told | E::LinkBroken) => {
                 self.kill(Reason::LinkBroken, Outcome::ServerGone, scene)
             }
-            (_, E::Spawned(_) | E::SpawnFailed(_) | E::Exited(_) | E::TimedOut) => {}
+            (_, E::Spawned(_) | E::SpawnFailed(_) | E::Exited(_) | E::TimedOut | E::LookDue) => {}
         }
     }
 
@@ -525,6 +555,7 @@ impl App {
             self.link = Link::Closing;
         }
         self.outstanding = None;
+        self.ping_due = false;
     }
 
     fn reaped(&mut self, status: ExitStatus, scene: &mut Scene<'_>) {
@@ -593,6 +624,7 @@ impl App {
         debug!("{} goes from {:?} to {:?}", self.id.as_str(), self.phase, phase);
         self.phase = phase;
         self.order = Order::None;
+        self.health.rest(scene.now, scene.settings.health);
         if let Some((_, subject @ Subject::Order)) = &mut self.outstanding {
             *subject = Subject::EarlierOrder;
         }
@@ -607,7 +639,7 @@ impl App {
             Phase::Starting => settings.ready_timeout,
             Phase::Configuring | Phase::Activating | Phase::Deactivating => Some(settings.link_timeout),
             Phase::Inactive | Phase::Active | Phase::Failed => {
-                (self.levels_due || self.outstanding.is_some()).then_some(settings.link_timeout)
+                (self.levels_due || self.is_answer_due()).then_some(settings.link_timeout)
             }
             Phase::Stopping => Some(settings.stop_timeout),
             Phase::Terminating => Some(settings.terminate_timeout),

@@ -35,6 +35,7 @@ use self::registry::Registry;
 use self::spare::Spares;
 use crate::driver::Machine;
 use crate::hal::{ErrorKind, ExitStatus, Signal};
+use crate::health::HealthCheck;
 use crate::limits::{
     APPS_MAX, LINK_TIMEOUT, READY_TIMEOUT, RESTART_INTENSITY, RESTART_WINDOW, STOP_TIMEOUT, TERMINATE_TIMEOUT,
 };
@@ -170,6 +171,13 @@ pub enum Action {
         /// The state to enter.
         state: TargetState,
     },
+    /// Send a ping on the link.
+    Ping {
+        /// Which app.
+        app: AppHandle,
+        /// The request's number.
+        sequence: u32,
+    },
     /// Send the log levels on the link.
     SetLogLevels {
         /// Which app.
@@ -262,6 +270,8 @@ pub struct Settings {
     pub log_levels: LogLevels,
     /// Session servers that are kept ready for the next start; at most [`SPARES_MAX`](crate::limits::SPARES_MAX).
     pub spares: u16,
+    /// How it is seen whether a session server, or a client of one, gets on (SM-36).
+    pub health: HealthCheck,
 }
 
 impl Default for Settings {
@@ -277,6 +287,7 @@ impl Default for Settings {
             restart_window: RESTART_WINDOW,
             log_levels: LogLevels::default(),
             spares: 0,
+            health: HealthCheck::default(),
         }
     }
 }
@@ -351,6 +362,7 @@ impl<const APPS: usize> Manager<APPS> {
             state: app.first(),
             resources: app.resources(),
             log_levels: self.log_levels,
+            health: self.settings.health,
         })
     }
 
@@ -396,8 +408,8 @@ impl<const APPS: usize> Manager<APPS> {
     fn on_tick(&mut self, now: Instant) {
         while let Some(place) = self.deadlines.take_due(now) {
             let Some(handle) = self.apps.table().handle_at(place) else { continue };
-            // An app without a phase that can time out has no deadline.
-            let _ = self.on_event(now, handle, |_| Event::TimedOut);
+            // An app for which nothing can become due has no deadline.
+            let _ = self.on_event(now, handle, |app| app.due(now));
         }
         self.spares.on_tick(now, &self.settings);
     }
@@ -470,6 +482,7 @@ impl<const APPS: usize> Manager<APPS> {
             Deed::RemoveSocket => Action::RemoveSocket { app },
             Deed::Configure(sequence) => Action::Configure { app, sequence },
             Deed::SetState(sequence, state) => Action::SetState { app, sequence, state },
+            Deed::Ping(sequence) => Action::Ping { app, sequence },
             Deed::SetLogLevels(sequence) => Action::SetLogLevels { app, sequence, levels: self.log_levels },
         }
     }
@@ -505,6 +518,8 @@ pub struct Configuration<'a> {
     pub resources: Resources,
     /// How much is logged.
     pub log_levels: LogLevels,
+    /// How it is seen whether a client gets on.
+    pub health: HealthCheck,
 }
 
 impl<const APPS: usize> Machine for Manager<APPS> {

@@ -26,7 +26,8 @@ use crate::time::Instant;
 ///     |                                    |             (LINK)                  ^
 ///     |                                    +-------------------------------------+
 ///     |
-///     |   from all of these:   asked to end, Error that ends it, link closed --> Stopping
+///     |   from all of these:   asked to end, Error that ends it, link closed,
+///     |                        does not get on                               --> Stopping
 ///     |                        time limit passed, garbage or a lie           --> Killing
 ///     |
 ///     |   Stopping --(STOP)--> Terminating --(TERMINATE)--> Killing
@@ -94,6 +95,8 @@ pub(super) enum Event {
     Exited(ExitStatus),
     /// The time limit of its phase has passed.
     TimedOut,
+    /// It is time to see whether it gets on.
+    LookDue,
 }
 
 /// An event that cannot be in this phase: it is late, from before something that this side knows already.
@@ -149,6 +152,7 @@ pub(super) enum Deed {
     CloseLink,
     Configure(u32),
     SetState(u32, TargetState),
+    Ping(u32),
     SetLogLevels(u32),
     RemoveSocket,
 }

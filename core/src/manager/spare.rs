@@ -7,6 +7,7 @@ use super::phase::Late;
 use super::restarts::Restarts;
 use crate::fmt::warning;
 use crate::hal::{ErrorKind, ExitStatus, Signal};
+use crate::health::{Health, Look};
 use crate::limits::SPARES_MAX;
 use crate::message::{ServerState, link};
 use crate::table::{Handle, Table};
@@ -42,6 +43,11 @@ pub enum SpareDeed {
         /// The request's number.
         sequence: u32,
     },
+    /// Ask it whether it gets on.
+    Ping {
+        /// The request's number.
+        sequence: u32,
+    },
     /// Close the manager's end of its link.
     CloseLink,
     /// Send its process a signal.
@@ -53,8 +59,9 @@ pub enum SpareDeed {
 /// ```text
 ///  Spawning --> Starting --> Waiting --> an app has taken it: it is that app's from here on
 ///     |         (READY)         |
-///     |            |            |   asked to end, Error, NotRunning, link closed --> Stopping
-///     |            |            |   time limit passed, garbage or a lie          --> Killing
+///     |            |            |   asked to end, Error, NotRunning, link closed,
+///     |            |            |   does not get on                     --> Stopping
+///     |            |            |   time limit passed, garbage or a lie --> Killing
 ///     |            |            |
 ///     |   Stopping --(STOP)--> Terminating --(TERMINATE)--> Killing
 ///     |
@@ -88,12 +95,14 @@ pub(super) enum Event {
     Ends,
     /// It says what only an app's server can say.
     Lies,
-    /// It answers the one thing that it is asked.
+    /// It answers what it was asked last.
     Answers,
     LinkClosed,
     LinkBroken,
     Exited(ExitStatus),
     TimedOut,
+    /// It is time to see whether it gets on.
+    LookDue,
 }
 
 /// Whether there is still something of a spare.
@@ -111,6 +120,8 @@ pub struct Spare {
     /// It is to end because the manager does.
     is_dismissed: bool,
     sequence: u32,
+    health: Health,
+    ping_due: bool,
     spawn_due: bool,
     stop_due: bool,
     close_due: bool,
@@ -125,6 +136,8 @@ impl Spare {
             process_id: 0,
             is_dismissed: false,
             sequence: 0,
+            health: Health::new(),
+            ping_due: false,
             spawn_due: true,
             stop_due: false,
             close_due: false,
@@ -150,11 +163,15 @@ impl Spare {
                 ServerState::NotRunning | ServerState::Error => Event::Ends,
                 ServerState::Inactive | ServerState::Active => Event::Lies,
             },
-            SpareEvent::Link(link::Message::Reply { sequence, .. }) if sequence == self.sequence => Event::Answers,
+            SpareEvent::Link(link::Message::Reply { sequence, .. }) if self.is_asked(sequence) => Event::Answers,
             SpareEvent::Link(link::Message::Reply { .. } | link::Message::Listener | link::Message::Clients { .. }) => {
                 Event::Lies
             }
         }
+    }
+
+    fn is_asked(&self, sequence: u32) -> bool {
+        sequence == self.sequence && (self.health.is_asked() || self.phase != Phase::Waiting)
     }
 
     /// Takes one event. What is late changes nothing.
@@ -167,12 +184,22 @@ impl Spare {
             // Nothing comes from what is not there, and a process is started once.
             (
                 P::Spawning,
-                E::Up | E::Ends | E::Lies | E::Answers | E::LinkClosed | E::LinkBroken | E::Exited(_) | E::TimedOut,
+                E::Up
+                | E::Ends
+                | E::Lies
+                | E::Answers
+                | E::LinkClosed
+                | E::LinkBroken
+                | E::Exited(_)
+                | E::TimedOut
+                | E::LookDue,
             )
             | (_, E::Spawned(_) | E::SpawnFailed(_)) => return Err(Late),
 
             (_, E::Exited(_)) => return Ok(Fate::Gone),
             (P::Starting, E::Up) => self.enter(P::Waiting, now, settings),
+            (P::Waiting, E::Answers) => self.health.proved(),
+            (P::Waiting, E::LookDue) => self.look(now, settings),
             (P::Starting | P::Waiting, E::Ends) => self.enter(P::Stopping, now, settings),
             (P::Starting | P::Waiting, E::LinkClosed) => {
                 self.close_due = true;
@@ -180,7 +207,8 @@ impl Spare {
             }
             (P::Starting, E::TimedOut)
             | (P::Waiting, E::Up)
-            | (P::Starting | P::Waiting, E::Lies | E::Answers | E::LinkBroken)
+            | (P::Starting, E::Answers)
+            | (P::Starting | P::Waiting, E::Lies | E::LinkBroken)
             | (P::Stopping | P::Terminating, E::LinkBroken)
             | (P::Terminating, E::TimedOut) => self.kill(now, settings),
             (P::Stopping, E::TimedOut) => {
@@ -190,6 +218,7 @@ impl Spare {
             (P::Stopping | P::Terminating, E::LinkClosed) => self.close_due = true,
             (P::Stopping | P::Terminating, E::Up | E::Ends | E::Lies | E::Answers) => {}
             (P::Waiting, E::TimedOut)
+            | (P::Starting | P::Stopping | P::Terminating | P::Killing, E::LookDue)
             | (P::Killing, E::Up | E::Ends | E::Lies | E::Answers | E::LinkClosed | E::LinkBroken | E::TimedOut) => {
                 return Err(Late);
             }
@@ -216,6 +245,17 @@ impl Spare {
         }
     }
 
+    fn look(&mut self, now: Instant, settings: &Settings) {
+        match self.health.look(now, settings.health, true) {
+            Look::Ask => self.ping_due = true,
+            Look::Wait => {}
+            Look::GiveUp => {
+                warning!("a spare session server does not get on: process {}", self.process_id);
+                self.stop(now, settings);
+            }
+        }
+    }
+
     fn stop(&mut self, now: Instant, settings: &Settings) {
         self.stop_due = true;
         self.enter(Phase::Stopping, now, settings);
@@ -236,6 +276,18 @@ impl Spare {
             Phase::Terminating => Some(settings.terminate_timeout),
         };
         self.deadline = limit.map(|limit| now.after(limit));
+        self.health.rest(now, settings.health);
+    }
+
+    /// When something becomes due for it.
+    fn due_at(&self) -> Option<Instant> {
+        earliest(self.deadline, self.health.deadline().filter(|_| self.phase == Phase::Waiting))
+    }
+
+    /// What has become due.
+    fn due(&self, now: Instant) -> Option<Event> {
+        self.due_at().filter(|at| *at <= now)?;
+        Some(if self.phase == Phase::Waiting { Event::LookDue } else { Event::TimedOut })
     }
 
     /// The next thing to do with it.
@@ -250,10 +302,19 @@ impl Spare {
             return Some(SpareDeed::CloseLink);
         }
         if core::mem::take(&mut self.stop_due) {
-            self.sequence = self.sequence.wrapping_add(1);
-            return Some(SpareDeed::Stop { sequence: self.sequence });
+            return Some(SpareDeed::Stop { sequence: self.next_sequence() });
         }
-        None
+        core::mem::take(&mut self.ping_due).then(|| SpareDeed::Ping { sequence: self.next_sequence() })
+    }
+
+    const fn next_sequence(&mut self) -> u32 {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.sequence
+    }
+
+    /// Whether an app can have it: one that owes an answer may hang.
+    fn is_fit(&self) -> bool {
+        self.phase == Phase::Waiting && !self.health.is_asked()
     }
 }
 
@@ -288,7 +349,7 @@ impl Spares {
 
     /// Gives one that is up, with the number of its process, to an app. It is none any more.
     pub(super) fn take(&mut self) -> Option<(SpareHandle, u32)> {
-        let (handle, _) = self.table.iter().find(|(_, spare)| spare.phase == Phase::Waiting)?;
+        let (handle, _) = self.table.iter().find(|(_, spare)| spare.is_fit())?;
         self.table.remove(handle).map(|spare| (handle, spare.process_id))
     }
 
@@ -323,10 +384,11 @@ impl Spares {
     }
 
     pub(super) fn on_tick(&mut self, now: Instant, settings: &Settings) {
-        let due = |spare: &Spare| spare.deadline.is_some_and(|at| at <= now);
-        for (_, spare) in self.table.iter_mut().filter(|(_, spare)| due(spare)) {
-            // A phase without a time limit has no deadline; and none ends by it.
-            let _ = spare.handle(Event::TimedOut, now, settings);
+        for (_, spare) in self.table.iter_mut() {
+            if let Some(event) = spare.due(now) {
+                // Each phase takes what can become due in it; and none is gone by it.
+                let _ = spare.handle(event, now, settings);
+            }
         }
     }
 
@@ -354,7 +416,7 @@ impl Spares {
 
     /// When something is due. `may_start` says whether one may be started now.
     pub(super) fn next_deadline(&self, may_start: bool, settings: &Settings) -> Option<Instant> {
-        let limits = self.table.iter().filter_map(|(_, spare)| spare.deadline).min();
+        let limits = self.table.iter().filter_map(|(_, spare)| spare.due_at()).min();
         let start = (may_start && self.is_short(settings)).then_some(self.not_before);
         earliest(limits, start)
     }

@@ -5,6 +5,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Allowed, AppState, LogLevels, Reason, Resources, ServerState, TargetState};
+use crate::health::HealthCheck;
 
 /// One request of the manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub enum Command<'a> {
     SetState(TargetState),
     /// Log from now on as this says (SM-39).
     SetLogLevels(LogLevels),
+    /// Show that you get on: answered when each worker has shown that it does, or works on what has a time limit of its
+    /// own. What a client does has no part in it (SM-36).
+    Ping,
 }
 
 /// What a session server needs to know to serve its app.
@@ -56,6 +60,8 @@ pub struct Configuration<'a> {
     pub audio_sink: &'a str,
     /// Who may connect; nobody named: everybody whom the socket's mode lets in.
     pub clients: Allowed,
+    /// How it is seen whether a client that holds something gets on.
+    pub health: HealthCheck,
 }
 
 /// What a session server sends.

@@ -233,6 +233,8 @@ pub enum Reason {
     DecodersTaken,
     /// Its socket could not be made at the path: what is there is no socket.
     SocketPathNotSocket,
+    /// It did not show that it gets on when it was asked (SM-36).
+    Unhealthy,
 }
 
 impl fmt::Display for Reason {
@@ -278,6 +280,9 @@ impl fmt::Display for Reason {
             }
             Self::SocketPathNotSocket => {
                 out.write_str("what is at the socket's path is no socket; remove it, or choose another --socket")
+            }
+            Self::Unhealthy => {
+                out.write_str("its session server hung, or a decoder in it did, and was ended; see its log")
             }
         }
     }

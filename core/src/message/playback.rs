@@ -182,6 +182,8 @@ pub enum Command<'a> {
     },
     /// About web audio.
     Audio(audio::Command),
+    /// The client gets on: what it sends after [`Event::Ping`] if it has nothing else to say. Answered by [`Answer::Done`].
+    Pong,
 }
 
 /// The playback rates that a session can be set to, in thousandths: a tenth to eight times.
@@ -205,9 +207,12 @@ impl Command<'_> {
     /// The session that this is about, if it is about one.
     pub fn session(&self) -> Option<SessionId> {
         match *self {
-            Self::Hello | Self::GetSharedMemory | Self::ReleaseSharedMemory | Self::CreateSession | Self::Audio(_) => {
-                None
-            }
+            Self::Hello
+            | Self::GetSharedMemory
+            | Self::ReleaseSharedMemory
+            | Self::CreateSession
+            | Self::Audio(_)
+            | Self::Pong => None,
             Self::DestroySession { session }
             | Self::Load { session, .. }
             | Self::AttachSource { session, .. }
@@ -613,6 +618,9 @@ pub enum Event {
     },
     /// About web audio.
     Audio(audio::Event),
+    /// This client has said nothing for a while although it holds shared memory. If it goes on saying nothing its connection
+    /// is closed (SM-35). The client library answers by itself.
+    Ping,
 }
 
 /// A fixed table of a session server.

@@ -9,7 +9,7 @@ use super::phase::{Cause, Phase, Verdict, next};
 use super::playback::Want;
 use super::server::{Server, Slot, session_id};
 use super::{Action, ClientId};
-use crate::message::link::Message;
+use crate::message::link::{Message, Refusal};
 use crate::message::playback::Event;
 use crate::message::{Resources, ServerState};
 
@@ -30,8 +30,15 @@ impl Server {
         if self.link.is_blocked {
             return None;
         }
-        let (sequence, result) = self.link.reply.take()?;
-        Some(Action::Link(Message::Reply { sequence, result }))
+        let reply = self.link.reply.take().or_else(|| self.next_pong());
+        reply.map(|(sequence, result)| Action::Link(Message::Reply { sequence, result }))
+    }
+
+    fn next_pong(&mut self) -> Option<(u32, Result<(), Refusal>)> {
+        let owes_a_beat = self.sessions.iter().any(|(_, session)| session.beat.is_owed());
+        let is_owed = owes_a_beat || self.audio.owe_a_beat();
+        let sequence = self.ping.take_if(|_| !is_owed)?;
+        Some((sequence, Ok(())))
     }
 
     fn next_for_platform(&mut self) -> Option<Action> {
@@ -43,6 +50,9 @@ impl Server {
         }
         if mem::take(&mut self.due.allocate) {
             return Some(self.allocation());
+        }
+        if let Some(client) = self.due.evicted.pop() {
+            return Some(Action::CloseClient { client });
         }
         if let Some(client) = self.due.admit.take() {
             return Some(Action::Admit { client });

@@ -36,12 +36,15 @@ impl Server {
         sequence: u32,
         command: Command<'_>,
     ) -> Result<(), NotTaken> {
-        if !self.clients.get(id).ok_or(NotTaken::Stale)?.can_call() {
+        let client = self.clients.get_mut(id).ok_or(NotTaken::Stale)?;
+        client.heard(now, self.health_check);
+        if !client.can_call() {
             return Err(NotTaken::Later);
         }
         let taken = match command {
             Command::Hello => self.hello(id),
             _ if !self.clients.get(id).is_some_and(|client| client.is_greeted) => refused(Refusal::Malformed),
+            Command::Pong => Ok(Taken::Answered(Response::Done)),
             Command::GetSharedMemory => self.get_shared_memory(id, sequence),
             Command::ReleaseSharedMemory => self.release_shared_memory(now, id, sequence),
             Command::CreateSession => self.create_session(id, sequence),
@@ -234,6 +237,7 @@ fn ask(playback: &mut Playback, session: u16, command: Command<'_>) -> Option<Re
         }
         Command::GetStatistics { .. } => return Some(Err(Refusal::UnknownSource)),
         Command::Hello
+        | Command::Pong
         | Command::GetSharedMemory
         | Command::ReleaseSharedMemory
         | Command::CreateSession
@@ -286,6 +290,7 @@ fn order_of(playback: &Playback, command: Command<'_>) -> Result<Order, Refusal>
         Command::SetSourceMute { source, muted, .. } => Ok(Order::SetSourceMute { source, muted }),
         // Answered before a decoder is asked.
         Command::Hello
+        | Command::Pong
         | Command::GetSharedMemory
         | Command::ReleaseSharedMemory
         | Command::CreateSession

@@ -6,6 +6,7 @@ use heapless::{Deque, Vec};
 use serde::{Deserialize, Serialize};
 
 use super::Response;
+use crate::health::{Health, HealthCheck, Look};
 use crate::limits::{GREETING_TIMEOUT, SESSIONS_MAX, WEB_AUDIO_PLAYERS_MAX};
 use crate::message::audio::{self, PlayerId};
 use crate::message::playback::{Event, Refusal, SessionId};
@@ -41,6 +42,8 @@ impl Waiting {
 pub struct Client {
     /// Whether it has said Hello. Before, nothing is sent to it.
     pub(super) is_greeted: bool,
+    health: Health,
+    ping_untold: bool,
     greet_by: Instant,
     /// Why it is not served, if it is not: it is told so and closed.
     pub(super) turned_away: Option<Refusal>,
@@ -67,6 +70,8 @@ impl Client {
     pub(super) fn new(now: Instant, turned_away: Option<Refusal>) -> Self {
         Self {
             is_greeted: false,
+            health: Health::new(),
+            ping_untold: false,
             greet_by: now.after(GREETING_TIMEOUT),
             turned_away,
             is_blocked: false,
@@ -92,14 +97,34 @@ impl Client {
         debug_assert!(is_kept, "no more calls are open than their answers have places");
     }
 
-    /// When it is let go if it has said nothing.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        (!self.is_greeted && !self.is_leaving).then_some(self.greet_by)
+    /// When it is let go if it has said nothing, or looked at if it holds something.
+    pub(super) fn deadline(&self, holds_anything: bool) -> Option<Instant> {
+        match (self.is_leaving, self.is_greeted) {
+            (true, _) => None,
+            (false, false) => Some(self.greet_by),
+            (false, true) => self.health.deadline().filter(|_| holds_anything),
+        }
     }
 
-    /// Time has passed.
-    pub(super) fn tick(&mut self, now: Instant) {
-        self.is_leaving |= self.deadline().is_some_and(|deadline| deadline <= now);
+    /// It has said something.
+    pub(super) fn heard(&mut self, now: Instant, check: HealthCheck) {
+        self.ping_untold = false;
+        self.health.proved();
+        self.health.rest(now, check);
+    }
+
+    /// Time has passed; whether it is given up. A socket that takes nothing is no answer either.
+    pub(super) fn tick(&mut self, now: Instant, holds_anything: bool, check: HealthCheck) -> bool {
+        if self.deadline(holds_anything).is_none_or(|deadline| deadline > now) {
+            return false;
+        }
+        if !self.is_greeted {
+            self.is_leaving = true;
+            return false;
+        }
+        let look = self.health.look(now, check, true);
+        self.ping_untold |= look == Look::Ask;
+        look == Look::GiveUp
     }
 
     /// It has said Hello: from now on it hears events.
@@ -148,6 +173,9 @@ impl Client {
         }
         if mem::take(&mut self.running_untold) {
             return Some(Event::ApplicationState(AppState::Running));
+        }
+        if mem::take(&mut self.ping_untold) {
+            return Some(Event::Ping);
         }
         mem::take(&mut self.levels_untold).then_some(Event::LogLevels(levels))
     }

@@ -15,6 +15,7 @@
 
 mod actions;
 mod audio;
+mod beat;
 mod calls;
 mod client;
 mod phase;

@@ -10,6 +10,7 @@ use super::playback::{Farewell, Late, Playback, SlotOf};
 use super::{Action, ClientId, Input, NotTaken, Response};
 use crate::driver::Machine;
 use crate::hal::{DecoderEvent, ErrorKind, Peer, SocketPlace};
+use crate::health::HealthCheck;
 use crate::limits::{CLIENTS_MAX, OWNER_BYTES_MAX, SESSIONS_MAX, STOP_TIMEOUT, WEB_AUDIO_PLAYERS_MAX};
 use crate::message::link::{Command, Configuration, Refusal, Request};
 use crate::message::playback::{self, PlaybackError, SessionId, TableName};
@@ -61,7 +62,7 @@ pub(super) enum Slot {
 }
 
 /// What the platform is to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Due {
     pub(super) levels: bool,
     pub(super) bind: bool,
@@ -69,6 +70,8 @@ pub(super) struct Due {
     pub(super) allocate: bool,
     pub(super) free: bool,
     pub(super) admit: Option<ClientId>,
+    /// Connections of clients that were given up: all are closed before the next input.
+    pub(super) evicted: Vec<ClientId, CLIENT_PLACES>,
 }
 
 /// The session server of one app.
@@ -79,8 +82,12 @@ pub struct Server {
     place: Place,
     pub(super) resources: Resources,
     pub(super) levels: LogLevels,
+    /// How it is seen whether a client gets on.
+    pub(super) health_check: HealthCheck,
     pub(super) link: Link,
     pub(super) due: Due,
+    /// The manager's ping that is to be answered when every worker has shown that it gets on.
+    pub(super) ping: Option<u32>,
     has_memory: bool,
     pub(super) slots: Vec<Slot, SESSIONS_MAX>,
     pub(super) sessions: Table<Playback, SESSIONS_MAX>,
@@ -117,6 +124,7 @@ impl Server {
                 manager: None,
                 common: None,
             },
+            health_check: HealthCheck::OFF,
             link: Link {
                 is_open: true,
                 is_blocked: false,
@@ -125,7 +133,16 @@ impl Server {
                 notifications: Deque::new(),
                 clients_untold: false,
             },
-            due: Due { levels: false, bind: false, unbind: false, allocate: false, free: false, admit: None },
+            due: Due {
+                levels: false,
+                bind: false,
+                unbind: false,
+                allocate: false,
+                free: false,
+                admit: None,
+                evicted: Vec::new(),
+            },
+            ping: None,
             has_memory: false,
             slots: Vec::new(),
             sessions: Table::new(),
@@ -308,6 +325,7 @@ impl Server {
             return Err(NotTaken::Unexpected);
         }
         let result = match &request.command {
+            Command::Ping => return self.on_ping(request.sequence),
             Command::SetConfiguration(configuration) => self.configure(now, configuration),
             Command::SetState(target) => self.apply(now, Cause::Set(*target)),
             Command::SetLogLevels(levels) => {
@@ -319,6 +337,18 @@ impl Server {
         Ok(())
     }
 
+    /// Every worker is to show that it gets on; the answer follows when each has. Clients have no part in it (SM-36).
+    fn on_ping(&mut self, sequence: u32) -> Result<(), NotTaken> {
+        if self.ping.is_some() {
+            self.link.reply = Some((sequence, Err(Refusal::Busy)));
+            return Ok(());
+        }
+        self.sessions.iter_mut().for_each(|(_, session)| session.ask_for_a_beat());
+        self.audio.ask_for_beats();
+        self.ping = Some(sequence);
+        Ok(())
+    }
+
     fn configure(&mut self, now: Instant, configuration: &Configuration<'_>) -> Result<(), Refusal> {
         if self.phase == Phase::Uninitialized {
             self.place = checked(configuration)?;
@@ -327,6 +357,7 @@ impl Server {
         self.resources = configuration.resources;
         self.clients_allowed = configuration.clients;
         self.audio.shares = Ledger::new(self.resources.max_web_audio_players);
+        self.health_check = configuration.health;
         self.set_levels(configuration.log_levels);
         Ok(())
     }
@@ -436,6 +467,7 @@ impl Server {
         let Some(session) = self.sessions.get_mut(handle) else { return self.count_stale() };
         let mut late = None;
         let is_fresh = match event {
+            DecoderEvent::Completed { token, result, .. } if session.beat.take(token, result) => true,
             DecoderEvent::Completed { token, result, .. } => {
                 late = session.completed(token, result);
                 late.is_some()
@@ -477,15 +509,35 @@ impl Server {
         if self.tick_players(now) && matches!(self.phase, Phase::Active | Phase::Deactivating { .. }) {
             let _ = self.apply(now, Cause::DecoderStuck);
         }
-        self.clients.iter_mut().for_each(|(_, client)| client.tick(now));
+        self.look_at_clients(now);
         if self.leave_deadline.is_some_and(|deadline| deadline <= now) {
             self.link_is_gone();
         }
     }
 
+    /// SM-35: a client that does not get on loses what it holds, and nobody else anything.
+    fn look_at_clients(&mut self, now: Instant) {
+        for index in 0..self.clients.capacity() {
+            let Some(id) = self.clients.handle_at(index) else { continue };
+            let (holds, check) = (self.holds_anything(id), self.health_check);
+            if self.clients.get_mut(id).is_some_and(|client| client.tick(now, holds, check)) {
+                // It was there just now, and there are as many places as clients.
+                let _ = self.on_client_closed(now, id);
+                let _ = self.due.evicted.push(id);
+            }
+        }
+    }
+
+    fn holds_anything(&self, id: ClientId) -> bool {
+        self.clients.get(id).is_some_and(|client| client.slot.is_some())
+            || self.sessions.iter().any(|(_, session)| session.owner == id)
+            || self.audio.has_any_of(id)
+    }
+
     fn link_is_gone(&mut self) {
         self.link.is_open = false;
         self.link.reply = None;
+        self.ping = None;
         self.link.notifications.clear();
         self.link.listener_untold = false;
         self.link.clients_untold = false;
@@ -566,7 +618,7 @@ impl Machine for Server {
     fn next_deadline(&self) -> Option<Instant> {
         let sessions = self.sessions.iter().filter_map(|(_, session)| session.deadline()).min();
         let sessions = earliest(sessions, self.audio.deadline());
-        let greetings = self.clients.iter().filter_map(|(_, client)| client.deadline()).min();
+        let clients = self.clients.iter().filter_map(|(id, client)| client.deadline(self.holds_anything(id))).min();
         match self.phase {
             Phase::Gone => None,
             Phase::Leaving(_) => self.leave_deadline.filter(|_| self.link.is_open),
@@ -577,7 +629,7 @@ impl Machine for Server {
             | Phase::Inactive
             | Phase::Active
             | Phase::Deactivating { .. }
-            | Phase::Failed => earliest(sessions, greetings),
+            | Phase::Failed => earliest(sessions, clients),
         }
     }
 }

@@ -1,4 +1,5 @@
 mod audio;
+mod health;
 
 use std::string::String;
 use std::vec::Vec;
@@ -7,6 +8,7 @@ use super::playback::Order;
 use super::{Action, ClientId, Input, NotTaken, Response, Server};
 use crate::driver::Machine;
 use crate::hal::{DecoderEvent, ErrorKind, Peer};
+use crate::health::HealthCheck;
 use crate::limits::{CLIENTS_MAX, DECODER_TIMEOUT, GREETING_TIMEOUT, STOP_TIMEOUT};
 use crate::message::link::{self, Configuration, Message};
 use crate::message::playback::{
@@ -48,6 +50,7 @@ fn configuration(state: TargetState) -> Configuration<'static> {
         video_sink: "fake",
         audio_sink: "fake",
         clients: Allowed::default(),
+        health: HealthCheck::OFF,
     }
 }
 

@@ -128,6 +128,7 @@ impl Worker {
     fn carry_out(&mut self, command: Command) -> Result<(), PlaybackError> {
         match (self.failed, command) {
             (_, Command::Stop) => self.stop(),
+            (_, Command::Beat) => Ok(()),
             (Some(error), _) => Err(error),
             (None, Command::Load { live }) => self.load(live),
             (None, Command::Attach { source, stream }) => self.attach(source, stream),

@@ -1,6 +1,7 @@
 //! A manager and one session server that share a processor: what is a process and a socket on Linux is a call here.
 
 use greenroom_core::driver::Machine;
+use greenroom_core::health::HealthCheck;
 use greenroom_core::manager::{Action, AppHandle, Facts, Input, Manager, Settings, Ticket};
 use greenroom_core::message::control::Command;
 use greenroom_core::message::{Allowed, Resources, ServerState, TargetState, link};
@@ -102,6 +103,7 @@ impl Stage {
             video_sink: "",
             audio_sink: "",
             clients: Allowed::default(),
+            health: HealthCheck::OFF,
         });
         serve(self.server, app, now, session::Input::Link(link::Request { sequence, command }));
     }

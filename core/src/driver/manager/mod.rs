@@ -143,15 +143,16 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
         earliest(self.machine.next_deadline(), self.accept_again_at)
     }
 
-    /// Takes what is ready, in a fixed order: children, time, links, controllers. Of each connection it takes at most
+    /// Takes what is ready, in a fixed order: children, links, time, controllers. Of each connection it takes at most
     /// [`MESSAGES_PER_TURN_MAX`] messages.
     pub fn turn(&mut self, now: Instant, ready: &[Ready]) -> Turn {
         let of = |kind: u8| ready.iter().filter(move |ready| ready.token.kind == kind);
         of(kind::CHILD).for_each(|ready| self.child_ready(now, app_of(ready.token)));
         of(kind::SPARE_CHILD).for_each(|ready| self.spare_child_ready(now, ready));
-        self.tick(now);
         of(kind::LINK).for_each(|ready| self.link_ready(now, ready));
         of(kind::SPARE_LINK).for_each(|ready| self.spare_link_ready(now, ready));
+        // What is there already is not late, however long this process was kept from running.
+        self.tick(now);
         of(kind::LISTENER).for_each(|_| self.accept(now));
         of(kind::CONTROLLER).for_each(|ready| self.controller_ready(now, ready));
         self.end_turn()
@@ -206,6 +207,7 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
             Action::Spawn { app } => self.spawn(app),
             Action::Configure { app, sequence } => self.configure(app, sequence),
             Action::SetState { app, sequence, state } => self.ask(app, sequence, link::Command::SetState(state)),
+            Action::Ping { app, sequence } => self.ask(app, sequence, link::Command::Ping),
             Action::SetLogLevels { app, sequence, levels } => {
                 self.ask(app, sequence, link::Command::SetLogLevels(levels));
             }
@@ -260,6 +262,7 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
             video_sink: profile.video_sink,
             audio_sink: profile.audio_sink,
             clients: profile.clients,
+            health: known.health,
         };
         let request = link::Request { sequence, command: link::Command::SetConfiguration(configuration) };
         self.servers.send(app, &request, socket);

@@ -16,13 +16,17 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
         match deed {
             SpareDeed::Spawn => self.spawn_spare(spare),
             SpareDeed::Stop { sequence } => {
-                let command = link::Command::SetState(TargetState::NotRunning);
-                self.spares.send(spare, &link::Request { sequence, command }, Descriptors::new());
-                self.spares.rewatch(&mut self.host, spare);
+                self.ask_spare(spare, sequence, link::Command::SetState(TargetState::NotRunning));
             }
+            SpareDeed::Ping { sequence } => self.ask_spare(spare, sequence, link::Command::Ping),
             SpareDeed::CloseLink => self.spares.close_link(&mut self.host, spare),
             SpareDeed::Signal(signal) => self.spares.signal(spare, signal),
         }
+    }
+
+    fn ask_spare(&mut self, spare: SpareHandle, sequence: u32, command: link::Command<'_>) {
+        self.spares.send(spare, &link::Request { sequence, command }, Descriptors::new());
+        self.spares.rewatch(&mut self.host, spare);
     }
 
     fn spawn_spare(&mut self, spare: SpareHandle) {

@@ -232,7 +232,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
                 debug!("the manager asks: {:?}", message.command);
                 let given = match message.command {
                     Command::SetConfiguration(configuration) => Given::Configuration(configuration),
-                    Command::SetState(_) | Command::SetLogLevels(_) => Given::Nothing,
+                    Command::SetState(_) | Command::SetLogLevels(_) | Command::Ping => Given::Nothing,
                 };
                 self.inherited = descriptors.pop();
                 let _ = self.take_with(host, now, Input::Link(message), given);

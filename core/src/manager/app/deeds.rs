@@ -59,6 +59,9 @@ impl App {
                 Phase::Terminating | Phase::Killing | Phase::Reaped => None,
             };
         }
+        if core::mem::take(&mut self.ping_due) {
+            return Some(Deed::Ping(self.ask(Subject::Ping)));
+        }
         if self.levels_due && !self.is_ending() {
             self.levels_due = false;
             return Some(Deed::SetLogLevels(self.ask(Subject::LogLevels)));

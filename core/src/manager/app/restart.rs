@@ -54,6 +54,7 @@ impl App {
         }
         self.first = self.wanted;
         (self.notified, self.cause) = (None, None);
+        self.forget_health();
         (self.levels_due, self.signalled, self.announced) = (false, false, false);
         self.get_server(scene);
     }

@@ -39,8 +39,12 @@ impl Solo {
     fn drain(&mut self) -> Vec<Deed> {
         let deeds: Vec<Deed> = std::iter::from_fn(|| self.app.poll()).collect();
         for deed in &deeds {
-            if let Deed::Configure(sequence) | Deed::SetState(sequence, _) | Deed::SetLogLevels(sequence) = deed {
-                self.asked = *sequence;
+            match deed {
+                Deed::Configure(sequence)
+                | Deed::SetState(sequence, _)
+                | Deed::Ping(sequence)
+                | Deed::SetLogLevels(sequence) => self.asked = *sequence,
+                _ => {}
             }
         }
         deeds
@@ -130,6 +134,7 @@ const TO_ACTIVE: Given = Given::Asked(TargetState::Active);
 const TO_INACTIVE: Given = Given::Asked(TargetState::Inactive);
 const TO_NOT_RUNNING: Given = Given::Asked(TargetState::NotRunning);
 const TIMED_OUT: Given = Given::Happens(Event::TimedOut);
+const LOOK: Given = Given::Happens(Event::LookDue);
 const EXITS: Given = Given::Happens(Event::Exited(ExitStatus::Exited(0)));
 
 const INPUTS: &[(&str, Given)] = &[
@@ -149,6 +154,7 @@ const INPUTS: &[(&str, Given)] = &[
     ("exits with 0", EXITS),
     ("is killed by 11", Given::Happens(Event::Exited(ExitStatus::Killed(11)))),
     ("passes its time limit", TIMED_OUT),
+    ("is to be looked at", LOOK),
     ("asked to be Inactive", TO_INACTIVE),
     ("asked to be Active", TO_ACTIVE),
     ("asked to be NotRunning", TO_NOT_RUNNING),
@@ -214,6 +220,16 @@ const SITUATIONS: &[Situation] = &[
     ("Configuring, restarted, accepted", TargetState::Active, &[ACTIVE, &[EXITS, SPAWNED, UP, ACCEPTS]]),
     ("Resting", TargetState::Inactive, &[INACTIVE, &[EXITS, SPAWNED, EXITS]]),
     ("Resting, to Active", TargetState::Active, &[ACTIVE, &[EXITS, SPAWNED, EXITS]]),
+    ("Inactive, pinged", TargetState::Inactive, &[INACTIVE, &[LOOK]]),
+    ("Active, pinged", TargetState::Active, &[ACTIVE, &[LOOK]]),
+    ("Active, pinged, not there twice", TargetState::Active, &[ACTIVE, &[LOOK, LOOK, LOOK]]),
+    (
+        "Failed, pinged, not there twice",
+        TargetState::Inactive,
+        &[INACTIVE, &[TO_ACTIVE, ACCEPTS, FAILS, LOOK, LOOK, LOOK]],
+    ),
+    ("Activating, pinged", TargetState::Inactive, &[INACTIVE, &[LOOK, TO_ACTIVE]]),
+    ("Stopping, does not get on", TargetState::Active, &[ACTIVE, &[LOOK, LOOK, LOOK, LOOK]]),
     ("Active, a spare is up", TargetState::Active, &[ACTIVE, &[Given::SpareComesUp]]),
     (
         "Stopping alone, a spare is up",
@@ -241,6 +257,7 @@ fn told(deed: &Deed) -> String {
         Deed::RemoveSocket => "remove socket".to_string(),
         Deed::Configure(_) => "configure".to_string(),
         Deed::SetState(_, state) => format!("set {state:?}"),
+        Deed::Ping(_) => "ping".to_string(),
         Deed::SetLogLevels(_) => "set log levels".to_string(),
     }
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::message::{Component, LogLevel};
 
 const DECODERS: u8 = 2;
+const CHECK: HealthCheck = HealthCheck { interval_ms: 500, failures_max: 2 };
 
 fn key(app: AppHandle) -> (u16, u16) {
     (app.index(), app.generation())
@@ -51,7 +52,12 @@ struct Chaos {
 impl Chaos {
     fn new(seed: u64) -> Self {
         Self {
-            stage: Stage::with(Settings { decoders: DECODERS, spares: (seed % 3) as u16, ..Settings::default() }),
+            stage: Stage::with(Settings {
+                decoders: DECODERS,
+                spares: (seed % 3) as u16,
+                health: CHECK,
+                ..Settings::default()
+            }),
             chance: Chance(seed),
             handles: Vec::new(),
             spares: Vec::new(),
@@ -178,7 +184,9 @@ impl Chaos {
                     self.will_obey(app, sequence, first);
                 }
                 Action::SetState { app, sequence, state } => self.will_obey(app, sequence, Some(state.into())),
-                Action::SetLogLevels { app, sequence, .. } => self.will_obey(app, sequence, None),
+                Action::SetLogLevels { app, sequence, .. } | Action::Ping { app, sequence } => {
+                    self.will_obey(app, sequence, None);
+                }
                 Action::CloseLink { .. } | Action::Signal { .. } | Action::RemoveSocket { .. } => {}
                 Action::ApplyLogLevels(_) | Action::Exit => {}
                 Action::Take { app, spare } => {
@@ -206,6 +214,7 @@ impl Chaos {
         use ServerState::{Active, Error, Inactive, NotRunning, Uninitialized};
         let before = self.states.get(app).copied();
         self.seen.insert(format!("{before:?} -> {state:?}"));
+        self.seen.extend((reason == Some(Reason::Unhealthy)).then(|| "Unhealthy".into()));
         let follows = match (before, state) {
             (None, Uninitialized | NotRunning | Error) => true,
             (Some(Uninitialized), Inactive | Active | NotRunning | Error) => true,
@@ -290,6 +299,7 @@ fn whatever_happens_every_request_is_answered_once_and_every_life_is_told_in_ord
         "Some(Error) -> Error",
         "demoted",
         "taken",
+        "Unhealthy",
         "Ok(Done)",
         "Err(Superseded)",
         "Err(ServerRefused)",

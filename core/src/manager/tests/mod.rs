@@ -1,6 +1,7 @@
 //! What an application manager sees of the machine, and what a session server is asked.
 
 mod every_pair;
+mod health;
 mod invariants;
 mod requests;
 mod restarts;
@@ -28,10 +29,15 @@ const FACTS: Facts<'static> = Facts {
     socket_directory: "/run/greenroom",
 };
 
+/// Nobody is asked whether they get on, so that time passes for what a test is about.
+fn calm() -> Settings {
+    Settings { health: HealthCheck::OFF, ..Settings::default() }
+}
+
 impl Stage {
     /// One that restarts nothing, so that an end is the end.
     fn new() -> Self {
-        Self::with(Settings { restart: false, ..Settings::default() })
+        Self::with(Settings { restart: false, ..calm() })
     }
 
     fn with(settings: Settings) -> Self {
@@ -115,6 +121,7 @@ impl Stage {
         self.actions.iter().rev().find_map(|action| match action {
             Action::Configure { app, sequence }
             | Action::SetState { app, sequence, .. }
+            | Action::Ping { app, sequence }
             | Action::SetLogLevels { app, sequence, .. }
                 if *app == of =>
             {

@@ -191,7 +191,7 @@ fn active_is_refused_with_the_holders_when_the_decoders_are_taken() {
 /// SM-40
 #[test]
 fn a_refusal_names_a_few_holders_only() {
-    let mut stage = Stage::with(Settings { decoders: 4, ..Settings::default() });
+    let mut stage = Stage::with(Settings { decoders: 4, ..calm() });
     for name in names(4) {
         stage.initiate(&name, TargetState::Active);
     }

@@ -10,7 +10,7 @@ const INACTIVE: (ServerState, Option<Reason>) = (ServerState::Inactive, None);
 const ACTIVE: (ServerState, Option<Reason>) = (ServerState::Active, None);
 
 fn stage() -> Stage {
-    Stage::with(Settings::default())
+    Stage::with(calm())
 }
 
 fn spawns(actions: &[Action]) -> bool {

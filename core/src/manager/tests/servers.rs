@@ -68,7 +68,7 @@ fn a_server_that_is_not_up_in_time_is_killed_and_told_of_when_it_is_reaped() {
 /// Field failure 14
 #[test]
 fn without_a_ready_time_a_server_may_take_for_ever() {
-    let mut stage = Stage::with(Settings { ready_timeout: None, ..Settings::default() });
+    let mut stage = Stage::with(Settings { ready_timeout: None, ..calm() });
     stage.initiate("app1", TargetState::Inactive);
     stage.spawned("app1");
     assert_eq!(stage.manager.next_deadline(), None);
@@ -189,7 +189,7 @@ fn a_server_that_accepts_and_does_not_do_it_is_killed() {
 /// SM-21, SM-34: with limits of nothing a server passes more than one of them in one tick.
 #[test]
 fn servers_that_pass_all_their_time_limits_at_once_are_all_killed() {
-    let settings = Settings { stop_timeout: Duration::ZERO, terminate_timeout: Duration::ZERO, ..Settings::default() };
+    let settings = Settings { stop_timeout: Duration::ZERO, terminate_timeout: Duration::ZERO, ..calm() };
     let mut stage = Stage::with(settings);
     for name in names(4) {
         stage.run(&name, TargetState::Inactive);
@@ -301,7 +301,7 @@ fn what_comes_from_an_earlier_life_of_an_app_is_counted_and_changes_nothing() {
 /// SM-36
 #[test]
 fn the_end_of_one_server_touches_no_other() {
-    let mut stage = Stage::with(Settings { decoders: 2, restart: false, ..Settings::default() });
+    let mut stage = Stage::with(Settings { decoders: 2, restart: false, ..calm() });
     stage.run("app1", TargetState::Active);
     stage.run("app2", TargetState::Active);
     let app = stage.app("app1");

@@ -6,7 +6,7 @@ use crate::manager::spare::{Event, Fate, Phase};
 
 impl Stage {
     fn with_spares(spares: u16) -> Self {
-        let mut stage = Self::with(Settings { spares, decoders: 2, ..Settings::default() });
+        let mut stage = Self::with(Settings { spares, decoders: 2, ..calm() });
         stage.give(Input::Tick);
         stage
     }
@@ -234,14 +234,16 @@ fn every_phase_of_a_spare_meets_every_event() {
         E::LinkBroken,
         E::Exited(ExitStatus::Exited(0)),
         E::TimedOut,
+        E::LookDue,
     ];
-    let ways: [(Phase, &[Event], &str); 6] = [
-        (Spawning, &[], "sg........"),
-        (Starting, &[E::Spawned(8)], "..wekkekgk"),
-        (Waiting, &[E::Spawned(8), E::Up], "..kekkekg."),
-        (Stopping, &[E::Spawned(8), E::Up, E::Ends], "..=====kgt"),
-        (Terminating, &[E::Spawned(8), E::Up, E::Ends, E::TimedOut], "..=====kgk"),
-        (Killing, &[E::Spawned(8), E::Up, E::Lies], "........g."),
+    let ways: [(Phase, &[Event], &str); 7] = [
+        (Spawning, &[], "sg........."),
+        (Starting, &[E::Spawned(8)], "..wekkekgk."),
+        (Waiting, &[E::Spawned(8), E::Up], "..kek=ekg.="),
+        (Waiting, &[E::Spawned(8), E::Up, E::LookDue, E::LookDue, E::LookDue], "..kek=ekg.e"),
+        (Stopping, &[E::Spawned(8), E::Up, E::Ends], "..=====kgt."),
+        (Terminating, &[E::Spawned(8), E::Up, E::Ends, E::TimedOut], "..=====kgk."),
+        (Killing, &[E::Spawned(8), E::Up, E::Lies], "........g.."),
     ];
     for (phase, way, expected) in ways {
         let found = events.map(|event| {

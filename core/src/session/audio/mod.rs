@@ -51,6 +51,14 @@ impl Players {
         self.table.in_use()
     }
 
+    pub(super) fn ask_for_beats(&mut self) {
+        self.table.iter_mut().for_each(|(_, player)| player.ask_for_a_beat());
+    }
+
+    pub(super) fn owe_a_beat(&self) -> bool {
+        self.table.iter().any(|(_, player)| player.beat.is_owed())
+    }
+
     pub(super) fn has_any_of(&self, owner: ClientId) -> bool {
         self.table.iter().any(|(_, player)| player.owner == owner)
     }
@@ -221,6 +229,7 @@ impl Server {
         let Some(handle) = self.audio.table.handle_at(place) else { return self.count_stale() };
         let Some(player) = self.audio.table.get_mut(handle) else { return self.count_stale() };
         let heard = match event {
+            DecoderEvent::Completed { token, result, .. } if player.beat.take(token, result) => Ok(None),
             DecoderEvent::Completed { token, result, .. } => player.completed(now, player_id(handle), (token, result)),
             DecoderEvent::Failed { error, .. } => Ok(player.fail(now, error)),
             DecoderEvent::State { state, .. } => player.decoder_state(state).then_some(None).ok_or(()),

@@ -9,6 +9,7 @@ use crate::limits::DECODER_TIMEOUT;
 use crate::message::audio::{Event, PcmFormat, PlayerId, PlayerState};
 use crate::message::playback::{MediaKind, PlaybackError, PlaybackState, Refusal, SourceId};
 use crate::resources::Reservation;
+use crate::session::beat::Beat;
 use crate::session::playback::{Farewell, Late, Order, Want};
 use crate::session::{ClientId, Response};
 use crate::time::Instant;
@@ -93,6 +94,7 @@ pub struct Player {
     state: State,
     pub(super) volume_permille: u16,
     pending: Option<Pending>,
+    pub(super) beat: Beat,
     last_token: u32,
     state_untold: bool,
     failure_untold: Option<PlaybackError>,
@@ -113,6 +115,7 @@ impl Player {
             state: State::Opening,
             volume_permille: 1000,
             pending: None,
+            beat: Beat::NONE,
             last_token: 0,
             state_untold: false,
             failure_untold: None,
@@ -160,9 +163,21 @@ impl Player {
     }
 
     fn give(&mut self, now: Instant, sequence: u32, order: Order) {
+        let (token, deadline) = (self.next_token(), now.after(DECODER_TIMEOUT));
+        self.pending = Some(Pending { sequence, token, order, given: false, deadline });
+    }
+
+    const fn next_token(&mut self) -> u32 {
         self.last_token = self.last_token.wrapping_add(1);
-        let deadline = now.after(DECODER_TIMEOUT);
-        self.pending = Some(Pending { sequence, token: self.last_token, order, given: false, deadline });
+        self.last_token
+    }
+
+    /// Has the worker prove that it gets on; see [`Playback`](crate::session::Playback).
+    pub(super) fn ask_for_a_beat(&mut self) {
+        if !self.is_busy() && !self.is_closing() && !self.beat.is_owed() {
+            let token = self.next_token();
+            self.beat.ask(token);
+        }
     }
 
     /// The decoder is there, or could not be had; only the latter answers the call that made the player.
@@ -215,7 +230,8 @@ impl Player {
             | DecoderCommand::RemoveSource { .. }
             | DecoderCommand::SetPlaybackRate { .. }
             | DecoderCommand::SetVideoWindow { .. }
-            | DecoderCommand::SetSourceMute { .. } => {}
+            | DecoderCommand::SetSourceMute { .. }
+            | DecoderCommand::Beat => {}
         }
         Some((sequence, Response::Done))
     }
@@ -265,6 +281,7 @@ impl Player {
     fn start_closing(&mut self, now: Instant, farewell: Farewell) {
         (self.state_untold, self.failure_untold) = (false, None);
         self.farewell = farewell;
+        self.beat = Beat::NONE;
         self.close_due = true;
         self.close_deadline = Some(now.after(DECODER_TIMEOUT));
     }
@@ -287,6 +304,9 @@ impl Player {
         }
         if mem::take(&mut self.close_due) {
             return Some(Want::Close);
+        }
+        if self.beat.is_owed() {
+            return self.beat.poll();
         }
         let pending = self.pending.as_mut().filter(|pending| !pending.given)?;
         pending.given = true;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use self::news::{News, SourceNews};
 pub use self::order::Order;
 use self::order::{State, after_decoder_state, breaks_the_session, is_lawful};
+use super::beat::Beat;
 use super::{ClientId, Response};
 use crate::limits::{DECODER_TIMEOUT, SOURCES_MAX};
 use crate::message::playback::{
@@ -61,6 +62,7 @@ pub struct Playback {
     pending: Option<Pending>,
     /// The call that goes to the decoder when it has ended what it does.
     parked: Option<(u32, Order)>,
+    pub(super) beat: Beat,
     last_token: u32,
     position_ns: u64,
     pub(super) duration_ns: Option<u64>,
@@ -90,6 +92,7 @@ impl Playback {
             sources: [None; SOURCES_MAX],
             pending: None,
             parked: None,
+            beat: Beat::NONE,
             last_token: 0,
             position_ns: 0,
             duration_ns: None,
@@ -211,10 +214,14 @@ impl Playback {
             }
             _ => {}
         }
-        self.last_token = self.last_token.wrapping_add(1);
-        let deadline = now.after(DECODER_TIMEOUT);
-        self.pending = Some(Pending { sequence, token: self.last_token, order, given: false, deadline });
+        let (token, deadline) = (self.next_token(), now.after(DECODER_TIMEOUT));
+        self.pending = Some(Pending { sequence, token, order, given: false, deadline });
         Ok(())
+    }
+
+    const fn next_token(&mut self) -> u32 {
+        self.last_token = self.last_token.wrapping_add(1);
+        self.last_token
     }
 
     /// The decoder is there, or could not be had; answers the call that made the session.
@@ -277,7 +284,8 @@ impl Playback {
                 | Order::SetMute { .. }
                 | Order::SetPlaybackRate { .. }
                 | Order::SetVideoWindow { .. }
-                | Order::SetSourceMute { .. },
+                | Order::SetSourceMute { .. }
+                | Order::Beat,
                 _,
             ) => {}
         }
@@ -380,6 +388,7 @@ impl Playback {
         }
         let pending = self.pending.take().map(|pending| pending.sequence).or(self.opening.take());
         self.state = State::Closing;
+        self.beat = Beat::NONE;
         self.news = News::default();
         self.farewell = farewell;
         self.close_due = true;
@@ -398,6 +407,15 @@ impl Playback {
         self.close_deadline.is_some_and(|deadline| deadline <= now)
     }
 
+    /// Has the worker prove that it gets on. One that is opened, closed or works on an order gets on until the time limit
+    /// of that has passed.
+    pub(super) fn ask_for_a_beat(&mut self) {
+        if !self.is_busy() && !self.is_closing() && !self.beat.is_owed() {
+            let token = self.next_token();
+            self.beat.ask(token);
+        }
+    }
+
     /// What the decoder is to be told next.
     pub(super) fn poll_decoder(&mut self) -> Option<Want> {
         if mem::take(&mut self.open_due) {
@@ -405,6 +423,10 @@ impl Playback {
         }
         if mem::take(&mut self.close_due) {
             return Some(Want::Close);
+        }
+        if self.beat.is_owed() {
+            // The worker takes one command at a time.
+            return self.beat.poll();
         }
         let pending = self.pending.as_mut().filter(|pending| !pending.given)?;
         pending.given = true;

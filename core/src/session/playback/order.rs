@@ -100,7 +100,9 @@ pub(super) const fn is_lawful(state: State, order: Order) -> bool {
             | O::SetPlaybackRate { .. }
             | O::SetVideoWindow { .. }
             | O::SetSourceMute { .. },
-        ) => false,
+        )
+        // No client can ask for it.
+        | (_, O::Beat) => false,
     }
 }
 
@@ -151,6 +153,7 @@ pub(super) const fn breaks_the_session(order: Order, error: PlaybackError) -> bo
         | Order::SetVolume { .. }
         | Order::SetMute { .. }
         | Order::SetVideoWindow { .. }
-        | Order::SetSourceMute { .. } => false,
+        | Order::SetSourceMute { .. }
+        | Order::Beat => false,
     }
 }

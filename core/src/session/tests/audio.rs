@@ -282,3 +282,14 @@ fn what_a_decoder_says_of_a_player_that_is_not_there_is_counted_and_ignored() {
         assert_eq!(stage.server.stale(), before + 2);
     }
 }
+
+/// Field failure 11
+#[test]
+fn a_ping_is_answered_when_a_players_worker_has_shown_that_it_gets_on() {
+    let mut stage = Stage::active();
+    let client = stage.greeted();
+    stage.player(client);
+    let asked = stage.ask_link(link::Command::Ping);
+    assert!(matches!(asked[..], [Action::Command { order: Order::Beat, .. }]), "{asked:?}");
+    assert_eq!(stage.carry_out(&asked), [reply(Ok(()))]);
+}
