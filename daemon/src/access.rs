@@ -114,7 +114,7 @@ mod tests {
     const STRANGER: Peer = Peer::new(3, 4_009, 4_009);
 
     fn access(text: &str) -> Result<Access, AccessError> {
-        Access::resolve(&Config::parse(text).unwrap())
+        Access::resolve(&text.parse().unwrap())
     }
 
     fn app(name: &str) -> AppId {

@@ -468,15 +468,19 @@ texts! {
     SocketText = "", at most SOCKET_PATH_BYTES_MAX, "a socket's path", check_full_path;
 }
 
+impl FromStr for Config {
+    type Err = toml::de::Error;
+
+    /// Reads what stands in a file.
+    fn from_str(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+}
+
 impl Config {
     /// Reads a file, without one the default file if it is there, and its drop-ins.
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
         Layers::load(path)?.config()
-    }
-
-    /// Reads what stands in a file.
-    pub(crate) fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
     }
 
     /// An app that is to have more decoders than there are, and how many.
@@ -592,7 +596,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Config, toml::de::Error> {
-        Config::parse(text)
+        text.parse()
     }
 
     #[test]

@@ -5,3 +5,7 @@ greenroom_tests::sockets_conformance!(greenroom_tests::conformance::linux::Linux
 greenroom_tests::watching_conformance!(greenroom_tests::conformance::linux::Linux::new());
 greenroom_tests::listeners_conformance!(greenroom_tests::conformance::linux::Linux::new());
 greenroom_tests::memory_conformance!(greenroom_tests::conformance::linux::Linux::new());
+greenroom_tests::authority_conformance!({
+    let text = "[control]\nallow_users = ['64001']\n[app.own]\ncontrollers = ['64002']";
+    greenroom_daemon::access::Access::resolve(&text.parse().unwrap()).unwrap()
+});

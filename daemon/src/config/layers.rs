@@ -76,7 +76,7 @@ impl Layers {
         let unreadable = |cause| ConfigError::Unreadable { path: path.to_owned(), cause };
         let wrong = |cause| ConfigError::Wrong { path: path.to_owned(), cause: Box::new(cause) };
         let text = fs::read_to_string(path).map_err(unreadable)?;
-        Config::parse(&text).map_err(wrong)?;
+        text.parse::<Config>().map_err(wrong)?;
         merge(&mut self.merged, toml::from_str(&text).map_err(wrong)?);
         for (key, line) in lines(&text).map_err(wrong)? {
             self.origins.insert(key, Origin::File { path: path.to_owned(), line });
@@ -304,7 +304,7 @@ mod tests {
             assert!(shown.lines().any(line), "{value} of {origin} is not in\n{shown}");
         }
         assert!(shown.contains("[app.\"tv.one\"]"), "{shown}");
-        let again = Config::parse(&shown).unwrap();
+        let again: Config = shown.parse().unwrap();
         let Value::Table(levels) = toml::from_str::<Value>("default = 'milestone'").unwrap() else { panic!("a table") };
         let mut meant = layers.clone();
         merge(&mut meant.merged, Table::from_iter([("log".to_owned(), Value::Table(levels))]));

@@ -3,6 +3,7 @@
 //! A suite is a list of claims about the traits of `greenroom_core::hal`, each a function over a [`platform::Platform`].
 //! `tests/conformance_*.rs` make a test of each claim on each platform.
 
+pub mod authority;
 pub mod children;
 pub mod linux;
 pub mod listeners;
