@@ -46,7 +46,7 @@ pub fn a_process_and_a_group_of_the_same_number_are_no_user(authority: &mut impl
 #[macro_export]
 macro_rules! authority_conformance {
     ($authority:expr) => {
-        greenroom_tests::claims! { authority, $authority;
+        $crate::claims! { authority, $authority;
             who_has_the_box_has_every_app
             who_has_one_app_has_no_other_and_not_the_box
             who_is_named_nowhere_has_nothing
