@@ -12,12 +12,12 @@ mod player;
 
 use std::time::{Duration, Instant};
 
-use greenroom_core::message::playback::{Codec, PlaybackState};
+use greenroom_core::message::playback::{Codec, PlaybackState, Shape, SourceDescription, SourceId};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use clip::Clip;
-use feed::Feed;
+use feed::{Feed, Frame};
 use player::{Command, Player, SESSION, sinks};
 
 /// What a process has.
@@ -131,6 +131,19 @@ fn is_closed_in_the_middle_of_many_seeks(clips: &Clips) {
     player.close();
 }
 
+/// Its texts wait to be due, and for room.
+fn has_texts_that_are_never_due(clips: &Clips) {
+    let (mut player, _feeds) = Player::attached(sinks("fakesink", "fakesink"), &[&clips.video]);
+    let description = SourceDescription { codec: Codec::TextUtf8, shape: Shape::default(), codec_data: &[] };
+    let texts = player.attach(1, description);
+    player.does(Command::AllAttached);
+    let text = Frame { presentation_ns: Some(u64::MAX), ..clips.video.frames[0].clone() };
+    (0..30).for_each(|_| texts.frame(0, &text));
+    player.does(Command::Flush { source: SourceId(1), reset_time: false, epoch: 1 });
+    player.close();
+    assert!(texts.is_dropped());
+}
+
 /// Its decoder gets nothing but what is none of its own.
 fn fails(clips: &Clips) {
     let (mut player, feeds) = Player::attached(sinks("fakesink", "fakesink"), &[&clips.video]);
@@ -163,7 +176,8 @@ fn a_closed_session_leaves_nothing() {
     // SAFETY: this process has no other thread that reads its environment.
     unsafe { std::env::set_var("GST_TRACERS", "leaks") };
     let clips = Clips { video: clip::video(Codec::H264, 10), audio: clip::audio(Codec::Opus, 10) };
-    let lives: [Life; 7] = [
+    let lives: [Life; 8] = [
+        ("has texts that are never due", has_texts_that_are_never_due),
         ("plays and is closed", plays_and_is_closed),
         ("plays to its end", plays_to_its_end),
         ("is closed right after load", is_closed_right_after_load),

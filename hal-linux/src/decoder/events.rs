@@ -3,15 +3,16 @@
 //! Bounded by construction: a session has one place for each kind of event. Positions are latest-wins; the others stay
 //! until they are fetched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use greenroom_core::hal::DecoderEvent;
-use greenroom_core::limits::SOURCES_MAX;
+use greenroom_core::limits::{SOURCES_MAX, TEXTS_MAX};
 use greenroom_core::message::playback::{PlaybackError, PlaybackState, SourceId};
 
+use super::text::Caption;
 use super::wake::Wake;
 use crate::error::LinuxError;
 
@@ -47,6 +48,38 @@ impl SourceNews {
     }
 }
 
+/// Texts that are due and were not fetched.
+#[derive(Debug, Default)]
+struct Texts {
+    due: VecDeque<Caption>,
+    /// How many of them were not told of.
+    untold: usize,
+    missed: u32,
+}
+
+impl Texts {
+    /// Of too many the oldest goes.
+    fn add(&mut self, caption: Caption) {
+        if self.due.len() >= TEXTS_MAX {
+            self.due.pop_front();
+            self.missed = self.missed.saturating_add(1);
+        }
+        self.due.push_back(caption);
+        self.untold = self.due.len().min(self.untold.saturating_add(1));
+    }
+
+    fn take_told(&mut self) -> bool {
+        let is_untold = self.untold > 0;
+        self.untold = self.untold.saturating_sub(1);
+        is_untold
+    }
+
+    fn forget(&mut self, source: SourceId) {
+        self.due.retain(|caption| caption.source != source);
+        self.untold = self.untold.min(self.due.len());
+    }
+}
+
 #[derive(Debug, Default)]
 struct Pending {
     completed: Option<(u32, Result<(), PlaybackError>)>,
@@ -55,6 +88,7 @@ struct Pending {
     sources: [SourceNews; SOURCES_MAX],
     position_ns: Option<u64>,
     failed: Option<PlaybackError>,
+    texts: Texts,
     /// Nothing more is told of the session but its end.
     closing: bool,
     closed: bool,
@@ -94,7 +128,10 @@ impl Pending {
         if let Some(state) = self.take_state() {
             return Some(DecoderEvent::State { session, state });
         }
-        self.failed.take().map(|error| DecoderEvent::Failed { session, error })
+        if let Some(error) = self.failed.take() {
+            return Some(DecoderEvent::Failed { session, error });
+        }
+        self.texts.take_told().then_some(DecoderEvent::Text { session })
     }
 }
 
@@ -196,6 +233,7 @@ impl Events {
         self.forget_playback(session);
         self.add(session, |pending| {
             pending.sources = Default::default();
+            pending.texts = Texts::default();
             pending.failed = None;
         });
     }
@@ -203,6 +241,31 @@ impl Events {
     /// Forgets all that happened to one source, because it is gone.
     pub(super) fn forget_source(&self, session: u16, source: SourceId) {
         self.tell_of(session, source, |news| *news = SourceNews::default());
+        self.forget_texts(session, source);
+    }
+
+    /// A text is due.
+    pub(super) fn text(&self, session: u16, caption: Caption) {
+        self.add(session, |pending| pending.texts.add(caption));
+    }
+
+    /// So many texts could not be read.
+    pub(super) fn texts_missed(&self, session: u16, missed: u32) {
+        self.add(session, |pending| pending.texts.missed = pending.texts.missed.saturating_add(missed));
+    }
+
+    /// Forgets the texts of a source that are due, because playback goes elsewhere.
+    pub(super) fn forget_texts(&self, session: u16, source: SourceId) {
+        self.add(session, |pending| pending.texts.forget(source));
+    }
+
+    /// The text that is due for the longest, and how many were missed before it.
+    pub(super) fn next_text(&self, session: u16) -> Option<(Caption, u32)> {
+        let mut sessions = self.sessions();
+        let texts = &mut sessions.pending.get_mut(&session).filter(|pending| !pending.closing)?.texts;
+        let caption = texts.due.pop_front()?;
+        texts.untold = texts.untold.min(texts.due.len());
+        Some((caption, std::mem::take(&mut texts.missed)))
     }
 
     fn tell_of(&self, session: u16, source: SourceId, news: impl FnOnce(&mut SourceNews)) {

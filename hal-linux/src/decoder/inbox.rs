@@ -23,6 +23,8 @@ pub(super) struct News {
     pub(super) latency: bool,
     /// The clock went away.
     pub(super) clock_lost: bool,
+    /// A text was read.
+    pub(super) text: bool,
     /// The first error; what follows is its consequence.
     pub(super) failed: Option<PlaybackError>,
 }
@@ -83,13 +85,22 @@ impl Inbox {
         self.arrived.notify_one();
     }
 
+    /// A text was read; it may be due.
+    pub(super) fn text_came(&self) {
+        self.tell(|news| news.text = true);
+    }
+
+    /// A source that is no part of the pipeline has failed.
+    pub(super) fn fail(&self, error: PlaybackError) {
+        self.tell(|news| news.failed = news.failed.or(Some(error)));
+    }
+
     /// Notes what matters of a message of the pipeline, in the thread that posts it.
     pub(super) fn hear(&self, message: &gst::MessageRef) {
         use gst::MessageView;
         match message.view() {
             MessageView::Error(error) => {
-                let error = failure::of_message(error);
-                self.tell(|news| news.failed = news.failed.or(Some(error)));
+                self.fail(failure::of_message(error));
             }
             MessageView::Warning(warning) => tracing::warn!(error = %warning.error(), "the decoder warns"),
             MessageView::Eos(_) => self.tell(|news| news.ended = true),

@@ -25,6 +25,7 @@ mod sinks;
 mod source;
 mod status;
 mod tempo;
+mod text;
 mod wake;
 mod worker;
 
@@ -45,6 +46,7 @@ pub use sinks::{Sink, SinkConfig};
 use self::events::Events;
 use self::inbox::Inbox;
 use self::status::Status;
+use self::text::Caption;
 use self::worker::Link;
 use crate::error::LinuxError;
 
@@ -172,9 +174,12 @@ where
         self.session(session).map(|found| found.status.statistics(source)).unwrap_or_default()
     }
 
-    /// There is none: text sources are refused at attach.
-    fn next_text<'b>(&mut self, _: u16, _: &'b mut [u8; TEXT_BYTES_MAX]) -> Option<Text<'b>> {
-        None
+    fn next_text<'b>(&mut self, session: u16, buffer: &'b mut [u8; TEXT_BYTES_MAX]) -> Option<Text<'b>> {
+        let (Caption { source, start_ns, duration_ns, body }, missed) = self.events.next_text(session)?;
+        let into = buffer.get_mut(..body.len())?;
+        into.copy_from_slice(body.as_bytes());
+        let body = std::str::from_utf8(into).ok()?;
+        Some(Text { source, start_ns, duration_ns, missed, body })
     }
 
     fn frames_played(&mut self, session: u16) -> u64 {

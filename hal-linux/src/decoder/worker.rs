@@ -16,9 +16,13 @@ use super::pipeline::{Condition, Order, Pipeline};
 use super::sinks::SinkConfig;
 use super::source::{Anchor, Beginning};
 use super::status::Status;
+use super::text::TextSource;
 
 /// While it plays, the position is told this often: apps draw a progress bar.
 const POSITION_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Whether a text is due is not looked for more often than this: a position may stand still.
+const TEXT_INTERVAL_MIN: Duration = Duration::from_millis(5);
 
 const RATE_AS_RECORDED_PERMILLE: u16 = 1000;
 
@@ -54,6 +58,8 @@ struct Worker {
     sinks: SinkConfig,
     is_live: bool,
     attached: Vec<Attached>,
+    /// Sources of texts, when there is a pipeline.
+    texts: Vec<TextSource>,
     pipeline: Option<Pipeline>,
     /// Where the media begins, when there is a pipeline.
     beginning: Beginning,
@@ -73,6 +79,8 @@ struct Worker {
     failed: Option<PlaybackError>,
     shown: PlaybackState,
     next_position: Instant,
+    /// When the next text is due, if playback goes on as it does.
+    next_text: Option<Instant>,
 }
 
 /// What an app is told that its session does.
@@ -92,6 +100,7 @@ impl Worker {
             sinks,
             is_live: false,
             attached: Vec::new(),
+            texts: Vec::new(),
             pipeline: None,
             beginning: START,
             volume_permille: 1000,
@@ -106,13 +115,13 @@ impl Worker {
             failed: None,
             shown: PlaybackState::Idle,
             next_position: Instant::now(),
+            next_text: None,
         }
     }
 
     fn serve(&mut self) {
         loop {
-            let deadline = (self.shown == PlaybackState::Playing).then_some(self.next_position);
-            match self.link.inbox.wait(deadline) {
+            match self.link.inbox.wait(self.deadline()) {
                 Input::Close => return,
                 Input::News(news) => self.hear(news),
                 Input::Command(token, command) => {
@@ -122,7 +131,14 @@ impl Worker {
                 }
                 Input::Deadline => self.look(),
             }
+            self.tell_texts();
         }
+    }
+
+    /// Nothing changes by itself but while it plays.
+    fn deadline(&self) -> Option<Instant> {
+        let is_playing = self.shown == PlaybackState::Playing;
+        is_playing.then(|| self.next_text.map_or(self.next_position, |next| next.min(self.next_position)))
     }
 
     fn carry_out(&mut self, command: Command) -> Result<(), PlaybackError> {
@@ -154,16 +170,19 @@ impl Worker {
     }
 
     fn attach(&mut self, source: SourceId, stream: OwnedStream) -> Result<(), PlaybackError> {
-        if stream.description.codec.kind() == MediaKind::Text {
-            return Err(PlaybackError::Unsupported);
-        }
         let tally = self.link.status.start_tally(source).ok_or(PlaybackError::Decoder)?;
         let OwnedStream { description, frames } = stream;
         self.attached.push(Attached { source, description, frames, tally });
         Ok(())
     }
 
+    /// Texts alone have no clock that they could follow.
     fn build(&mut self) -> Result<(), PlaybackError> {
+        let is_text = |attached: &Attached| attached.description.codec.kind() == MediaKind::Text;
+        if self.attached.iter().all(is_text) {
+            return Err(PlaybackError::Unsupported);
+        }
+        let texts: Vec<Attached> = self.attached.extract_if(.., |attached| is_text(attached)).collect();
         let order = Order {
             session: self.link.session,
             sinks: &self.sinks,
@@ -178,6 +197,11 @@ impl Worker {
         self.window.iter().for_each(|&window| pipeline.set_window(window));
         self.pipeline = Some(pipeline);
         self.apply_mute();
+        for Attached { source, frames, tally, .. } in texts {
+            let text = TextSource::start(source, frames, tally, Arc::clone(&self.link.inbox));
+            let text = text.map_err(|error| self.give_up(error))?;
+            self.texts.push(text);
+        }
         self.move_on()
     }
 
@@ -204,6 +228,7 @@ impl Worker {
     fn drop_pipeline(&mut self) {
         self.pipeline = None;
         self.attached.clear();
+        self.texts.clear();
         self.link.inbox.forget_news();
     }
 
@@ -237,6 +262,7 @@ impl Worker {
             self.beginning = beginning;
             return Ok(());
         }
+        self.texts.iter().for_each(|text| self.renew(text, epoch));
         self.begin_again(None, epoch, &beginning, true)
     }
 
@@ -245,11 +271,20 @@ impl Worker {
             let attached = self.attached.iter_mut().find(|attached| attached.source == source);
             return attached.map(|attached| attached.frames.set_epoch(epoch)).ok_or(PlaybackError::Decoder);
         };
+        if let Some(text) = self.texts.iter().find(|text| text.source() == source) {
+            self.renew(text, epoch);
+            return Ok(());
+        }
         if !pipeline.has(source) {
             return Err(PlaybackError::Decoder);
         }
         let beginning = if resets_time { Beginning::FirstFrame(Anchor::default()) } else { Beginning::Unchanged };
         self.begin_again(Some(source), epoch, &beginning, resets_time)
+    }
+
+    fn renew(&self, text: &TextSource, epoch: u32) {
+        text.renew(epoch);
+        self.link.events.forget_texts(self.link.session, text.source());
     }
 
     /// Flushes, and goes on as before. A paused sink posts no end, so that none of before is taken for one of after.
@@ -292,14 +327,19 @@ impl Worker {
         Ok(())
     }
 
+    fn is_source_muted(&self, source: SourceId) -> bool {
+        self.muted_sources.contains(&source.0)
+    }
+
     fn apply_mute(&self) {
-        let is_muted = |source: SourceId| self.is_muted || self.muted_sources.contains(&source.0);
+        let is_muted = |source: SourceId| self.is_muted || self.is_source_muted(source);
         self.pipeline.iter().for_each(|pipeline| pipeline.set_mute(is_muted));
     }
 
     /// Takes a source away. What the others have done already may be all that was missing.
     fn remove(&mut self, source: SourceId) -> Result<(), PlaybackError> {
         self.attached.retain(|attached| attached.source != source);
+        self.texts.retain(|text| text.source() != source);
         self.pipeline.iter_mut().for_each(|pipeline| pipeline.remove(source));
         self.muted_sources.remove(&source.0);
         self.link.events.forget_source(self.link.session, source);
@@ -363,10 +403,34 @@ impl Worker {
     }
 
     fn look(&mut self) {
+        if Instant::now() < self.next_position {
+            return;
+        }
         self.tell_position();
         if !self.is_live {
             self.look_for_starved();
         }
+    }
+
+    /// Tells the texts that begin where playback is, or have begun, and looks when the next one will.
+    fn tell_texts(&mut self) {
+        self.next_text = None;
+        let has_a_place = !matches!(self.shown, PlaybackState::Idle | PlaybackState::Buffering | PlaybackState::Failed);
+        let Some(pipeline) = self.pipeline.as_ref().filter(|_| has_a_place && !self.texts.is_empty()) else { return };
+        let Some(position_ns) = pipeline.position_ns() else { return };
+        for text in &self.texts {
+            let due = text.due_at(position_ns, self.is_source_muted(text.source()));
+            self.link.events.texts_missed(self.link.session, due.missed);
+            due.captions.into_iter().for_each(|caption| self.link.events.text(self.link.session, caption));
+            let next =
+                due.next_ns.map(|next_ns| Instant::now() + self.time_to_play(next_ns.saturating_sub(position_ns)));
+            self.next_text = [self.next_text, next].into_iter().flatten().min();
+        }
+    }
+
+    fn time_to_play(&self, media_ns: u64) -> Duration {
+        let real_ns = u128::from(media_ns) * u128::from(RATE_AS_RECORDED_PERMILLE) / u128::from(self.rate_permille);
+        Duration::from_nanos(u64::try_from(real_ns).unwrap_or(u64::MAX)).clamp(TEXT_INTERVAL_MIN, POSITION_INTERVAL)
     }
 
     /// Waits where a source has nothing to play. A live stream plays on when it comes.

@@ -11,5 +11,6 @@ mod player;
 mod rate;
 mod ring;
 mod sources;
+mod texts;
 mod underflow;
 mod window;
