@@ -15,6 +15,7 @@
 //! | `listener` | named sockets: made, adopted, removed | manager, session |
 //! | `owner` | users and groups by name | manager, session |
 //! | `signals` | TERM, INT, QUIT and HUP as a descriptor | manager, session |
+//! | `heap` | its parts are shared by all threads | session |
 //! | `harden` | what a program gives up first | manager, session |
 //! | `process` | children: `posix_spawn` and pidfd | manager |
 
@@ -28,6 +29,8 @@ pub mod error;
 pub mod event_loop;
 #[cfg(any(feature = "manager", feature = "session"))]
 pub mod harden;
+#[cfg(feature = "session")]
+pub mod heap;
 #[cfg(any(feature = "manager", feature = "session"))]
 pub mod listener;
 pub mod memory;

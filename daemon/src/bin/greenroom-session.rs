@@ -19,6 +19,7 @@ use greenroom_hal_linux::decoder::{GstDecoder, SinkConfig};
 use greenroom_hal_linux::error::LinuxError;
 use greenroom_hal_linux::event_loop::EventLoop;
 use greenroom_hal_linux::harden::{Hardening, Step, harden};
+use greenroom_hal_linux::heap;
 use greenroom_hal_linux::listener::{ListeningSocket, SocketFiles};
 use greenroom_hal_linux::memory::LinuxMemory;
 use greenroom_hal_linux::signals::{Asked, Signals};
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         return USAGE.into();
     };
     let hardening = harden(&[link]);
+    heap::share_arenas();
     let link = match SeqPacket::from_inherited(link) {
         Ok(link) => link,
         Err(error) => {
