@@ -8,7 +8,7 @@ const WIDTH: f64 = 1_000.0;
 const PANEL_HEIGHT: f64 = 200.0;
 /// Room for the numbers on the left, and for titles above.
 const LEFT: f64 = 70.0;
-const ABOVE: f64 = 50.0;
+const ABOVE: f64 = 70.0;
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// One line.
@@ -93,9 +93,15 @@ fn draw_panel(svg: &mut String, panel: &Panel, samples: &[Sample], top: f64, end
     let _ = writeln!(svg, "<text x=\"{LEFT}\" y=\"{:.0}\" font-weight=\"bold\">{}</text>", top - 28.0, panel.title);
     for step in 0..=4 {
         let value = most * f64::from(step) / 4.0;
+        let decimals = usize::from(most < 10.0);
         let (at, right) = (y(value), LEFT + WIDTH);
         let _ = writeln!(svg, "<path d=\"M{LEFT} {at:.1}H{right}\" stroke=\"#ddd\"/>");
-        let _ = writeln!(svg, "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{value:.4}</text>", LEFT - 6.0, at + 4.0);
+        let _ = writeln!(
+            svg,
+            "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{value:.decimals$}</text>",
+            LEFT - 6.0,
+            at + 4.0
+        );
         let seconds = end * f64::from(step) / 4.0;
         let _ = writeln!(
             svg,
@@ -136,10 +142,14 @@ fn draw_curve(svg: &mut String, curve: &Curve, samples: &[Sample], x: &impl Fn(f
     let _ = writeln!(svg, "<path d=\"{path}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.2\"/>", curve.colour);
 }
 
-/// The next of 1, 2, 4, 8 times a power of ten.
+/// The next round number, a quarter of which is round as well.
 fn round_up(value: f64) -> f64 {
     let power = 10_f64.powf(value.log10().floor());
-    [1.0, 2.0, 4.0, 8.0, 10.0].into_iter().map(|factor| factor * power).find(|step| *step >= value).unwrap_or(value)
+    [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0]
+        .into_iter()
+        .map(|factor| factor * power)
+        .find(|step| *step >= value)
+        .unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -166,6 +176,6 @@ mod tests {
 
     #[test]
     fn a_scale_ends_at_a_round_number() {
-        assert_eq!([0.9, 1.0, 3.0, 17.0, 81.0].map(round_up), [1.0, 1.0, 4.0, 20.0, 100.0]);
+        assert_eq!([0.9, 1.0, 3.0, 17.0, 81.0].map(round_up), [1.0, 1.0, 3.0, 20.0, 100.0]);
     }
 }

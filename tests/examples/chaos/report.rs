@@ -38,7 +38,10 @@ fn text(findings: &Findings<'_>) -> String {
     let mut text = String::new();
     let minutes = length.as_secs_f64() / 60.0;
     let _ = writeln!(text, "# Chaos: {minutes:.1} minutes, seed {seed}\n\n{}\n", counters(tally));
-    let _ = writeln!(text, "{}\n", table_of_growths(growths));
+    match growths.is_empty() {
+        true => text.push_str("Too short to say whether anything grows; 5 minutes are enough.\n\n"),
+        false => text.push_str(&format!("{}\n\n", table_of_growths(growths))),
+    }
     for violation in &violations {
         let _ = writeln!(text, "- VIOLATION after {:.2} s: {}", violation.at.as_secs_f64(), violation.what);
     }

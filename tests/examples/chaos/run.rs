@@ -25,8 +25,11 @@ use crate::weather::Weather;
 use crate::{Failure, hostile};
 
 const MIB: u64 = 1024 * 1024;
-/// What is loaded once has been loaded by then.
+/// What is loaded once has been loaded by then: after so many samples, or after this part of all.
 const WARM_UP_SAMPLES: usize = 20;
+const WARM_UP_PART: usize = 10;
+/// A run that lasts so long has enough samples to say whether something has grown.
+const TELLING_LENGTH: Duration = Duration::from_secs(5 * 60);
 
 /// Whether nothing was violated.
 pub(crate) fn run(length: Duration, seed: u64) -> Result<bool, Failure> {
@@ -74,7 +77,7 @@ impl Run<'_> {
         let before = self.stage.manager_at_rest();
         let from = self.samples.all().len();
         self.act(&mut inspector, length / 2, false)?;
-        let growths = self.growths(from);
+        let growths = self.growths(from, length);
         self.rest(&mut inspector, "after the second act", &before);
         self.act(&mut inspector, length / 4, true)?;
         self.rest(&mut inspector, "after the last act", &before);
@@ -116,24 +119,27 @@ impl Run<'_> {
     }
 
     /// Whether what was held since this sample has grown; a violation if it has.
-    fn growths(&self, from: usize) -> Vec<Growth> {
+    fn growths(&self, from: usize, length: Duration) -> Vec<Growth> {
         // All apps run, and have been running for a while.
-        let samples = self.samples.all().get(from + WARM_UP_SAMPLES..).unwrap_or_default().iter();
+        let all = self.samples.all().get(from..).unwrap_or_default();
+        let samples = all.get(WARM_UP_SAMPLES.max(all.len() / WARM_UP_PART)..).unwrap_or_default().iter();
         let samples: Vec<&Sample> = samples.filter(|sample| sample.servers == APPS.len() + 1).collect();
         let of = |value: fn(&Sample) -> u64| -> Vec<u64> {
             samples.iter().map(|sample| value(sample)).filter(|value| *value > 0).collect()
         };
         // A twentieth, or so much as an allocator takes at once.
         let slightly = |first: u64| (first / 20).max(MIB);
-        let growths: Vec<Growth> = [
+        let growths: Vec<Option<Growth>> = [
             Growth::of(("manager: memory", "bytes"), &of(|sample| sample.manager_bytes), median, slightly),
             Growth::of(("manager: descriptors", ""), &of(|sample| sample.manager_descriptors as u64), floor, |_| 2),
-            Growth::of(("marathon: memory", "bytes"), &of(|sample| sample.marathon_bytes), median, |first| first / 10),
+            Growth::of(("marathon: memory", "bytes"), &of(|sample| sample.marathon_bytes), median, slightly),
             Growth::of(("marathon: descriptors", ""), &of(|sample| sample.marathon_descriptors as u64), floor, |_| 2),
         ]
-        .into_iter()
-        .flatten()
-        .collect();
+        .to_vec();
+        if length >= TELLING_LENGTH && growths.iter().any(Option::is_none) {
+            self.stage.tally.violated(format!("what was held was seen too seldom to compare it: {growths:?}"));
+        }
+        let growths: Vec<Growth> = growths.into_iter().flatten().collect();
         for growth in growths.iter().filter(|growth| !growth.is_bounded()) {
             self.stage.tally.violated(format!("it has grown: {growth:?}"));
         }
