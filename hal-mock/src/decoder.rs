@@ -48,6 +48,7 @@ struct Shared<F> {
     completes: Cell<bool>,
     lets_go: Cell<bool>,
     position_ns: Cell<Option<u64>>,
+    duration_ns: Cell<Option<u64>>,
     frames_played: Cell<u64>,
 }
 
@@ -82,6 +83,7 @@ impl<F> MockDecoder<F> {
             completes: Cell::new(true),
             lets_go: Cell::new(true),
             position_ns: Cell::default(),
+            duration_ns: Cell::default(),
             frames_played: Cell::default(),
         };
         Self { world: world.clone(), shared: Rc::new(shared) }
@@ -131,6 +133,11 @@ impl<F> MockDecoder<F> {
     /// Where playback is, from now on.
     pub fn set_position_ns(&self, position_ns: u64) {
         self.shared.position_ns.set(Some(position_ns));
+    }
+
+    /// How long the media is, from now on.
+    pub fn set_duration_ns(&self, duration_ns: u64) {
+        self.shared.duration_ns.set(Some(duration_ns));
     }
 
     /// What every source has done, from now on.
@@ -245,7 +252,7 @@ impl<F> Decoder for MockDecoder<F> {
     }
 
     fn duration_ns(&mut self, _: u16) -> Option<u64> {
-        None
+        self.shared.duration_ns.get()
     }
 
     fn statistics(&mut self, _: u16, _: SourceId) -> Statistics {

@@ -39,6 +39,8 @@ pub enum Call {
     Attach,
     /// [`greenroom_core::hal::SharedMemory::populate`]
     Populate,
+    /// [`greenroom_core::hal::SharedMemory::duplicate`]
+    DuplicateRegion,
     /// [`greenroom_core::hal::Decoder::open`]
     OpenDecoder,
     /// [`greenroom_core::hal::Decoder::command`]

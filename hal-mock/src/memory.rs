@@ -67,6 +67,7 @@ impl SharedMemory for Memory {
     }
 
     fn duplicate(&mut self, region: &Descriptor) -> Result<Descriptor, SimulatedError> {
+        self.world.fault(Call::DuplicateRegion)?;
         Ok(region.duplicate())
     }
 

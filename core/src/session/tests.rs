@@ -504,7 +504,7 @@ fn every_command(session: SessionId) -> [Command<'static>; 23] {
 
 /// SM-23, SM-24, SM-30: every call in every situation of a connection gets one answer, or waits for one.
 ///
-/// Field failure O
+/// Field failure 55, 64, O
 #[test]
 fn every_call_has_its_answer_in_every_situation() {
     let row = |stage: &mut Stage, client| {

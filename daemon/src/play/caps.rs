@@ -58,6 +58,11 @@ fn codec_of(structure: &gst::StructureRef) -> Option<Codec> {
         "audio/x-vorbis" => Codec::Vorbis,
         "audio/x-flac" => Codec::Flac,
         "audio/mpeg" => mpeg_audio(structure, format)?,
+        "audio/x-raw" => raw_audio(structure)?,
+        // Its tags and escapes are those of a WebVTT cue.
+        "text/x-raw" if structure.get("format") == Ok("pango-markup") => Codec::TextWebVtt,
+        "text/x-raw" => Codec::TextUtf8,
+        "application/ttml+xml" => Codec::TextTtml,
         _ => return None,
     })
 }
@@ -67,6 +72,17 @@ fn mpeg_audio(structure: &gst::StructureRef, format: &str) -> Option<Codec> {
         (2 | 4, _) if format == "raw" => Some(Codec::Aac),
         (2 | 4, _) => Some(Codec::AacAdts),
         (1, 3) => Some(Codec::Mp3),
+        _ => None,
+    }
+}
+
+fn raw_audio(structure: &gst::StructureRef) -> Option<Codec> {
+    let is_interleaved = structure.get::<&str>("layout").is_ok_and(|layout| layout == "interleaved");
+    match structure.get::<&str>("format").ok().filter(|_| is_interleaved)? {
+        "S16LE" => Some(Codec::PcmS16Le),
+        "S24LE" => Some(Codec::PcmS24Le),
+        "S32LE" => Some(Codec::PcmS32Le),
+        "F32LE" => Some(Codec::PcmF32Le),
         _ => None,
     }
 }
@@ -144,7 +160,12 @@ mod tests {
             ("audio/mpeg, mpegversion=1, layer=3", Some(Codec::Mp3)),
             ("audio/mpeg, mpegversion=1, layer=2", None),
             ("audio/x-opus", Some(Codec::Opus)),
-            ("text/x-raw, format=utf8", None),
+            ("audio/x-raw, format=S16LE, layout=interleaved", Some(Codec::PcmS16Le)),
+            ("audio/x-raw, format=S16LE, layout=non-interleaved", None),
+            ("audio/x-raw, format=U8, layout=interleaved", None),
+            ("text/x-raw, format=utf8", Some(Codec::TextUtf8)),
+            ("text/x-raw, format=pango-markup", Some(Codec::TextWebVtt)),
+            ("subpicture/x-dvd", None),
         ];
         for (caps, codec) in cases {
             assert_eq!(describe(caps).map(|it| it.codec), codec, "{caps}");

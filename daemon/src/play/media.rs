@@ -158,6 +158,13 @@ impl Media {
         self.pipeline.seek_simple(flags, position).map_err(|_| self.damaged("it cannot be sought in"))
     }
 
+    /// Plays without this stream. It still has to flow, or the file would not.
+    pub(super) fn leave_out(&mut self, place: usize) {
+        if place < self.streams.len() {
+            self.streams.remove(place).sink.set_drop(true);
+        }
+    }
+
     /// What has gone wrong since, if something has.
     pub(super) fn failure(&self) -> Option<MediaError> {
         let message = self.pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
@@ -175,9 +182,13 @@ impl Media {
             std::thread::sleep(LOOK_INTERVAL);
         }
         let Branches { sinks, mut left_out, .. } = std::mem::take(&mut *found.lock());
-        for sink in sinks {
+        for (sink, text) in sinks {
+            if let Some(description) = text {
+                self.streams.push(Stream::new(sink, description, None));
+                continue;
+            }
             match self.first_sample(&sink, deadline, is_unwanted)? {
-                Some((description, sample)) => self.streams.push(Stream::new(sink, description, sample)),
+                Some((description, sample)) => self.streams.push(Stream::new(sink, description, Some(sample))),
                 None => left_out.push("one without frames".into()),
             }
         }
@@ -185,7 +196,11 @@ impl Media {
             let found = if left_out.is_empty() { "nothing".into() } else { left_out.join(", ") };
             return Err(MediaError::NoStream { file: self.file.clone(), found });
         }
-        self.streams.sort_by_key(|stream| stream.description.codec.kind() != MediaKind::Video);
+        self.streams.sort_by_key(|stream| match stream.description.codec.kind() {
+            MediaKind::Video => 0,
+            MediaKind::Audio => 1,
+            MediaKind::Text => 2,
+        });
         self.notes.extend(left_out.into_iter().map(|what| format!("a stream is left out: {what}")));
         Ok(())
     }
@@ -246,8 +261,8 @@ impl Drop for Media {
 }
 
 impl Stream {
-    fn new(sink: gst_app::AppSink, description: Description, first: gst::Sample) -> Self {
-        Self { sink, description, first: Arc::new(Mutex::new(Some(first))) }
+    fn new(sink: gst_app::AppSink, description: Description, first: Option<gst::Sample>) -> Self {
+        Self { sink, description, first: Arc::new(Mutex::new(first)) }
     }
 
     /// The next frame, if one comes within `timeout`.
@@ -300,7 +315,8 @@ fn media_time(
 #[derive(Debug, Default)]
 struct Branches {
     is_complete: bool,
-    sinks: Vec<gst_app::AppSink>,
+    /// With the description of a stream of texts: its first one may come late, or never.
+    sinks: Vec<(gst_app::AppSink, Option<Description>)>,
     left_out: Vec<String>,
 }
 
@@ -332,7 +348,8 @@ fn build(file: &Path) -> Result<(gst::Pipeline, Found), MediaError> {
         match add_branch(&pipeline, pad, &caps) {
             Ok(sink) => {
                 kinds.push(kind);
-                theirs.lock().sinks.push(sink);
+                let text = Description::of(&caps).filter(|_| kind == MediaKind::Text);
+                theirs.lock().sinks.push((sink, text));
             }
             Err(error) => theirs.lock().left_out.push(error.to_string()),
         }

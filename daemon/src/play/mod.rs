@@ -14,7 +14,7 @@ mod terminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use greenroom_core::message::playback::PlaybackError;
+use greenroom_core::message::playback::{PlaybackError, Window};
 use greenroom_hal_linux::client::{CallError, ClientEvent, ConnectError, PushError};
 
 pub use media::MediaError;
@@ -39,6 +39,10 @@ pub struct Options {
     pub volume_permille: u16,
     /// Silent.
     pub muted: bool,
+    /// How fast, in thousandths.
+    pub rate_permille: u16,
+    /// Where on the screen, if not all over it.
+    pub window: Option<Window>,
     /// How it is shown.
     pub show_as: ShowAs,
     /// How long a session server that has gone is waited for.

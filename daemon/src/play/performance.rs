@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use greenroom_core::message::AppState;
-use greenroom_core::message::playback::{Event, PlaybackError, PlaybackState, Refusal, SourceId};
-use greenroom_hal_linux::client::{CallError, ClientEvent, PushError, Session, Source};
+use greenroom_core::message::playback::{
+    Event, MediaKind, PlaybackError, PlaybackState, RATE_PERMILLE, Refusal, SourceId,
+};
+use greenroom_hal_linux::client::{CallError, ClientEvent, DueText, PushError, Session, Source};
 
 use super::player::{Player, Turn, is_off_stage};
 use super::pusher::{Pusher, Turnstile};
@@ -18,6 +20,8 @@ const JUMP: Duration = Duration::from_secs(10);
 /// How much louder or softer one key makes it, in thousandths; and the loudest there is.
 const VOLUME_STEP_PERMILLE: u16 = 50;
 const VOLUME_MAX_PERMILLE: u16 = 2_000;
+/// How much faster or slower one key makes it, in thousandths.
+const RATE_STEP_PERMILLE: u16 = 250;
 /// A pushing thread looks up every 50 ms; one that has not in this time is stuck in the demuxer.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -42,6 +46,10 @@ impl Performance {
         }
         session.all_sources_attached().map_err(|error| broken(player, "build the pipeline", error))?;
         set_sound(player, &session)?;
+        set_window(player, &session)?;
+        if player.options.rate_permille != 1000 {
+            set_rate(player, &session)?;
+        }
         if !player.place.is_zero() {
             session.set_position(player.place).map_err(failed("go to the position"))?;
         }
@@ -83,6 +91,10 @@ impl Performance {
     fn take(&mut self, player: &mut Player, happening: Happening) -> Result<Option<Turn>, PlayError> {
         match happening {
             Happening::Client(ClientEvent::Server(event)) => self.take_event(player, event),
+            Happening::Client(ClientEvent::Text { session, text }) if session == self.session.id() => {
+                player.show.report(&text_report(text));
+                Ok(None)
+            }
             Happening::Client(ClientEvent::ConnectionLost(_) | ClientEvent::GivenUp(_)) => {
                 player.check_connection().map(|()| Some(Turn::OffStage))
             }
@@ -105,6 +117,15 @@ impl Performance {
             Event::Position { session, position_ns } if session == id => {
                 player.place = Duration::from_nanos(position_ns);
                 player.show.report(&position_report(player));
+            }
+            Event::Underflow { session, source } if session == id => {
+                player.show.report(&Report::Underflow { source: source.0 });
+            }
+            Event::QualityOfService { session, source, frames_rendered, frames_dropped } if session == id => {
+                player.show.report(&Report::Quality { source: source.0, frames_rendered, frames_dropped });
+            }
+            Event::PictureSize { session, source, width, height } if session == id => {
+                player.show.report(&Report::PictureSize { source: source.0, width, height });
             }
             Event::Failed { session, error } if session == id => {
                 return Err(PlayError::Playback { file: player.options.file.clone(), error });
@@ -137,6 +158,9 @@ impl Performance {
             }
             Key::Louder => self.change_volume(player, |volume| volume.saturating_add(VOLUME_STEP_PERMILLE))?,
             Key::Softer => self.change_volume(player, |volume| volume.saturating_sub(VOLUME_STEP_PERMILLE))?,
+            Key::Faster => self.change_rate(player, |rate| rate.saturating_add(RATE_STEP_PERMILLE))?,
+            Key::Slower => self.change_rate(player, |rate| rate.saturating_sub(RATE_STEP_PERMILLE))?,
+            Key::Statistics => player.show.report(&Report::Statistics { sources: self.summaries(player) }),
         }
         Ok(None)
     }
@@ -144,6 +168,22 @@ impl Performance {
     fn change_volume(&self, player: &mut Player, change: impl Fn(u16) -> u16) -> Result<(), PlayError> {
         player.options.volume_permille = change(player.options.volume_permille).min(VOLUME_MAX_PERMILLE);
         set_sound(player, &self.session)
+    }
+
+    fn change_rate(&self, player: &mut Player, change: impl Fn(u16) -> u16) -> Result<(), PlayError> {
+        let rate = change(player.options.rate_permille);
+        player.options.rate_permille = rate.clamp(*RATE_PERMILLE.start(), *RATE_PERMILLE.end());
+        set_rate(player, &self.session)
+    }
+
+    fn summaries(&self, player: &Player) -> Vec<SourceSummary> {
+        let played = self.pushers.iter().zip(&player.media.streams);
+        played
+            .map(|(pusher, stream)| {
+                let statistics = self.session.statistics(pusher.source).unwrap_or_default();
+                SourceSummary::new(pusher.source.0, stream.description.codec.kind(), pusher.sent.so_far(), statistics)
+            })
+            .collect()
     }
 
     /// The threads stop first, so that no frame from before the jump is taken for one from behind it.
@@ -186,10 +226,7 @@ impl Performance {
         if let Ok(position) = self.session.position() {
             player.place = position;
         }
-        let sources = self.pushers.iter().zip(&player.media.streams).map(|(pusher, stream)| {
-            let statistics = self.session.statistics(pusher.source).unwrap_or_default();
-            SourceSummary::new(pusher.source.0, stream.description.codec.kind(), pusher.sent.so_far(), statistics)
-        });
+        let sources = self.summaries(player);
         let reason = match turn {
             Ok(Turn::End) => "end_of_stream",
             Ok(Turn::OffStage) => "inactive",
@@ -198,7 +235,7 @@ impl Performance {
         };
         let first_frame_ms = self.first_frame.map(milliseconds);
         let position_ms = milliseconds(player.place);
-        let summary = Summary { reason, position_ms, first_frame_ms, sources: sources.collect() };
+        let summary = Summary { reason, position_ms, first_frame_ms, sources };
         player.show.report(&Report::End(summary));
         // A session that has ended meanwhile has let go already.
         let _ = self.session.destroy();
@@ -207,10 +244,50 @@ impl Performance {
     }
 }
 
-fn attach(player: &Player, session: &Session) -> Result<Vec<Source>, PlayError> {
-    let attach = |description: &super::caps::Description| session.attach_source(description.as_source());
-    let attached = player.media.streams.iter().map(|stream| attach(&stream.description));
-    attached.collect::<Result<_, _>>().map_err(|error| broken(player, "attach a stream", error))
+/// Attaches every stream. Texts are an extra: where they cannot be had, the rest is played.
+fn attach(player: &mut Player, session: &Session) -> Result<Vec<Source>, PlayError> {
+    let mut sources = Vec::new();
+    while let Some(stream) = player.media.streams.get(sources.len()) {
+        match session.attach_source(stream.description.as_source()) {
+            Ok(source) => sources.push(source),
+            Err(CallError::Refused(Refusal::Failed(_))) if stream.description.codec.kind() == MediaKind::Text => {
+                player.media.leave_out(sources.len());
+                player.show.report(&Report::Note { text: "the texts are left out: this box cannot tell them".into() });
+            }
+            Err(error) => return Err(broken(player, "attach a stream", error)),
+        }
+    }
+    Ok(sources)
+}
+
+fn set_window(player: &Player, session: &Session) -> Result<(), PlayError> {
+    let Some(window) = player.options.window else { return Ok(()) };
+    let set = session.set_video_window(window);
+    unless_unsupported(player, set, "show it in a window", "the pictures are shown where the sink shows them")
+}
+
+fn set_rate(player: &Player, session: &Session) -> Result<(), PlayError> {
+    let set = session.set_playback_rate(player.options.rate_permille);
+    if set.is_ok() {
+        player.show.report(&Report::Rate { rate_permille: player.options.rate_permille });
+    }
+    unless_unsupported(player, set, "set the rate", "it plays as fast as before")
+}
+
+/// What a box cannot do is told, and playing goes on.
+fn unless_unsupported(
+    player: &Player,
+    done: Result<(), CallError>,
+    step: &'static str,
+    instead: &'static str,
+) -> Result<(), PlayError> {
+    match done {
+        Err(CallError::Refused(refusal @ Refusal::Failed(PlaybackError::Unsupported))) => {
+            player.show.report(&Report::Note { text: format!("cannot {step}: {refusal}; {instead}") });
+            Ok(())
+        }
+        done => done.map_err(failed(step)),
+    }
 }
 
 fn set_sound(player: &Player, session: &Session) -> Result<(), PlayError> {
@@ -240,4 +317,14 @@ fn broken(player: &Player, step: &'static str, error: CallError) -> PlayError {
 fn position_report(player: &Player) -> Report {
     let duration_ms = player.media.duration.map(milliseconds);
     Report::Position { position_ms: milliseconds(player.place), duration_ms }
+}
+
+fn text_report(text: DueText) -> Report {
+    Report::Text {
+        source: text.source.0,
+        start_ms: milliseconds(text.start),
+        duration_ms: text.duration.map(milliseconds),
+        missed: text.missed,
+        body: text.body,
+    }
 }

@@ -40,6 +40,18 @@ pub(super) enum Report {
     Position { position_ms: u64, duration_ms: Option<u64> },
     /// A jump has been taken up by the session server.
     Sought { position_ms: u64, took_ms: u64 },
+    /// It plays so many thousandths as fast as recorded.
+    Rate { rate_permille: u16 },
+    /// The pictures of a source have this size.
+    PictureSize { source: u8, width: u32, height: u32 },
+    /// A source had nothing to decode: playback waits for it.
+    Underflow { source: u8 },
+    /// Frames of a source came too late; counted from its start.
+    Quality { source: u8, frames_rendered: u32, frames_dropped: u32 },
+    /// A text is to be shown.
+    Text { source: u8, start_ms: u64, duration_ms: Option<u64>, missed: u32, body: String },
+    /// How it goes.
+    Statistics { sources: Vec<SourceSummary> },
     /// The session server has gone.
     ConnectionLost { reason: String },
     /// There is a session server again.
@@ -148,6 +160,19 @@ impl fmt::Display for Report {
             }
             Self::Position { position_ms, duration_ms: None } => write!(out, "{}", Clock(*position_ms)),
             Self::Sought { position_ms, took_ms } => write!(out, "went to {} in {took_ms} ms", Clock(*position_ms)),
+            Self::Rate { rate_permille } => {
+                write!(out, "plays {}.{:03} times as fast", rate_permille / 1000, rate_permille % 1000)
+            }
+            Self::PictureSize { source, width, height } => write!(out, "source {source}: {width}x{height} pixels"),
+            Self::Underflow { source } => write!(out, "source {source} has nothing to decode, waiting for more"),
+            Self::Quality { source, frames_rendered, frames_dropped } => {
+                write!(out, "source {source}: {frames_dropped} frames came too late, {frames_rendered} in time")
+            }
+            Self::Text { start_ms, body, missed, .. } => {
+                let lost = if *missed > 0 { format!(" ({missed} before it were lost)") } else { String::new() };
+                write!(out, "text at {}{lost}: {}", Clock(*start_ms), Printable(body))
+            }
+            Self::Statistics { sources } => fmt_sources(out, sources),
             Self::ConnectionLost { reason } => write!(out, "the session server has gone: {reason}"),
             Self::Reconnected => out.write_str("connected again"),
             Self::End(summary) => summary.fmt(out),
@@ -158,12 +183,28 @@ impl fmt::Display for Report {
 impl fmt::Display for Summary {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "over at {} ({})", Clock(self.position_ms), self.reason.replace('_', " "))?;
-        for source in &self.sources {
-            let SourceSummary { source, kind, frames_sent, frames_taken, frames_rendered, frames_dropped, .. } = source;
-            write!(out, "; source {source} ({kind}): {frames_sent} frames sent, {frames_taken} taken, ")?;
-            write!(out, "{frames_rendered} rendered, {frames_dropped} dropped")?;
-        }
-        Ok(())
+        out.write_str("; ")?;
+        fmt_sources(out, &self.sources)
+    }
+}
+
+fn fmt_sources(out: &mut fmt::Formatter<'_>, sources: &[SourceSummary]) -> fmt::Result {
+    for (number, source) in sources.iter().enumerate() {
+        let SourceSummary { source, kind, frames_sent, frames_taken, frames_rendered, frames_dropped, .. } = source;
+        let between = if number > 0 { "; " } else { "" };
+        write!(out, "{between}source {source} ({kind}): {frames_sent} frames sent, {frames_taken} taken, ")?;
+        write!(out, "{frames_rendered} rendered, {frames_dropped} dropped")?;
+    }
+    Ok(())
+}
+
+/// A text of a media file on one line, and without what a terminal would obey.
+struct Printable<'a>(&'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let printable = |character: char| if character.is_control() { ' ' } else { character };
+        self.0.chars().map(printable).try_for_each(|character| fmt::Write::write_char(out, character))
     }
 }
 

@@ -14,6 +14,9 @@ pub(super) enum Key {
     Mute,
     Louder,
     Softer,
+    Faster,
+    Slower,
+    Statistics,
     Quit,
 }
 
@@ -51,6 +54,9 @@ fn first_key(bytes: &[u8]) -> Option<(Option<Key>, &[u8])> {
         [b'm' | b'M', rest @ ..] => (Some(Key::Mute), rest),
         [b'+' | b'=', rest @ ..] => (Some(Key::Louder), rest),
         [b'-', rest @ ..] => (Some(Key::Softer), rest),
+        [b'>' | b'.', rest @ ..] => (Some(Key::Faster), rest),
+        [b'<' | b',', rest @ ..] => (Some(Key::Slower), rest),
+        [b's' | b'S', rest @ ..] => (Some(Key::Statistics), rest),
         [_, rest @ ..] => (None, rest),
     })
 }
@@ -61,9 +67,11 @@ mod tests {
 
     #[test]
     fn keys_typed_fast_are_all_heard() {
-        let keys = keys_of(b" \x1b[C\x1b[D\x1bOCm+=-\x1b[Axq");
-        use Key::{Back, Forward, Louder, Mute, PauseOrPlay, Quit, Softer};
-        assert_eq!(keys, [PauseOrPlay, Forward, Back, Forward, Mute, Louder, Louder, Softer, Quit]);
+        let keys = keys_of(b" \x1b[C\x1b[D\x1bOCm+=-><s\x1b[Axq");
+        use Key::{Back, Faster, Forward, Louder, Mute, PauseOrPlay, Quit, Slower, Softer, Statistics};
+        let expected =
+            [PauseOrPlay, Forward, Back, Forward, Mute, Louder, Louder, Softer, Faster, Slower, Statistics, Quit];
+        assert_eq!(keys, expected);
     }
 
     #[test]

@@ -153,3 +153,24 @@ fn opening_stops_when_it_is_not_wanted_any_more() {
     let error = Media::open(&path, &mut || true).map(drop).unwrap_err();
     assert!(matches!(error, MediaError::Unwanted { .. }), "{error}");
 }
+
+/// The first text may come long after the first picture, or never: the file opens all the same.
+#[test]
+fn texts_come_with_their_times_and_nothing_waits_for_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let texts = directory.path().join("clip.srt");
+    fs::write(&texts, "1\n00:00:01,000 --> 00:00:01,500\nHello\n").unwrap();
+    let texts = format!("filesrc location={} ! subparse ! m.", texts.display());
+    let (_directory, path) =
+        file("clip.mkv", &format!("matroskamux name=m {PICTURES} ! x264enc ! h264parse ! m. {texts}"));
+    let media = open(&path).unwrap();
+    let [video, text] = &media.streams[..] else { panic!("{:?}", codecs(&media)) };
+    assert_eq!(text.description.codec.kind(), MediaKind::Text);
+    let video = video.clone();
+    let pictures = std::thread::spawn(move || pull_all(&video).len());
+    let frames = pull_all(text);
+    assert_eq!(pictures.join().unwrap(), 60);
+    let text = frames[0].as_frame();
+    assert_eq!((text.presentation, text.data), (Some(Duration::from_secs(1)), &b"Hello"[..]));
+    assert_eq!(text.duration, Some(Duration::from_millis(500)));
+}
