@@ -1,17 +1,19 @@
 //! What goes into a file comes out of the decoder: complete, in order, at its time; or an error says why not.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command as Process, Output, Stdio};
+use std::process::{Child, ChildStdout, Command as Process, Output, Stdio};
 use std::time::Instant;
 
-use greenroom_core::message::TargetState;
+use greenroom_core::message::{Reason, ServerState, TargetState};
 use greenroom_tests::numbered_clip::{self, Coding, Content};
 use greenroom_tests::picture_fifo::{Pace, PictureFifo, Recording, sink};
 use greenroom_tests::programs;
 use greenroom_tests::sequence::{Order, is_never_early};
 use greenroom_tests::test_card::Style;
 use greenroom_tests::tv_box::{Controller, Setup, TvBox};
+use rustix::process::Signal;
 use serde_json::Value;
 
 const PICTURES: u16 = 50;
@@ -120,4 +122,52 @@ fn a_missing_element_is_told_to_the_app_and_named_in_the_log() {
     assert!(tv_box.log().contains("curtainsink"), "{}", tv_box.log());
     controller.bring_to("app1", TargetState::Inactive);
     controller.bring_to("app1", TargetState::Active);
+}
+
+/// Starts to play a clip; gives the player when the app has heard that it plays.
+#[track_caller]
+fn begin_to_play(socket: &Path, file: &Path) -> (Child, BufReader<ChildStdout>) {
+    let mut player = Process::new(programs::path("greenroom-play"))
+        .args(["--json", "--socket"])
+        .arg(socket)
+        .arg(file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("greenroom-play runs");
+    let mut told = BufReader::new(player.stdout.take().expect("it is a pipe"));
+    let mut line = String::new();
+    while !line.contains(r#""state":"playing""#) {
+        line.clear();
+        assert_ne!(told.read_line(&mut line).unwrap(), 0, "it ended before it played");
+    }
+    (player, told)
+}
+
+/// SM-34, SM-35, SM-36: as a decoder that corrupts its memory ends its process.
+#[test]
+fn a_session_server_that_aborts_while_it_plays_takes_no_other_app_with_it_and_comes_back() {
+    let setup = Setup::new().decoders(2);
+    let file = clip(setup.place(), Coding::H264Aac);
+    let tv_box = setup.start();
+    let mut controller = tv_box.watch();
+    for app in ["app1", "app2"] {
+        controller.bring_up(app, TargetState::Active);
+    }
+    let sockets = ["app1", "app2"].map(|app| controller.socket_of(app));
+    let (mut other, mut told) = begin_to_play(&sockets[1], &file);
+    let (mut struck, _told) = begin_to_play(&sockets[0], &file);
+    controller.signal_server("app1", Signal::ABORT);
+    assert_eq!(controller.expect("app1", ServerState::Error), Some(Reason::Killed(6)));
+    controller.expect("app1", ServerState::Uninitialized);
+    controller.expect("app1", ServerState::Active);
+
+    let mut rest = String::new();
+    told.read_to_string(&mut rest).unwrap();
+    assert!(other.wait().unwrap().success(), "{rest}");
+    assert!(rest.lines().last().unwrap().contains("end_of_stream"), "{rest}");
+    let _ = struck.kill();
+    let _ = struck.wait();
+    assert!(play(&sockets[0], &file).status.success());
+    controller.expect_silence();
 }

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use greenroom_core::hal::ExitStatus;
-use greenroom_core::message::playback::{Codec, Event, PlaybackState, Shape, SourceDescription};
+use greenroom_core::message::playback::{Codec, Event, PlaybackState, Shape, SourceDescription, Window};
 use greenroom_core::message::{AppState, Reason, ServerState, TargetState};
-use greenroom_hal_linux::client::{Client, ClientEvent, Events, PushError, Session, Source};
+use greenroom_hal_linux::client::{Client, ClientEvent, Events, Frame, PushError, Session, Source};
 use greenroom_tests::coded_pictures::{Picture, h264_pictures};
 use greenroom_tests::session_process::{PATIENCE, Server, until};
 use greenroom_tests::session_stage::{last_word, state};
@@ -155,4 +155,52 @@ fn an_app_that_plays_is_ended() {
     assert_eq!(server.exit_status(), ExitStatus::Exited(0));
     until("the app knows", || app.client.lost().is_some());
     assert!(!server.socket().exists());
+}
+
+/// A text in the middle of a clip that is played at twice its rate, with a source of sound that is taken away again.
+#[test]
+fn texts_rate_and_removal_reach_the_decoder_and_come_back() {
+    let clip = clip();
+    let server = Server::configured(TargetState::Active);
+    let client = Client::connect(server.socket()).unwrap();
+    let events = client.events();
+    client.wait_for_application_state(AppState::Running, PATIENCE).unwrap();
+    client.set_application_state(AppState::Running).unwrap();
+    let session = client.create_session().unwrap();
+    session.load(false).unwrap();
+    let attach = |codec, shape| session.attach_source(SourceDescription { codec, shape, codec_data: &[] }).unwrap();
+    let mut pictures = attach(Codec::H264, Shape::default());
+    let mut texts = attach(Codec::TextUtf8, Shape::default());
+    let sound = attach(Codec::PcmS16Le, Shape { sample_rate: 48_000, channels: 2, ..Shape::default() });
+    session.set_playback_rate(2000).unwrap();
+    session.set_video_window(Window { x: 0, y: 0, width: 640, height: 360 }).unwrap();
+    session.all_sources_attached().unwrap();
+    session.play().unwrap();
+    let half = Duration::from_millis(500);
+    texts
+        .push(&Frame { presentation: Some(half), data: "gr\u{fc}n".as_bytes(), ..Frame::default() }, PATIENCE)
+        .unwrap();
+    clip.iter().for_each(|picture| pictures.push(&picture.frame(), PATIENCE).unwrap());
+    pictures.end_of_stream(PATIENCE).unwrap();
+    // It waits for sound, which never comes.
+    session.remove_source(sound.id()).unwrap();
+
+    let (mut size, mut text) = (None, None);
+    until("it has ended", || match events.next(PATIENCE) {
+        Some(ClientEvent::Server(Event::PictureSize { width, height, .. })) => {
+            size = Some((width, height));
+            false
+        }
+        Some(ClientEvent::Text { text: due, .. }) => {
+            text = Some((due.source, due.start, due.body));
+            false
+        }
+        Some(ClientEvent::Server(Event::Failed { error, .. })) => panic!("{error}"),
+        Some(ClientEvent::Server(Event::PlaybackState { state, .. })) => state == PlaybackState::EndOfStream,
+        _ => false,
+    });
+    assert_eq!(size, Some((64, 64)));
+    assert_eq!(text, Some((texts.id(), half, "gr\u{fc}n".to_owned())));
+    let statistics = session.statistics(pictures.id()).unwrap();
+    assert_eq!((statistics.frames_taken as usize, statistics.frames_queued), (PICTURES, 0));
 }
