@@ -8,6 +8,7 @@ pub mod clip;
 pub mod coded_pictures;
 pub mod conformance;
 pub mod deadline;
+pub mod heap;
 pub mod numbered_clip;
 pub mod observe;
 pub mod picture;

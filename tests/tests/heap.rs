@@ -4,11 +4,9 @@
 //! Each test watches the thread that it is about, in this process, and lets it do the same things again and again; the
 //! first times it may still learn how large its buffers must be.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
 use std::hint::black_box;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -31,73 +29,13 @@ use greenroom_hal_linux::listener::{ListeningSocket, SocketFiles};
 use greenroom_hal_linux::memory::{EventFd, LinuxMemory, attach_own, attach_peer};
 use greenroom_hal_linux::socket::SeqPacket;
 use greenroom_tests::deadline::{PATIENCE, until};
+use greenroom_tests::heap::{Counting, ROUNDS, takings_of};
 use greenroom_tests::programs;
 use greenroom_tests::session_process::{App, configured_at, receive};
 use rustix::thread::gettid;
 
-/// As many as there are tests here.
-const WATCHED_MAX: usize = 4;
-/// How often it may learn.
-const WARM_UPS: usize = 5;
-const ROUNDS: usize = 50;
-
-/// A thread, 0 for none, and how often it has taken something from the heap.
-struct Watched {
-    thread: AtomicI32,
-    takings: AtomicUsize,
-}
-
-static WATCHED: [Watched; WATCHED_MAX] =
-    [const { Watched { thread: AtomicI32::new(0), takings: AtomicUsize::new(0) } }; WATCHED_MAX];
-
-struct Counting;
-
-impl Counting {
-    fn count() {
-        let own = gettid().as_raw_nonzero().get();
-        let watched = WATCHED.iter().find(|watched| watched.thread.load(Ordering::Relaxed) == own);
-        watched.inspect(|watched| _ = watched.takings.fetch_add(1, Ordering::Relaxed));
-    }
-}
-
-// SAFETY: all of it is the system's; what is done beside it takes nothing from the heap.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        Self::count();
-        // SAFETY: the caller keeps the same contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        Self::count();
-        // SAFETY: as above.
-        unsafe { System.realloc(block, layout, bytes) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
 #[global_allocator]
 static HEAP: Counting = Counting;
-
-/// Watches a thread of this process from now on.
-fn watch(thread: i32) -> &'static AtomicUsize {
-    let free = WATCHED
-        .iter()
-        .find(|watched| watched.thread.compare_exchange(0, thread, Ordering::Relaxed, Ordering::Relaxed).is_ok());
-    &free.expect("there is one for each test").takings
-}
-
-/// Does something again and again; how often the thread took something from the heap, after it has learned.
-fn takings_of(thread: i32, mut what: impl FnMut()) -> usize {
-    (0..WARM_UPS).for_each(|_| what());
-    let takings = watch(thread);
-    (0..ROUNDS).for_each(|_| what());
-    takings.load(Ordering::Relaxed)
-}
 
 /// The thread of this name in this process.
 fn thread_named(name: &str) -> i32 {

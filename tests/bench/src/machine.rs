@@ -37,7 +37,7 @@ pub(crate) fn measure(report: &mut Report, rounds: u32) -> Result<(), Failure> {
 }
 
 /// A machine whose places are all taken.
-struct Bench<const APPS: usize> {
+pub(crate) struct Bench<const APPS: usize> {
     machine: Manager<APPS>,
     apps: Vec<(String, AppHandle)>,
     next: usize,
@@ -47,7 +47,7 @@ struct Bench<const APPS: usize> {
 const NOW: Instant = Instant::from_millis(1);
 
 impl<const APPS: usize> Bench<APPS> {
-    fn new() -> Result<Box<Self>, Failure> {
+    pub(crate) fn new() -> Result<Box<Self>, Failure> {
         let mut bench = Box::new(Self { machine: Manager::new(Settings::default()), apps: vec![], next: 0, inputs: 0 });
         for number in 0..APPS {
             bench.start(format!("com.example.app{number}"))?;
@@ -95,6 +95,14 @@ impl<const APPS: usize> Bench<APPS> {
         self.give(Input::Link { app, message: link::Message::Reply { sequence, result: Ok(()) } }).map(drop)
     }
 
+    /// The next app becomes Active and Inactive again.
+    pub(crate) fn cycle(&mut self) -> Result<(), Failure> {
+        self.change(self.next, TargetState::Active)?;
+        self.change(self.next, TargetState::Inactive)?;
+        self.next = (self.next + 1) % APPS;
+        Ok(())
+    }
+
     fn change(&mut self, place: usize, target: TargetState) -> Result<(), Failure> {
         let (name, app) = self.apps.get_mut(place).ok_or("no such app")?;
         let (name, app) = (std::mem::take(name), *app);
@@ -115,9 +123,7 @@ impl<const APPS: usize> Contestant for Bench<APPS> {
         self.inputs = 0;
         let start = std::time::Instant::now();
         while self.inputs < TURN_INPUTS {
-            self.change(self.next, TargetState::Active)?;
-            self.change(self.next, TargetState::Inactive)?;
-            self.next = (self.next + 1) % APPS;
+            self.cycle()?;
         }
         Ok(f64::from(self.inputs) / start.elapsed().as_secs_f64())
     }

@@ -5,6 +5,7 @@
 //! the median of the rounds, with the quartiles, and the quotient of the two medians.
 
 mod figure;
+mod heap;
 mod link;
 mod machine;
 mod patience;
@@ -75,6 +76,7 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
     ring::measure(&mut report, pinning, arguments.rounds)?;
     machine::measure(&mut report, arguments.rounds)?;
     programs::measure(&mut report, pinning, arguments.rounds)?;
+    heap::measure(&mut report)?;
     tables::measure(&mut report);
     report.finish(&arguments.results)
 }
