@@ -20,6 +20,7 @@ use gstreamer::prelude::*;
 use super::caps::Family;
 use super::command::{Description, Frames};
 use super::counter::Counter;
+use super::elements;
 use super::events::{Events, Voice};
 use super::pcm::{self, Pcm};
 use super::sinks::{self, Sink};
@@ -133,8 +134,7 @@ impl Chain {
         }
         let decoder = put(decoder_for(description.codec)?)?;
         let sink = put(sinks::build(plan.sink, kind)?)?;
-        let parser =
-            Family::of(description.codec).parser.and_then(|parser| gst::ElementFactory::make(parser).build().ok());
+        let parser = Family::of(description.codec).parser.and_then(elements::find);
         let parser = parser.map(put).transpose()?;
         let between = between(description.codec, plan.is_live)?.into_iter().map(put).collect::<Result<Vec<_>, _>>()?;
         // Behind the queue, where there is one: what waits in it is to keep the pace, too.
@@ -154,26 +154,26 @@ impl Chain {
 
 /// What stands between a decoder and its sink; for sound the last one sets the volume.
 fn between(codec: Codec, is_live: bool) -> Result<Vec<gst::Element>, PlaybackError> {
-    let resample = || Ok([sinks::make("audioresample")?, sinks::make("volume")?]);
+    let resample = || Ok([elements::make("audioresample")?, elements::make("volume")?]);
     if Pcm::of(codec).is_some() {
         // Nobody decodes ahead of the sink, and what waits in a queue would be heard late.
         return Ok(stretch(is_live)?.into_iter().chain(resample()?).collect());
     }
-    let queue = sinks::make("queue")?;
+    let queue = elements::make("queue")?;
     if codec.kind() == MediaKind::Video {
         queue.set_property("max-size-buffers", PICTURES_MAX);
         queue.set_property("max-size-bytes", 0u32);
         queue.set_property("max-size-time", 0u64);
-        return Ok(vec![queue, sinks::make("videoconvert")?]);
+        return Ok(vec![queue, elements::make("videoconvert")?]);
     }
-    let converted = [queue, sinks::make("audioconvert")?].into_iter();
+    let converted = [queue, elements::make("audioconvert")?].into_iter();
     Ok(converted.chain(stretch(is_live)?).chain(resample()?).collect())
 }
 
 /// What keeps the pitch of sound that is not played as it was recorded.
 fn stretch(is_live: bool) -> Result<Vec<gst::Element>, PlaybackError> {
-    match gst::ElementFactory::make("scaletempo").build().ok().filter(|_| !is_live) {
-        Some(stretcher) => Ok(vec![stretcher, sinks::make("audioconvert")?]),
+    match elements::find("scaletempo").filter(|_| !is_live) {
+        Some(stretcher) => Ok(vec![stretcher, elements::make("audioconvert")?]),
         None => Ok(Vec::new()),
     }
 }
@@ -181,7 +181,7 @@ fn stretch(is_live: bool) -> Result<Vec<gst::Element>, PlaybackError> {
 /// The best decoder that can be used now: hardware may be taken by somebody else.
 fn decoder_for(codec: Codec) -> Result<gst::Element, PlaybackError> {
     if Pcm::of(codec).is_some() {
-        return sinks::make("audioconvert");
+        return elements::make("audioconvert");
     }
     let decodable = Family::of(codec).decodable;
     let mut factories: Vec<gst::ElementFactory> =
@@ -190,7 +190,7 @@ fn decoder_for(codec: Codec) -> Result<gst::Element, PlaybackError> {
             .filter(|factory| factory.can_sink_any_caps(&decodable))
             .collect();
     factories.sort_by_key(|factory| std::cmp::Reverse(factory.rank()));
-    let decoder = factories.iter().filter_map(|factory| factory.create().build().ok()).find(can_get_ready);
+    let decoder = factories.iter().filter_map(elements::create).find(can_get_ready);
     let decoder = decoder.ok_or(PlaybackError::NoDecoder(codec))?;
     if decoder.has_property_with_type("max-errors", i32::static_type()) {
         decoder.set_property("max-errors", DECODE_ERRORS_MAX);

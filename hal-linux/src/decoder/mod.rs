@@ -15,6 +15,7 @@ mod branch;
 mod caps;
 mod command;
 mod counter;
+mod elements;
 mod events;
 mod failure;
 mod inbox;

@@ -10,6 +10,7 @@ use gstreamer_video::VideoOverlay;
 use gstreamer_video::prelude::*;
 
 use super::branch::can_get_ready;
+use super::elements;
 
 /// One sink, as the configuration says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,14 +61,6 @@ impl SinkConfig {
     }
 }
 
-/// Makes an element that every pipeline needs.
-pub(super) fn make(element: &str) -> Result<gst::Element, PlaybackError> {
-    gst::ElementFactory::make(element).build().map_err(|_| {
-        tracing::error!(element, "an element is not installed");
-        PlaybackError::NoElement
-    })
-}
-
 /// Makes the sink, opened if it can be opened.
 pub(super) fn build(sink: &Sink, kind: MediaKind) -> Result<gst::Element, PlaybackError> {
     rule_out_harmful();
@@ -79,7 +72,7 @@ pub(super) fn build(sink: &Sink, kind: MediaKind) -> Result<gst::Element, Playba
 }
 
 fn fake() -> Result<gst::Element, PlaybackError> {
-    let sink = make("fakesink")?;
+    let sink = elements::make("fakesink")?;
     sink.set_property("sync", true);
     sink.set_property("qos", true);
     Ok(sink)
@@ -99,7 +92,7 @@ fn rule_out_harmful() {
 
 fn automatic(kind: MediaKind) -> Result<gst::Element, PlaybackError> {
     let element = if kind == MediaKind::Video { "autovideosink" } else { "autoaudiosink" };
-    if let Some(sink) = gst::ElementFactory::make(element).build().ok().filter(can_get_ready) {
+    if let Some(sink) = elements::find(element).filter(can_get_ready) {
         if !is_fake(&sink) {
             return Ok(sink);
         }

@@ -17,6 +17,7 @@ use gstreamer::glib;
 use gstreamer::prelude::*;
 
 use super::command::{Description, Frames};
+use super::elements;
 use super::pcm_times::PcmTimes;
 use super::status::Tally;
 use super::wake;
@@ -114,19 +115,11 @@ impl FrameSrc {
         tally: Arc<Tally>,
     ) -> Result<Self, LinuxError> {
         let wake = wake::Wake::new()?;
-        let source = Self::construct();
+        let source = elements::construct::<Self>();
         let feed = Feed::new(frames, description, beginning);
         imp::FrameSrc::from_obj_ref(&source).set_up(feed, wake, tally);
         gstreamer_base::prelude::BaseSrcExt::set_live(&source, is_live);
         Ok(source)
-    }
-
-    /// `Object::new` would do the same, but asks GIO first whether the type is one of its own: that alone would have every
-    /// session server load GIO and the four libraries behind it, which take as much memory as all that it does itself.
-    fn construct() -> Self {
-        // SAFETY: the type is no `Initable`, so nothing more has to be called before it is used.
-        let object = unsafe { glib::Object::new_internal(Self::static_type(), &mut []) };
-        object.downcast().expect("it was made of this type")
     }
 
     /// Stops the stream and empties everything behind it. Ends when [`Self::flush_stop`] is called.

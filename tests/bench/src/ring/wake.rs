@@ -118,6 +118,10 @@ pub(super) fn waker(
     Ok(move |frames| {
         for _ in 0..frames {
             thread::sleep(PAUSE);
+            // Behind another frame it would wait.
+            while !producer.is_drained()? {
+                thread::sleep(PAUSE);
+            }
             *buffer.as_mut_bytes().first_chunk_mut().ok_or("a frame is too small")? = now_ns().to_le_bytes();
             if producer.push(&Record::frame(buffer.as_bytes()))? == Pushed::Asleep {
                 bell.ring()?;
