@@ -705,7 +705,9 @@ fn a_session_that_its_client_cannot_be_told_of_is_closed() {
     assert_eq!(stage.call(client, Command::CreateSession), [Action::Renew { slot: 1 }]);
 }
 
-/// SM-25, field failure N
+/// SM-25
+///
+/// Field failure N
 #[test]
 fn memory_that_is_given_back_ends_every_session_and_each_is_told() {
     let mut stage = Stage::active();
