@@ -75,7 +75,9 @@ fn recorded(path: &Path) -> Vec<u8> {
 }
 
 /// SM-32, Field failure 30: every sample once and in order, around the end of the ring; the end is told when the last was
-/// heard (Field failures 36 and 37).
+/// heard.
+///
+/// Field failures 36, 37
 #[test]
 fn what_was_written_before_and_while_it_plays_is_heard_whole() {
     let stage = Stage::active();
