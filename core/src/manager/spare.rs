@@ -86,6 +86,7 @@ pub(super) enum Phase {
 
 /// What happens to one spare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Event {
     Spawned(u32),
     SpawnFailed(ErrorKind),
