@@ -30,7 +30,7 @@ fn failures_above<'a>(source: &'a str, function: &str) -> Option<Vec<&'a str>> {
     let above = lines[..at].iter().rev().take_while(|line| line.starts_with("///") || line.starts_with("#["));
     let lists = above.filter_map(|line| line.split_once("Field failure").map(|(_, list)| list));
     let up_to_its_end = lists.map(|list| list.split(['.', ':']).next().unwrap_or(list));
-    Some(up_to_its_end.flat_map(|list| list.split([' ', ','])).collect())
+    Some(up_to_its_end.flat_map(|list| list.split(|c: char| !c.is_alphanumeric())).collect())
 }
 
 #[test]
