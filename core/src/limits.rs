@@ -70,10 +70,20 @@ capacities! {
     WEB_AUDIO_PLAYERS_MAX = 4;
     /// Key sessions in one session server at a time; an app's resources may allow fewer.
     KEY_SESSIONS_MAX = 4;
+    /// Bytes of the name of a key system.
+    KEY_SYSTEM_BYTES_MAX = 64;
+    /// Bytes of a media's initialization data: `pssh` boxes of several key systems.
+    INIT_DATA_BYTES_MAX = 4096;
+    /// Bytes of a licence request, and of the response to it.
+    LICENSE_BYTES_MAX = 7168;
+    /// Keys of one key session.
+    KEYS_MAX = 16;
 }
 
 /// What a message needs beside a codec's configuration or a text, in bytes: far less than this.
 const ENVELOPE_BYTES_MAX: usize = 128;
+const _: () = assert!(INIT_DATA_BYTES_MAX + ENVELOPE_BYTES_MAX <= MESSAGE_BYTES_MAX, "a message holds init data");
+const _: () = assert!(LICENSE_BYTES_MAX + ENVELOPE_BYTES_MAX <= MESSAGE_BYTES_MAX, "a message holds a licence");
 const _: () = assert!(CODEC_DATA_BYTES_MAX + ENVELOPE_BYTES_MAX <= MESSAGE_BYTES_MAX, "a message holds an attach");
 const _: () = assert!(TEXT_BYTES_MAX + ENVELOPE_BYTES_MAX <= MESSAGE_BYTES_MAX, "a message holds a text");
 
@@ -110,6 +120,8 @@ pub const HEALTH_FAILURES_MAX: u8 = 3;
 /// One command to a decoder ends within this, or its session fails: shorter than [`LINK_TIMEOUT`], so that the
 /// session server can still answer.
 pub const DECODER_TIMEOUT: Duration = Duration::from_millis(2500);
+/// One command to a key system ends within this, or its key session does: shorter than [`LINK_TIMEOUT`], as a decoder's.
+pub const KEYS_TIMEOUT: Duration = Duration::from_millis(2500);
 /// A client greets within this after it connected, or its place goes to another. The library greets at once.
 pub const GREETING_TIMEOUT: Duration = Duration::from_secs(3);
 /// A call of the client library is given up after this.

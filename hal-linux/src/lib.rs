@@ -31,6 +31,8 @@ pub mod event_loop;
 pub mod harden;
 #[cfg(feature = "session")]
 pub mod heap;
+#[cfg(feature = "session")]
+pub mod keys;
 #[cfg(any(feature = "manager", feature = "session"))]
 pub mod listener;
 pub mod memory;

@@ -45,6 +45,10 @@ pub enum Call {
     OpenDecoder,
     /// [`greenroom_core::hal::Decoder::command`]
     CommandDecoder,
+    /// [`greenroom_core::hal::KeyProvider::open`]
+    OpenKeys,
+    /// [`greenroom_core::hal::KeyProvider::command`]
+    CommandKeys,
 }
 
 /// A call failed.

@@ -12,6 +12,7 @@
 //! | [`process`] | children, seen from their parent and from inside |
 //! | [`authority`] | who may drive what |
 //! | [`decoder`] | decoders that do what a test says |
+//! | [`keys`] | key systems that do what a test says |
 //! | [`descriptor`] | what travels with messages |
 //! | [`memory`] | shared memory |
 //! | [`bell`] | bells |
@@ -64,6 +65,7 @@ pub mod error;
 pub mod event_loop;
 pub mod fuzzing;
 pub mod hostile;
+pub mod keys;
 pub mod listener;
 pub mod memory;
 pub mod process;
@@ -77,6 +79,7 @@ pub use descriptor::Descriptor;
 pub use error::{Call, SimulatedError};
 pub use event_loop::EventLoop;
 pub use hostile::HostileRegion;
+pub use keys::MockKeys;
 pub use listener::{ListeningSocket, SocketFiles};
 pub use memory::Memory;
 pub use process::{ChildProcess, Process, Spawner};

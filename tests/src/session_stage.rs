@@ -7,7 +7,9 @@ use greenroom_core::limits::MESSAGE_BYTES_MAX;
 use greenroom_core::message::playback::{Answer, Command, Event, Message, Refusal, Request, SessionId};
 use greenroom_core::message::{Allowed, LogLevels, Reason, Resources, ServerState, TargetState, link};
 use greenroom_core::trace::NoRecorder;
-use greenroom_hal_mock::{Descriptor, EventLoop, ListeningSocket, Memory, MockDecoder, SeqPacket, SocketFiles, World};
+use greenroom_hal_mock::{
+    Descriptor, EventLoop, ListeningSocket, Memory, MockDecoder, MockKeys, SeqPacket, SocketFiles, World,
+};
 
 /// Where the server listens.
 pub const PATH: &str = "/run/greenroom/app1";
@@ -21,6 +23,8 @@ pub type Decoders = MockDecoder<Frames<Memory>>;
 pub struct Host {
     /// Its parts.
     pub platform: Platform<SocketFiles, Memory, Decoders, EventLoop>,
+    /// Its key systems.
+    pub keys: MockKeys,
     /// The levels that it was told to log at.
     pub levels: Option<LogLevels>,
     /// The sink that it was told of.
@@ -34,10 +38,15 @@ impl SessionHost for Host {
     type Files = SocketFiles;
     type Memory = Memory;
     type Decoder = Decoders;
+    type Keys = MockKeys;
     type Events = EventLoop;
 
     fn platform(&mut self) -> &mut Platform<SocketFiles, Memory, Decoders, EventLoop> {
         &mut self.platform
+    }
+
+    fn keys(&mut self) -> &mut MockKeys {
+        &mut self.keys
     }
 
     fn configured(&mut self, configuration: &link::Configuration<'_>) {
@@ -63,6 +72,8 @@ pub struct Stage {
     pub memory: Memory,
     /// Its decoders.
     pub decoders: Decoders,
+    /// Its key systems.
+    pub keys: MockKeys,
 }
 
 impl Stage {
@@ -77,11 +88,13 @@ impl Stage {
         let (memory, decoders) = (Memory::new(&world), MockDecoder::new(&world));
         let mut events = EventLoop::new(&world);
         events.watch(&decoders, SessionDriver::<Host>::DECODER, Interest::Read).unwrap();
+        let keys = MockKeys::new(&world);
+        events.watch(&keys, SessionDriver::<Host>::KEYS, Interest::Read).unwrap();
         let files = SocketFiles::new(&world);
         let platform = Platform { files, memory: memory.clone(), decoder: decoders.clone(), events };
-        let host = Host { platform, levels: None, video_sink: String::new() };
+        let host = Host { platform, keys: keys.clone(), levels: None, video_sink: String::new() };
         let driver = SessionDriver::new(theirs, NoRecorder);
-        let mut stage = Self { world, host, driver, manager: Connection::answering(ours), memory, decoders };
+        let mut stage = Self { world, host, driver, manager: Connection::answering(ours), memory, decoders, keys };
         stage.driver.start(&mut stage.host, stage.world.now(), Ok(()));
         assert_eq!(stage.heard(), [state(ServerState::Uninitialized)]);
         stage
@@ -246,7 +259,7 @@ pub fn configuration(state: TargetState) -> link::Configuration<'static> {
         socket_owner: "",
         socket_group: "root",
         state,
-        resources: Resources { max_playback_sessions: 2, max_web_audio_players: 2, max_key_sessions: 0 },
+        resources: Resources { max_playback_sessions: 2, max_web_audio_players: 2, max_key_sessions: 2 },
         log_levels: LogLevels::default(),
         video_sink: "fake",
         audio_sink: "fake",

@@ -4,8 +4,8 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::message::audio;
 use crate::message::playback::{Answer, Command, Refusal};
+use crate::message::{audio, keys};
 use crate::table::Handle;
 use crate::time::Instant;
 
@@ -72,6 +72,7 @@ pub(super) enum CallKind {
     GetDuration,
     GetStatistics,
     CreatePlayer,
+    CreateKeySession,
     GetVolume,
     GetPlayed,
     /// Any that is answered by [`Answer::Done`].
@@ -89,6 +90,14 @@ impl CallKind {
             Command::GetDuration { .. } => Self::GetDuration,
             Command::GetStatistics { .. } => Self::GetStatistics,
             Command::Audio(audio::Command::Create { .. }) => Self::CreatePlayer,
+            Command::Keys(keys::Command::Create { .. }) => Self::CreateKeySession,
+            Command::Keys(
+                keys::Command::GenerateRequest { .. }
+                | keys::Command::Update { .. }
+                | keys::Command::Remove { .. }
+                | keys::Command::Bind { .. }
+                | keys::Command::Close { .. },
+            ) => Self::Plain,
             Command::Audio(audio::Command::GetVolume { .. }) => Self::GetVolume,
             Command::Audio(audio::Command::GetPlayed { .. }) => Self::GetPlayed,
             Command::Audio(
@@ -130,6 +139,7 @@ impl CallKind {
                 | (Self::GetDuration, Answer::Duration { .. }, 0)
                 | (Self::GetStatistics, Answer::Statistics(_), 0)
                 | (Self::CreatePlayer, Answer::Audio(audio::Answer::Player { .. }), 4)
+                | (Self::CreateKeySession, Answer::Keys(keys::Answer::KeySession { .. }), 0)
                 | (Self::GetVolume, Answer::Audio(audio::Answer::Volume { .. }), 0)
                 | (Self::GetPlayed, Answer::Audio(audio::Answer::Played { .. }), 0)
                 | (Self::Plain, Answer::Done, 0)

@@ -98,6 +98,8 @@ pub enum NotTaken {
     },
     /// Caller: the web audio player has ended, or is not of this connection.
     PlayerEnded,
+    /// Caller: the key session has ended, or is not of this connection.
+    KeySessionEnded,
 }
 
 impl fmt::Display for NotTaken {
@@ -107,6 +109,7 @@ impl fmt::Display for NotTaken {
             Self::AlreadyConnected => out.write_str("there is a connection already, or one is being made"),
             Self::HasMemory => out.write_str("the shared memory is leased already"),
             Self::SessionEnded => out.write_str("the session has ended; create another when the app is Running"),
+            Self::KeySessionEnded => out.write_str("the key session has ended; create another when the app is Running"),
             Self::PlayerEnded => {
                 out.write_str("the web audio player has ended; create another when the app is Running")
             }

@@ -18,6 +18,7 @@ mod audio;
 mod call;
 mod connection;
 mod failure;
+mod keys;
 mod retry;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ pub use call::{Call, CallId, Outcome};
 use call::{CallKind, Caller, GIVEN_BACK, call_of, sequence_of};
 pub use connection::ConnectionState;
 pub use failure::{LostReason, NotTaken};
+use keys::KeySessions;
 use retry::Retry;
 
 use crate::driver::Machine;
@@ -40,6 +42,7 @@ use crate::hal::ErrorKind;
 use crate::limits::{CALL_TIMEOUT, CALLS_MAX, CODEC_DATA_BYTES_MAX, SESSIONS_MAX};
 use crate::message::AppState;
 use crate::message::audio::{Answer as AudioAnswer, Command as AudioCommand, PlayerId};
+use crate::message::keys::{Answer as KeysAnswer, Command as KeysCommand, KeySessionId};
 use crate::message::playback::{Answer, Command, Event, Message, Refusal, Request, SessionId};
 use crate::table::Table;
 use crate::time::{Instant, earliest};
@@ -105,6 +108,8 @@ pub enum Action {
     Notify(Notification),
     /// Tell the app the text of the [`Input::Received`] that was just handled.
     NotifyText,
+    /// Tell the app the notice about keys of the [`Input::Received`] that was just handled.
+    NotifyKeys,
 }
 
 /// What an app is told beside the outcomes of its calls.
@@ -142,6 +147,7 @@ enum Outgoing {
     Release,
     Destroy(SessionId),
     DestroyPlayer(PlayerId),
+    CloseKeys(KeySessionId),
     Given(CallId),
 }
 
@@ -155,6 +161,7 @@ pub struct Client {
     memory: Memory,
     sessions: Vec<SessionId, SESSIONS_MAX>,
     players: Players,
+    keys: KeySessions,
     calls: Table<Call, CALLS_MAX>,
     open: bool,
     close: bool,
@@ -163,6 +170,7 @@ pub struct Client {
     ended: Vec<SessionId, SESSIONS_MAX>,
     event: Option<Event>,
     text: bool,
+    keys_notice: bool,
     lost: Option<LostReason>,
     is_reconnected: bool,
     given_up: Option<LostReason>,
@@ -186,6 +194,7 @@ impl Client {
             memory: Memory::None,
             sessions: Vec::new(),
             players: Players::new(),
+            keys: KeySessions::new(),
             calls: Table::new(),
             open: false,
             close: false,
@@ -194,6 +203,7 @@ impl Client {
             ended: Vec::new(),
             event: None,
             text: false,
+            keys_notice: false,
             lost: None,
             is_reconnected: false,
             given_up: None,
@@ -239,6 +249,7 @@ impl Client {
         let _ = self.ended.extend_from_slice(&self.sessions);
         self.sessions.clear();
         self.players.end_all();
+        self.keys.end_all();
     }
 
     fn enter(&mut self, deadline: Instant, kind: CallKind, caller: Caller) -> Result<CallId, NotTaken> {
@@ -258,6 +269,7 @@ impl Client {
                 return Err(NotTaken::CodecDataTooLong { bytes_max: CODEC_DATA_BYTES_MAX as u16 });
             }
             Command::Audio(command) => self.players.check(command)?,
+            Command::Keys(command) => self.keys.check(command)?,
             _ => {}
         }
         let call = self.enter(now.after(CALL_TIMEOUT), CallKind::of(command), Caller::App)?;
@@ -275,10 +287,14 @@ impl Client {
     fn received(&mut self, now: Instant, message: Message<'_>, descriptors: u8) {
         match message {
             Message::Reply { sequence, result } => self.answered(now, call_of(sequence), result, descriptors),
-            Message::Event(_) | Message::Text { .. } if descriptors > 0 => self.give_up(LostReason::Misbehaved),
+            Message::Event(_) | Message::Text { .. } | Message::Keys(_) if descriptors > 0 => {
+                self.give_up(LostReason::Misbehaved)
+            }
             Message::Event(event) => self.happened(event),
             Message::Text { session, .. } if self.sessions.contains(&session) => self.text = true,
             Message::Text { .. } => self.came_too_late(),
+            Message::Keys(notice) if self.keys.knows(notice.key_session()) => self.keys_notice = true,
+            Message::Keys(_) => self.came_too_late(),
         }
     }
 
@@ -311,6 +327,9 @@ impl Client {
             Answer::Session { session } | Answer::SessionWithMemory { session, .. }
                 if self.sessions.contains(&session) || self.sessions.push(session).is_err() =>
             {
+                return self.give_up(LostReason::Misbehaved);
+            }
+            Answer::Keys(KeysAnswer::KeySession { key_session }) if !self.keys.add(key_session) => {
                 return self.give_up(LostReason::Misbehaved);
             }
             Answer::Audio(AudioAnswer::Player { player, .. }) if !self.players.add(player) => {
@@ -349,6 +368,9 @@ impl Client {
             Ok(Answer::Audio(AudioAnswer::Player { player, .. })) if !self.players.knows(player) => {
                 Outgoing::DestroyPlayer(player)
             }
+            Ok(Answer::Keys(KeysAnswer::KeySession { key_session })) if !self.keys.knows(key_session) => {
+                Outgoing::CloseKeys(key_session)
+            }
             Ok(Answer::SharedMemory { .. }) if self.memory == Memory::None => Outgoing::Release,
             _ => return,
         });
@@ -361,6 +383,10 @@ impl Client {
             return;
         }
         match event {
+            Event::Keys(event) if !self.keys.hear(&event) => {
+                self.stale = self.stale.saturating_add(1);
+                return;
+            }
             Event::Audio(event) if !self.players.hear(&event) => {
                 self.stale = self.stale.saturating_add(1);
                 return;
@@ -403,6 +429,7 @@ impl Client {
             Outgoing::Hello(call) => own(call, Command::Hello),
             Outgoing::Release => own(GIVEN_BACK, Command::ReleaseSharedMemory),
             Outgoing::Destroy(session) => own(GIVEN_BACK, Command::DestroySession { session }),
+            Outgoing::CloseKeys(key_session) => own(GIVEN_BACK, Command::Keys(KeysCommand::Close { key_session })),
             Outgoing::DestroyPlayer(player) => own(GIVEN_BACK, Command::Audio(AudioCommand::Destroy { player })),
             Outgoing::Given(call) => Action::SendCall { call, sequence: sequence_of(call) },
         })
@@ -421,6 +448,7 @@ impl Client {
     fn next_notification(&mut self) -> Option<Action> {
         let ended = self.ended.pop().map(|session| Notification::Event(Event::SessionEnded { session }));
         ended
+            .or_else(|| self.keys.next_ended().map(|event| Notification::Event(Event::Keys(event))))
             .or_else(|| self.players.next_ended().map(|event| Notification::Event(Event::Audio(event))))
             .or_else(|| self.lost.take().map(Notification::ConnectionLost))
             .or_else(|| {
@@ -435,7 +463,7 @@ impl Client {
 /// The session that an event is about, if it is about one.
 fn session_of(event: &Event) -> Option<SessionId> {
     match *event {
-        Event::ApplicationState(_) | Event::LogLevels(_) | Event::Audio(_) | Event::Ping => None,
+        Event::ApplicationState(_) | Event::LogLevels(_) | Event::Audio(_) | Event::Ping | Event::Keys(_) => None,
         Event::PlaybackState { session, .. }
         | Event::FirstFrame { session, .. }
         | Event::Position { session, .. }
@@ -510,6 +538,9 @@ impl Machine for Client {
         }
         if take(&mut self.text) {
             return Some(Action::NotifyText);
+        }
+        if take(&mut self.keys_notice) {
+            return Some(Action::NotifyKeys);
         }
         // Who learns that a call failed can see why; and nobody waits for that while another connection is opened.
         let told = self.next_send().or_else(|| self.next_notification()).or_else(|| self.next_completion());

@@ -260,6 +260,7 @@ fn names(actions: &[Action]) -> String {
             Action::Notify(Notification::Reconnected { .. }) => "Reconnected",
             Action::Notify(Notification::GivenUp(_)) => "GivenUp",
             Action::NotifyText => "Text",
+            Action::NotifyKeys => "Keys",
         })
         .collect();
     format!("[{}]", names.join(", "))
@@ -750,7 +751,12 @@ fn every_call_has_one_outcome_whatever_the_server_sends() {
                     waiting.swap_remove(place.expect("a call that waits, and only once"));
                     completed += 1;
                 }
-                Action::DropMemory(_) | Action::Open | Action::Close | Action::Notify(_) | Action::NotifyText => {}
+                Action::DropMemory(_)
+                | Action::Open
+                | Action::Close
+                | Action::Notify(_)
+                | Action::NotifyText
+                | Action::NotifyKeys => {}
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::hal::{Connect, Descriptors, Error, ErrorKind, Interest, Ready, Sent, 
 use crate::limits::{MESSAGE_BYTES_MAX, MESSAGES_PER_TURN_MAX};
 use crate::message::SocketPath;
 use crate::message::audio;
+use crate::message::keys::Notice;
 use crate::message::playback::{Answer, Command, Message, Request, SessionId, Text};
 use crate::time::Instant;
 use crate::trace::{NoRecorder, Record, Recorder};
@@ -26,6 +27,9 @@ pub trait ClientHost: Connect + Watch<<Self as Connect>::Socket> {
 
     /// A text is due.
     fn text(&mut self, session: SessionId, text: Text<'_>);
+
+    /// A key session says something that is long.
+    fn keys(&mut self, notice: Notice<'_>);
 
     /// The shared memory is not the app's any more; its mapping goes away as soon as nobody writes to it. With a reason
     /// where the connection ended, too.
@@ -189,6 +193,11 @@ impl<S: Socket, R: Recorder> ClientDriver<S, R> {
                     host.completed(call, outcome, theirs);
                 }
                 Action::Notify(notification) => host.notified(notification),
+                Action::NotifyKeys => {
+                    if let Input::Received { message: Message::Keys(notice), .. } = input {
+                        host.keys(notice);
+                    }
+                }
                 Action::NotifyText => {
                     if let Input::Received { message: Message::Text { session, text }, .. } = input {
                         host.text(session, text);

@@ -15,6 +15,7 @@
 mod access;
 pub mod audio;
 pub mod control;
+pub mod keys;
 pub mod link;
 pub mod playback;
 
@@ -235,6 +236,8 @@ pub enum Reason {
     SocketPathNotSocket,
     /// It did not show that it gets on when it was asked (SM-36).
     Unhealthy,
+    /// A key system did not let go in time.
+    KeySystemStuck,
 }
 
 impl fmt::Display for Reason {
@@ -264,6 +267,7 @@ impl fmt::Display for Reason {
                 out.write_str("shared memory could not be had; free memory, or lower the rings' sizes")
             }
             Self::DecoderStuck => out.write_str("a decoder did not let go in time; the session server is ended"),
+            Self::KeySystemStuck => out.write_str("a key system did not let go in time; the session server is ended"),
             Self::ManagerGone => out.write_str("the manager has gone"),
             Self::ConfigurationRefused => out.write_str(
                 "its session server refused its configuration; lower the app's resources to what this build allows",

@@ -5,6 +5,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::audio::{self, PlayerState};
+use super::keys::{self, KeyError};
 use super::{AppState, LogLevels};
 
 /// One call of an app.
@@ -184,6 +185,8 @@ pub enum Command<'a> {
     Audio(audio::Command),
     /// The client gets on: what it sends after [`Event::Ping`] if it has nothing else to say. Answered by [`Answer::Done`].
     Pong,
+    /// About keys.
+    Keys(#[serde(borrow)] keys::Command<'a>),
 }
 
 /// The playback rates that a session can be set to, in thousandths: a tenth to eight times.
@@ -212,7 +215,8 @@ impl Command<'_> {
             | Self::ReleaseSharedMemory
             | Self::CreateSession
             | Self::Audio(_)
-            | Self::Pong => None,
+            | Self::Pong
+            | Self::Keys(_) => None,
             Self::DestroySession { session }
             | Self::Load { session, .. }
             | Self::AttachSource { session, .. }
@@ -368,6 +372,8 @@ pub enum Message<'a> {
         #[serde(borrow)]
         text: Text<'a>,
     },
+    /// Something of a key session.
+    Keys(#[serde(borrow)] keys::Notice<'a>),
 }
 
 /// A text that is due: to be shown from now on, for as long as it lasts or until the next one of its source.
@@ -434,6 +440,8 @@ pub enum Answer {
     Statistics(Statistics),
     /// About web audio.
     Audio(audio::Answer),
+    /// About keys.
+    Keys(keys::Answer),
     /// The new session, and the playback slot that was leased with it.
     SessionWithMemory {
         /// Its number on this connection.
@@ -621,6 +629,8 @@ pub enum Event {
     /// This client has said nothing for a while although it holds shared memory. If it goes on saying nothing its connection
     /// is closed (SM-35). The client library answers by itself.
     Ping,
+    /// About keys.
+    Keys(keys::Event),
 }
 
 /// A fixed table of a session server.
@@ -635,6 +645,8 @@ pub enum TableName {
     Sources,
     /// Web audio players: the app's `max_web_audio_players`.
     WebAudioPlayers,
+    /// Key sessions: the app's `max_key_sessions`.
+    KeySessions,
 }
 
 /// Why a call was refused. A refused call changed nothing.
@@ -695,6 +707,10 @@ pub enum Refusal {
         /// What the player does.
         state: PlayerState,
     },
+    /// Caller: this connection has no such key session, or has closed it.
+    UnknownKeySession,
+    /// The key system did not do it; the error says who is to blame.
+    Keys(KeyError),
 }
 
 impl fmt::Display for Refusal {
@@ -721,6 +737,8 @@ impl fmt::Display for Refusal {
                 "user {user_id} may not connect to this app's session server; run the app as one of its [app] clients, \
                  or add this user to them"
             ),
+            Self::UnknownKeySession => out.write_str("this connection has no such key session"),
+            Self::Keys(error) => error.fmt(out),
             Self::UnknownPlayer => out.write_str("this connection has no such web audio player"),
             Self::UnsupportedFormat => {
                 out.write_str("no web audio player takes this form: 8 to 192 kHz and 1 to 8 channels are taken")

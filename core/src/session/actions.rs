@@ -57,6 +57,10 @@ impl Server {
         if let Some(client) = self.due.admit.take() {
             return Some(Action::Admit { client });
         }
+        let keys = self.keys.next_for_provider();
+        if keys.is_some() {
+            return keys;
+        }
         let decoder = self.next_for_decoders().or_else(|| self.audio.next_for_decoders());
         if decoder.is_some() {
             return decoder;
@@ -148,6 +152,9 @@ impl Server {
                 if session.poll_text() {
                     return Some(Action::Text { client, session: session_id(handle) });
                 }
+            }
+            if let Some(notice) = self.keys.next_notice(client) {
+                return Some(notice);
             }
             if let Some(event) = self.audio.next_event(client) {
                 return Some(Action::Event { client, event: Event::Audio(event) });

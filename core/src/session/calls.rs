@@ -68,6 +68,7 @@ impl Server {
             | Command::SetVideoWindow { session, .. }
             | Command::SetSourceMute { session, .. } => self.call_session(now, id, sequence, session, command),
             Command::Audio(command) => self.call_audio(now, id, sequence, command),
+            Command::Keys(command) => self.call_keys(now, id, sequence, command),
         };
         if let (Taken::Answered(response), Some(client)) = (taken?, self.clients.get_mut(id)) {
             client.answer(sequence, response);
@@ -134,13 +135,12 @@ impl Server {
         Refusal::Full { table: TableName::PlaybackSessions, capacity, in_use: capacity }
     }
 
-    /// SM-25: open sessions and players end with it.
+    /// SM-25: key sessions end with it, then sessions and players.
     fn release_shared_memory(&mut self, now: Instant, id: ClientId, sequence: u32) -> Outcome {
         let slot = self.clients.get_mut(id).ok_or(NotTaken::Stale)?.slot.take();
         self.end_lease(slot);
         self.clients.get_mut(id).ok_or(NotTaken::Stale)?.waiting = Some(Waiting::Release { sequence });
-        self.close_sessions_of(now, id, Farewell { sequence: None, unasked: true });
-        self.close_players(now, true, |owner| owner == id);
+        self.close_keys(now, |owner| owner == id);
         self.settle(now);
         Ok(Taken::Pending)
     }
@@ -256,7 +256,8 @@ fn ask(playback: &mut Playback, session: u16, command: Command<'_>) -> Option<Re
         | Command::SetPlaybackRate { .. }
         | Command::SetVideoWindow { .. }
         | Command::SetSourceMute { .. }
-        | Command::Audio(_) => return None,
+        | Command::Audio(_)
+        | Command::Keys(_) => return None,
     };
     Some(Ok(response))
 }
@@ -299,6 +300,7 @@ fn order_of(playback: &Playback, command: Command<'_>) -> Result<Order, Refusal>
         | Command::SetDuration { .. }
         | Command::GetDuration { .. }
         | Command::GetStatistics { .. }
-        | Command::Audio(_) => Err(Refusal::Malformed),
+        | Command::Audio(_)
+        | Command::Keys(_) => Err(Refusal::Malformed),
     }
 }

@@ -7,16 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use super::Response;
 use crate::health::{Health, HealthCheck, Look};
-use crate::limits::{GREETING_TIMEOUT, SESSIONS_MAX, WEB_AUDIO_PLAYERS_MAX};
+use crate::limits::{GREETING_TIMEOUT, KEY_SESSIONS_MAX, SESSIONS_MAX, WEB_AUDIO_PLAYERS_MAX};
 use crate::message::audio::{self, PlayerId};
+use crate::message::keys::{self, KeySessionId};
 use crate::message::playback::{Event, Refusal, SessionId};
 use crate::message::{AppState, LogLevels};
 use crate::time::Instant;
 
 /// Answers that can wait for one connection. No call is taken while one waits. So what can come meanwhile is what was open
 /// when the last call was taken, and that call's own: of each session the order that its decoder has and the one that is
-/// parked behind it, of each web audio player one order.
-const REPLIES_MAX: usize = 2 * SESSIONS_MAX + WEB_AUDIO_PLAYERS_MAX + 1;
+/// parked behind it, of each web audio player and each key
+/// session one order.
+const REPLIES_MAX: usize = 2 * SESSIONS_MAX + WEB_AUDIO_PLAYERS_MAX + KEY_SESSIONS_MAX + 1;
 
 /// A call that is answered when something else is done. No other is taken meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +66,7 @@ pub struct Client {
     ended: Vec<SessionId, SESSIONS_MAX>,
     /// Players that the server ended. While they wait it asks for no other, so there are no more than places.
     ended_players: Vec<PlayerId, WEB_AUDIO_PLAYERS_MAX>,
+    ended_keys: Vec<KeySessionId, KEY_SESSIONS_MAX>,
 }
 
 impl Client {
@@ -84,6 +87,7 @@ impl Client {
             levels_untold: false,
             ended: Vec::new(),
             ended_players: Vec::new(),
+            ended_keys: Vec::new(),
         }
     }
 
@@ -156,6 +160,12 @@ impl Client {
         debug_assert!(is_kept, "no more players than places can have ended");
     }
 
+    /// A key session of it has ended, and it did not wait for that.
+    pub(super) fn key_session_ended(&mut self, key_session: KeySessionId) {
+        let is_kept = self.ended_keys.push(key_session).is_ok();
+        debug_assert!(is_kept, "no more key sessions than places can have ended");
+    }
+
     pub(super) fn poll_reply(&mut self) -> Option<(u32, Response)> {
         self.replies.pop_front()
     }
@@ -164,6 +174,9 @@ impl Client {
     pub(super) fn poll_event(&mut self, levels: LogLevels) -> Option<Event> {
         if let Some(session) = self.ended.pop() {
             return Some(Event::SessionEnded { session });
+        }
+        if let Some(key_session) = self.ended_keys.pop() {
+            return Some(Event::Keys(keys::Event::Ended { key_session }));
         }
         if let Some(player) = self.ended_players.pop() {
             return Some(Event::Audio(audio::Event::Ended { player }));

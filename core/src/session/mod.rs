@@ -1,7 +1,7 @@
 //! One per app: its socket, its shared memory, its playback sessions and web audio players.
 //!
 //! Machines inside a machine: the server ([`Server`], its states in `phase`) and, for each playback session and each web
-//! audio player, what its decoder is doing (`playback`, `audio`). A connection of a client is only a place where replies and events wait
+//! audio player, what its decoder is doing (`playback`, `audio`), and for each key session its key system (`keys`). A connection of a client is only a place where replies and events wait
 //! until its socket takes them (`client`).
 //!
 //! A connection leases one slot of the shared memory and can have a session in it; each further session brings a slot of
@@ -18,6 +18,7 @@ mod audio;
 mod beat;
 mod calls;
 mod client;
+mod keys;
 mod phase;
 mod playback;
 mod server;
@@ -28,11 +29,13 @@ use serde::{Deserialize, Serialize};
 
 pub use audio::{FIRST_PLAYER, Player};
 pub use client::Client;
+pub use keys::{KeyOrder, KeySession};
 pub use playback::{Order, Playback};
 pub use server::Server;
 
-use crate::hal::{DecoderEvent, ErrorKind, Peer};
+use crate::hal::{DecoderEvent, ErrorKind, KeyEvent, Peer};
 use crate::message::audio::{PcmFormat, PlayerId};
+use crate::message::keys::{KeyError, KeySessionId};
 use crate::message::playback::{Command, Event, MediaKind, Refusal, SessionId, SourceId};
 use crate::message::{AppState, LogLevels, link};
 use crate::table::Handle;
@@ -110,6 +113,15 @@ pub enum Input<'a> {
     },
     /// A decoder says something.
     Decoder(DecoderEvent),
+    /// What came of [`Action::OpenKeys`].
+    KeysOpened {
+        /// Of which key session.
+        key_session: u16,
+        /// Whether there is such a key system.
+        result: Result<(), KeyError>,
+    },
+    /// A key system says something.
+    Keys(KeyEvent),
     /// Time has passed.
     Tick,
     /// The process was asked to end, not by the manager.
@@ -191,6 +203,46 @@ pub enum Action {
         /// Of which session.
         session: SessionId,
     },
+    /// Make a key session at its key system. Which one stands in the call just handed in.
+    OpenKeys {
+        /// Which key session.
+        key_session: u16,
+    },
+    /// Give an order to a key system. What belongs to it is in the call just handed in.
+    CommandKeys {
+        /// Which key session.
+        key_session: u16,
+        /// Comes back with the order's completion.
+        token: u32,
+        /// What to do.
+        order: KeyOrder,
+    },
+    /// Let the decoder of a session use the keys of a key session.
+    BindKeys {
+        /// Which key session.
+        key_session: u16,
+        /// Which session.
+        session: u16,
+    },
+    /// Free a key session.
+    CloseKeys {
+        /// Which key session.
+        key_session: u16,
+    },
+    /// Tell a client the message for its licence server, as the key system has it.
+    LicenseMessage {
+        /// Which client.
+        client: ClientId,
+        /// Of which key session.
+        key_session: KeySessionId,
+    },
+    /// Tell a client what its keys are good for, as the key system has it.
+    KeyStatuses {
+        /// Which client.
+        client: ClientId,
+        /// Of which key session.
+        key_session: KeySessionId,
+    },
     /// Close a client's connection.
     CloseClient {
         /// Which one.
@@ -264,6 +316,11 @@ pub enum Response {
         player: PlayerId,
         /// The form of its frames.
         format: PcmFormat,
+    },
+    /// The new key session.
+    KeySession {
+        /// Its number.
+        key_session: KeySessionId,
     },
     /// How loud a web audio player is.
     Volume {

@@ -96,7 +96,8 @@ pub(super) enum Cause {
     AllocationFailed,
     /// The last decoder has let go.
     Emptied,
-    DecoderStuck,
+    /// A decoder or a key system does not let go.
+    Stuck(Reason),
     /// All is closed and said.
     Said,
 }
@@ -132,7 +133,7 @@ pub(super) fn next(phase: Phase, cause: Cause, told: ServerState) -> Verdict {
         (P::Active, C::Set(T::Inactive)) => Go(P::Deactivating { then: None }),
         (P::Deactivating { then: None }, C::Emptied) => Go(P::Inactive),
         (P::Deactivating { then: Some(end) }, C::Emptied) => Go(P::Leaving(end)),
-        (P::Active | P::Deactivating { .. }, C::DecoderStuck) => Go(P::Leaving(End::Failed(Reason::DecoderStuck))),
+        (P::Active | P::Deactivating { .. }, C::Stuck(reason)) => Go(P::Leaving(End::Failed(reason))),
         (P::Leaving(_), C::Said) => Go(P::Gone),
 
         (P::Deactivating { then: Some(_) }, C::Terminate) => Verdict::Stay,
@@ -228,7 +229,7 @@ pub(super) fn next(phase: Phase, cause: Cause, told: ServerState) -> Verdict {
             | P::Failed
             | P::Leaving(_)
             | P::Gone,
-            C::DecoderStuck,
+            C::Stuck(_),
         )
         | (
             P::Starting
@@ -293,7 +294,7 @@ mod tests {
         Cause::Allocated,
         Cause::AllocationFailed,
         Cause::Emptied,
-        Cause::DecoderStuck,
+        Cause::Stuck(Reason::DecoderStuck),
         Cause::Said,
     ];
 

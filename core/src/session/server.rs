@@ -5,13 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use super::audio::{FIRST_PLAYER, Players};
 use super::client::{Client, Waiting};
+use super::keys::KeySessions;
 use super::phase::{Cause, Phase, Verdict, bind_failure, next};
 use super::playback::{Farewell, Late, Playback, SlotOf};
 use super::{Action, ClientId, Input, NotTaken, Response};
 use crate::driver::Machine;
 use crate::hal::{DecoderEvent, ErrorKind, Peer, SocketPlace};
 use crate::health::HealthCheck;
-use crate::limits::{CLIENTS_MAX, OWNER_BYTES_MAX, SESSIONS_MAX, STOP_TIMEOUT, WEB_AUDIO_PLAYERS_MAX};
+use crate::limits::{CLIENTS_MAX, KEY_SESSIONS_MAX, OWNER_BYTES_MAX, SESSIONS_MAX, STOP_TIMEOUT, WEB_AUDIO_PLAYERS_MAX};
 use crate::message::link::{Command, Configuration, Refusal, Request};
 use crate::message::playback::{self, PlaybackError, SessionId, TableName};
 use crate::message::{
@@ -92,6 +93,7 @@ pub struct Server {
     pub(super) slots: Vec<Slot, SESSIONS_MAX>,
     pub(super) sessions: Table<Playback, SESSIONS_MAX>,
     pub(super) audio: Players,
+    pub(super) keys: KeySessions,
     pub(super) clients: Table<Client, CLIENT_PLACES>,
     clients_allowed: Allowed,
     pub(super) leave_deadline: Option<Instant>,
@@ -147,6 +149,7 @@ impl Server {
             slots: Vec::new(),
             sessions: Table::new(),
             audio: Players::new(),
+            keys: KeySessions::new(),
             clients: Table::new(),
             clients_allowed: Allowed { users: Ids::NONE, groups: Ids::NONE },
             leave_deadline: None,
@@ -236,27 +239,56 @@ impl Server {
         self.link.clients_untold |= self.clients.in_use() > 0;
     }
 
-    /// SM-18: in this order the CDM sessions (there are none yet), the players, and when the last has let go the memory.
+    /// SM-18: in this order the key (CDM) sessions, the players, and when the last has let go the memory.
     fn close_everything(&mut self, now: Instant) {
+        self.close_keys(now, |_| true);
+        self.settle(now);
+    }
+
+    /// Starts the end of the sessions and players of those that must give up everything and have given up their keys: of
+    /// all, in the end, and of clients that give everything back or have gone.
+    fn close_what_has_no_keys(&mut self, now: Instant) {
+        let is_all = matches!(self.phase, Phase::Deactivating { .. });
+        if is_all && self.keys.in_use() > 0 {
+            return;
+        }
         for index in 0..self.sessions.capacity() {
-            if let Some(session) = self.sessions.handle_at(index) {
-                self.close_session(now, session, Farewell { sequence: None, unasked: true });
+            let Some(handle) = self.sessions.handle_at(index) else { continue };
+            if self.sessions.get(handle).is_some_and(|session| is_all || self.gives_up(session.owner)) {
+                self.close_session(now, handle, Farewell { sequence: None, unasked: true });
             }
         }
-        self.close_players(now, true, |_| true);
-        self.settle(now);
+        let mut owners = Vec::<ClientId, WEB_AUDIO_PLAYERS_MAX>::new();
+        for owner in self.audio.owners().filter(|&owner| is_all || self.gives_up(owner)) {
+            // There are as many places as players.
+            let _ = owners.push(owner);
+        }
+        self.close_players(now, true, |owner| owners.contains(&owner));
+    }
+
+    /// Whether a client has gone or gives everything back, and has no key session left.
+    fn gives_up(&self, owner: ClientId) -> bool {
+        let ends = match self.clients.get(owner) {
+            None => true,
+            Some(client) => matches!(client.waiting, Some(Waiting::Release { .. })),
+        };
+        ends && !self.keys.has_any_of(owner)
     }
 
     /// The last decoder may just have let go: of a client that gives everything back, or of all.
     pub(super) fn settle(&mut self, now: Instant) {
+        self.close_what_has_no_keys(now);
         for (id, client) in self.clients.iter_mut() {
-            let has_any = self.sessions.iter().any(|(_, session)| session.owner == id) || self.audio.has_any_of(id);
+            let has_any = self.keys.has_any_of(id)
+                || self.sessions.iter().any(|(_, session)| session.owner == id)
+                || self.audio.has_any_of(id);
             if let Some(&Waiting::Release { sequence }) = client.waiting.as_ref().filter(|_| !has_any) {
                 client.waiting = None;
                 client.answer(sequence, Response::Done);
             }
         }
-        if self.sessions.in_use() == 0 && self.audio.in_use() == 0 && matches!(self.phase, Phase::Deactivating { .. }) {
+        let is_empty = self.keys.in_use() == 0 && self.sessions.in_use() == 0 && self.audio.in_use() == 0;
+        if is_empty && matches!(self.phase, Phase::Deactivating { .. }) {
             // Lawful in this phase, as the line above says.
             let _ = self.apply(now, Cause::Emptied);
         }
@@ -286,16 +318,6 @@ impl Server {
         self.answer_owner(handle, parked);
     }
 
-    pub(super) fn close_sessions_of(&mut self, now: Instant, client: ClientId, farewell: Farewell) {
-        for index in 0..self.sessions.capacity() {
-            let handle = self.sessions.handle_at(index);
-            let own = handle.filter(|&handle| self.sessions.get(handle).is_some_and(|it| it.owner == client));
-            if let Some(session) = own {
-                self.close_session(now, session, farewell);
-            }
-        }
-    }
-
     fn answer_owner(&mut self, handle: Handle<Playback>, late: Option<Late>) {
         let Some((sequence, response)) = late else { return };
         let Some(owner) = self.sessions.get(handle).map(|session| session.owner) else { return };
@@ -308,6 +330,7 @@ impl Server {
     fn remove_session(&mut self, now: Instant, handle: Handle<Playback>) {
         let Some(session) = self.sessions.remove(handle) else { return };
         self.end_lease(session.leased_slot());
+        self.unbind_keys(now, session_id(handle));
         if let Some(client) = self.clients.get_mut(session.owner) {
             let Farewell { sequence, unasked } = session.farewell();
             if let Some(sequence) = sequence {
@@ -358,6 +381,7 @@ impl Server {
         self.clients_allowed = configuration.clients;
         self.audio.shares = Ledger::new(self.resources.max_web_audio_players);
         self.health_check = configuration.health;
+        self.keys.shares = Ledger::new(self.resources.max_key_sessions);
         self.set_levels(configuration.log_levels);
         Ok(())
     }
@@ -431,8 +455,8 @@ impl Server {
         let client = self.clients.remove(id).ok_or(NotTaken::Stale)?;
         self.link.clients_untold = true;
         self.end_lease(client.slot);
-        self.close_sessions_of(now, id, Farewell { sequence: None, unasked: false });
-        self.close_players(now, false, |owner| owner == id);
+        self.close_keys(now, |owner| owner == id);
+        self.settle(now);
         Ok(())
     }
 
@@ -503,12 +527,16 @@ impl Server {
             let is_stuck = session.is_stuck(now);
             self.answer_and_go_on(now, handle, late);
             if is_stuck && matches!(self.phase, Phase::Active | Phase::Deactivating { .. }) {
-                let _ = self.apply(now, Cause::DecoderStuck);
+                let _ = self.apply(now, Cause::Stuck(Reason::DecoderStuck));
             }
         }
         if self.tick_players(now) && matches!(self.phase, Phase::Active | Phase::Deactivating { .. }) {
-            let _ = self.apply(now, Cause::DecoderStuck);
+            let _ = self.apply(now, Cause::Stuck(Reason::DecoderStuck));
         }
+        if self.tick_keys(now) && matches!(self.phase, Phase::Active | Phase::Deactivating { .. }) {
+            let _ = self.apply(now, Cause::Stuck(Reason::KeySystemStuck));
+        }
+        self.settle(now);
         self.look_at_clients(now);
         if self.leave_deadline.is_some_and(|deadline| deadline <= now) {
             self.link_is_gone();
@@ -561,7 +589,8 @@ fn checked(configuration: &Configuration<'_>) -> Result<Place, Refusal> {
         && AppId::new(app).is_ok()
         && state != TargetState::NotRunning
         && usize::from(resources.max_playback_sessions) <= SESSIONS_MAX
-        && usize::from(resources.max_web_audio_players) <= WEB_AUDIO_PLAYERS_MAX;
+        && usize::from(resources.max_web_audio_players) <= WEB_AUDIO_PLAYERS_MAX
+        && usize::from(resources.max_key_sessions) <= KEY_SESSIONS_MAX;
     if !is_sound {
         return Err(wrong);
     }
@@ -605,6 +634,8 @@ impl Machine for Server {
             Input::Opened { session, result } => self.on_opened(now, session, result),
             Input::Undelivered { session } => self.on_undelivered(now, session),
             Input::Decoder(event) => self.on_decoder(now, event),
+            Input::KeysOpened { key_session, result } => self.on_keys_opened(now, key_session, result),
+            Input::Keys(event) => self.on_keys(now, event),
             Input::Tick => self.on_tick(now),
             Input::Terminate => self.on_cause(now, Cause::Terminate),
         }
@@ -617,7 +648,7 @@ impl Machine for Server {
 
     fn next_deadline(&self) -> Option<Instant> {
         let sessions = self.sessions.iter().filter_map(|(_, session)| session.deadline()).min();
-        let sessions = earliest(sessions, self.audio.deadline());
+        let sessions = earliest(earliest(sessions, self.audio.deadline()), self.keys.deadline());
         let clients = self.clients.iter().filter_map(|(id, client)| client.deadline(self.holds_anything(id))).min();
         match self.phase {
             Phase::Gone => None,

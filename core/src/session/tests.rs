@@ -1,5 +1,6 @@
 mod audio;
 mod health;
+mod keys;
 
 use std::string::String;
 use std::vec::Vec;

@@ -20,6 +20,7 @@ use greenroom_hal_linux::error::LinuxError;
 use greenroom_hal_linux::event_loop::EventLoop;
 use greenroom_hal_linux::harden::{Hardening, Step, harden};
 use greenroom_hal_linux::heap;
+use greenroom_hal_linux::keys::KeySystems;
 use greenroom_hal_linux::listener::{ListeningSocket, SocketFiles};
 use greenroom_hal_linux::memory::LinuxMemory;
 use greenroom_hal_linux::signals::{Asked, Signals};
@@ -36,6 +37,7 @@ type Driver = SessionDriver<Host>;
 /// What the driver finds on Linux.
 struct Host {
     platform: Platform<SocketFiles, LinuxMemory, Decoder, EventLoop>,
+    keys: KeySystems,
     logging: Logging,
     /// Puts the app's name on every line: the servers of all apps log to one place.
     name: Option<EnteredSpan>,
@@ -48,10 +50,15 @@ impl SessionHost for Host {
     type Files = SocketFiles;
     type Memory = LinuxMemory;
     type Decoder = Decoder;
+    type Keys = KeySystems;
     type Events = EventLoop;
 
     fn platform(&mut self) -> &mut Platform<SocketFiles, LinuxMemory, Decoder, EventLoop> {
         &mut self.platform
+    }
+
+    fn keys(&mut self) -> &mut KeySystems {
+        &mut self.keys
     }
 
     fn configured(&mut self, configuration: &Configuration<'_>) {
@@ -121,8 +128,10 @@ fn prepare(logging: Logging) -> Result<(Host, Signals), LinuxError> {
     let mut events = EventLoop::new()?;
     events.watch(&signals, SIGNALS, Interest::Read)?;
     events.watch(&decoder, Driver::DECODER, Interest::Read)?;
+    let keys = KeySystems::none()?;
+    events.watch(&keys, Driver::KEYS, Interest::Read)?;
     let platform = Platform { files: SocketFiles::new(), memory: LinuxMemory, decoder, events };
-    Ok((Host { platform, logging, name: None }, signals))
+    Ok((Host { platform, keys, logging, name: None }, signals))
 }
 
 /// SM-11: the one thing that can be done without a platform. If it cannot, the manager sees the end of the link.

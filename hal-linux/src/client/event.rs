@@ -8,6 +8,7 @@ use greenroom_core::client::{LostReason, Notification};
 use greenroom_core::message::playback::{Event, SessionId, SourceId, Text};
 
 use super::deadline::Deadline;
+use super::keys::KeyNotice;
 
 /// Events that wait for one receiver. An app that reads none for a minute misses some; it is told so.
 const EVENTS_MAX: usize = 256;
@@ -52,6 +53,8 @@ pub enum ClientEvent {
         /// The text.
         text: DueText,
     },
+    /// A key session says something; see also [`Event::Keys`].
+    Keys(KeyNotice),
     /// The connection has ended; every session and the shared memory are gone. [`Self::Reconnected`] or
     /// [`Self::GivenUp`] follows.
     ConnectionLost(LostReason),

@@ -10,6 +10,7 @@ use greenroom_core::hal::{Connect, Doorbell, ErrorType, Interest, Ready, Token, 
 use greenroom_core::limits::{CALLS_MAX, CONNECT_RETRY_INTERVAL};
 use greenroom_core::message::SocketPath;
 use greenroom_core::message::audio;
+use greenroom_core::message::keys::{self, Notice};
 use greenroom_core::message::playback::{Answer, Command, Event, SessionId, Text};
 use greenroom_core::ring::Producer;
 use greenroom_core::trace::NoRecorder;
@@ -19,6 +20,7 @@ use super::ConnectOptions;
 use super::audio::{AudioPlayer, Desk, Parts};
 use super::error::{CallError, SessionEnd};
 use super::event::ClientEvent;
+use super::keys::KeySession;
 use super::link::{Link, Memory, Order, Reply, Waiter};
 use super::session::Session;
 use crate::clock::Clock;
@@ -157,6 +159,9 @@ impl Host {
                 let memory = map(client, client_bytes, server, server_bytes);
                 self.link.set_memory(memory.map_err(|error| self.give_back(Command::ReleaseSharedMemory, error))?);
             }
+            (Answer::Keys(keys::Answer::KeySession { key_session }), _) => {
+                return Ok(Reply::KeySession(KeySession::new(Arc::clone(&self.link), key_session, self.connection)));
+            }
             (Answer::Session { session }, _) => {
                 // The server makes no session in memory that the connection has not leased.
                 let memory = self.link.memory().ok_or(CallError::NotTaken(NotTaken::SessionEnded))?;
@@ -269,6 +274,10 @@ impl ClientHost for Host {
             _ => {}
         }
         self.link.announce(notification);
+    }
+
+    fn keys(&mut self, notice: Notice<'_>) {
+        self.link.receivers.tell(&ClientEvent::Keys(notice.into()));
     }
 
     fn text(&mut self, session: SessionId, text: Text<'_>) {

@@ -17,6 +17,7 @@ use greenroom_core::message::playback::{
 use super::audio::{AudioPlayer, Desk};
 use super::error::{CallError, SessionEnd};
 use super::event::Receivers;
+use super::keys::{AskKeys, KeySession};
 use super::session::{Session, Stage};
 use crate::error::LinuxError;
 use crate::memory::{EventFd, OwnRegion, PeerRegion};
@@ -28,6 +29,7 @@ const PATIENCE: Duration = CALL_TIMEOUT.saturating_mul(2);
 #[derive(Debug)]
 pub(super) enum Ask {
     Command(Command<'static>),
+    Keys(AskKeys),
     Attach { session: SessionId, codec: Codec, shape: Shape, codec_data: Box<[u8]> },
 }
 
@@ -40,6 +42,7 @@ impl Ask {
     pub(super) fn command(&self) -> Command<'_> {
         match self {
             Self::Command(command) => *command,
+            Self::Keys(ask) => ask.command(),
             Self::Attach { session, codec, shape, codec_data } => {
                 let source = SourceDescription { codec: *codec, shape: *shape, codec_data };
                 Command::AttachSource { session: *session, source }
@@ -54,6 +57,7 @@ pub(super) enum Reply {
     Answer(Answer),
     Session(Session),
     Player(Box<AudioPlayer>),
+    KeySession(KeySession),
     Source { source: SourceId, ring: RingPlace, data: EventFd, space: EventFd },
 }
 

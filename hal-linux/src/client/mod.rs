@@ -58,6 +58,7 @@ mod deadline;
 mod error;
 mod event;
 mod io;
+mod keys;
 mod link;
 mod session;
 mod source;
@@ -80,11 +81,13 @@ use greenroom_core::message::{AppState, SocketPath};
 pub use audio::AudioPlayer;
 pub use error::{CallError, ConnectError, PushError, SessionEnd};
 pub use event::{ClientEvent, DueText, Events};
+pub use keys::{KeyNotice, KeySession};
 pub use session::Session;
 pub use source::{Frame, Source};
 
 use crate::error::LinuxError;
 use io::Io;
+use keys::AskKeys;
 use link::{Ask, Link, Order, Reply};
 
 /// How the library connects.
@@ -202,13 +205,22 @@ impl Client {
         }
     }
 
+    /// Makes a key session of this key system. The app is Running.
+    pub fn create_key_session(&self, key_system: &str) -> Result<KeySession, CallError> {
+        match self.link.call(Ask::Keys(AskKeys::Create { key_system: key_system.into() }))? {
+            Reply::KeySession(keys) => Ok(keys),
+            // The machine lets no other answer through.
+            _ => Err(CallError::NotTaken(NotTaken::KeySessionEnded)),
+        }
+    }
+
     /// Makes a playback session: as many at a time as the app's resources allow. Each has memory of its own, and none is
     /// touched by what becomes of another.
     pub fn create_session(&self) -> Result<Session, CallError> {
         match self.link.call(Ask::Command(Command::CreateSession))? {
             Reply::Session(session) => Ok(session),
             // The machine lets no other answer through.
-            Reply::Answer(_) | Reply::Player(_) | Reply::Source { .. } => {
+            Reply::Answer(_) | Reply::Player(_) | Reply::KeySession(_) | Reply::Source { .. } => {
                 Err(CallError::NotTaken(NotTaken::SessionEnded))
             }
         }

@@ -203,7 +203,9 @@ impl Session {
         match self.link.call_on(self.connection(), Ask::Command(command))? {
             Reply::Answer(answer) => Ok(answer),
             // The I/O thread gives every answer its own kind of reply.
-            Reply::Session(_) | Reply::Player(_) | Reply::Source { .. } => Err(CallError::ConnectionLost),
+            Reply::Session(_) | Reply::Player(_) | Reply::KeySession(_) | Reply::Source { .. } => {
+                Err(CallError::ConnectionLost)
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use greenroom_core::driver::{AnswerDescriptors, ClientDriver, ClientHost};
 use greenroom_core::hal::{Ready, Token};
 use greenroom_core::limits::RECONNECT_TIMEOUT;
 use greenroom_core::message::SocketPath;
+use greenroom_core::message::keys::Notice;
 use greenroom_core::message::playback::{Command, SessionId, Text};
 use greenroom_core::time::Instant;
 use greenroom_core::trace::NoRecorder;
@@ -21,6 +22,10 @@ impl ClientHost for Platform {
 
     fn notified(&mut self, notification: Notification) {
         black_box(notification);
+    }
+
+    fn keys(&mut self, notice: Notice<'_>) {
+        black_box(notice);
     }
 
     fn text(&mut self, session: SessionId, text: Text<'_>) {

@@ -4,9 +4,13 @@ use core::hint::black_box;
 use core::mem::MaybeUninit;
 
 use greenroom_core::driver::{Frames, Platform as Parts, SessionDriver, SessionHost};
-use greenroom_core::hal::{Decoder, DecoderCommand, DecoderEvent, Ready, Stream, Token};
-use greenroom_core::limits::TEXT_BYTES_MAX;
+use greenroom_core::hal::{
+    Decoder, DecoderCommand, DecoderEvent, KEY_STATUSES_BYTES_MAX, KeyCommand, KeyEvent, KeyProvider, Ready, Stream,
+    Token,
+};
+use greenroom_core::limits::{LICENSE_BYTES_MAX, TEXT_BYTES_MAX};
 use greenroom_core::message::LogLevels;
+use greenroom_core::message::keys::{KeyStatuses, LicenseMessage, LicenseMessageKind};
 use greenroom_core::message::link::Configuration;
 use greenroom_core::message::playback::{SourceId, Statistics, Text};
 use greenroom_core::ring::FrameSource;
@@ -68,6 +72,38 @@ impl Decoder for Platform {
     }
 }
 
+impl KeyProvider for Platform {
+    fn open(&mut self, key_session: u16, key_system: &str) -> Result<(), Failure> {
+        black_box((key_session, key_system));
+        perhaps(())
+    }
+
+    fn command(&mut self, key_session: u16, token: u32, command: KeyCommand<'_>) -> Result<(), Failure> {
+        black_box((key_session, token, command));
+        perhaps(())
+    }
+
+    fn bind(&mut self, key_session: u16, session: u16) {
+        black_box((key_session, session));
+    }
+
+    fn message<'b>(&mut self, _: u16, buffer: &'b mut [u8; LICENSE_BYTES_MAX]) -> Option<LicenseMessage<'b>> {
+        Some(LicenseMessage { kind: LicenseMessageKind::Request, body: black_box(buffer) })
+    }
+
+    fn key_statuses<'b>(&mut self, _: u16, buffer: &'b mut [u8; KEY_STATUSES_BYTES_MAX]) -> KeyStatuses<'b> {
+        KeyStatuses(black_box(buffer))
+    }
+
+    fn close(&mut self, key_session: u16) {
+        black_box(key_session);
+    }
+
+    fn next_event(&mut self) -> Option<KeyEvent> {
+        perhaps(black_box(KeyEvent::Closed { key_session: 0 })).ok()
+    }
+}
+
 struct Host(Parts<Platform, Platform, Platform, Platform>);
 
 impl SessionHost for Host {
@@ -77,10 +113,15 @@ impl SessionHost for Host {
     type Files = Platform;
     type Memory = Platform;
     type Decoder = Platform;
+    type Keys = Platform;
     type Events = Platform;
 
     fn platform(&mut self) -> &mut Parts<Platform, Platform, Platform, Platform> {
         &mut self.0
+    }
+
+    fn keys(&mut self) -> &mut Platform {
+        &mut self.0.decoder
     }
 
     fn configured(&mut self, configuration: &Configuration<'_>) {

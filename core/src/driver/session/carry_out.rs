@@ -4,11 +4,11 @@ use super::port::Port;
 use super::{Given, SessionDriver, SessionHost};
 use crate::driver::Machine;
 use crate::fmt::{Said, info, warning};
-use crate::hal::{Decoder, DecoderEvent, Descriptors, Error, ErrorKind, Interest, Listen, Stream, Watch};
+use crate::hal::{Decoder, DecoderEvent, Descriptors, Error, ErrorKind, Interest, KeyProvider, Listen, Stream, Watch};
 use crate::limits::{LINK_TIMEOUT, TEXT_BYTES_MAX};
 use crate::message::audio::{self, DeviceInfo, PcmFormat, PlayerId};
-use crate::message::link;
 use crate::message::playback::{Answer, MediaKind, Message, PlaybackError, Refusal, SessionId};
+use crate::message::{keys, link};
 use crate::ring::SlotLayout;
 use crate::session::{Action, ClientId, FIRST_PLAYER, Input, Order, Response};
 use crate::time::Instant;
@@ -63,6 +63,17 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
                 info!("session {}: closing", session);
                 host.platform().decoder.close(session);
             }
+            Action::OpenKeys { key_session } => self.open_keys(host, key_session, given),
+            Action::CommandKeys { key_session, token, order } => {
+                self.command_keys(host, (key_session, token), order, given);
+            }
+            Action::BindKeys { key_session, session } => host.keys().bind(key_session, session),
+            Action::CloseKeys { key_session } => {
+                info!("key session {}: closing", key_session);
+                host.keys().close(key_session);
+            }
+            Action::LicenseMessage { client, key_session } => self.tell_license(host, now, client, key_session),
+            Action::KeyStatuses { client, key_session } => self.tell_key_statuses(host, now, client, key_session),
             Action::Admit { client } => self.admit(host, client),
             Action::Reply { client, sequence, response } => self.reply(host, now, client, (sequence, response)),
             Action::Event { client, event } => {
@@ -74,7 +85,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
         }
     }
 
-    fn comes_to(&mut self, outcome: Input<'static>) {
+    pub(super) fn comes_to(&mut self, outcome: Input<'static>) {
         debug_assert!(self.outcome.is_none(), "no drain has two actions with an outcome");
         self.outcome = Some(outcome);
     }
@@ -230,6 +241,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
                 *descriptors = self.slots.take_bells(slot);
                 Ok(Answer::Audio(new_player(player, format)))
             }
+            Response::KeySession { key_session } => Ok(Answer::Keys(keys::Answer::KeySession { key_session })),
             Response::Volume { volume_permille } => Ok(Answer::Audio(audio::Answer::Volume { volume_permille })),
             Response::Played { session } => {
                 Ok(Answer::Audio(audio::Answer::Played { frames: platform.decoder.frames_played(session) }))

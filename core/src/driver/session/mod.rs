@@ -1,6 +1,7 @@
 //! Drives the session [`Server`] on any platform: link, listener, clients, shared memory and decoders.
 
 mod carry_out;
+mod key_systems;
 mod memory;
 mod port;
 
@@ -12,12 +13,13 @@ use super::{Connection, ConnectionError, Incoming, Machine};
 use crate::codec::postcard::CodecError;
 use crate::fmt::{Said, debug, info, warning};
 use crate::hal::{
-    Decoder, Descriptors, Error, Interest, Listen, Listener, Peer, Ready, Sent, SharedMemory, Socket, Token, Watch,
+    Decoder, Descriptors, Error, Interest, KeyProvider, Listen, Listener, Peer, Ready, Sent, SharedMemory, Socket,
+    Token, Watch,
 };
 use crate::limits::{CLIENTS_MAX, MESSAGE_BYTES_MAX, MESSAGES_PER_TURN_MAX, SESSIONS_MAX};
 use crate::message::link::{Command, Configuration, Request};
 use crate::message::playback::SourceDescription;
-use crate::message::{LogLevels, link, playback};
+use crate::message::{LogLevels, keys, link, playback};
 use crate::ring::RingSource;
 use crate::session::{ClientId, Input, NotTaken, Server};
 use crate::time::{Instant, earliest};
@@ -34,6 +36,7 @@ const KIND_LINK: u8 = 1;
 const KIND_LISTENER: u8 = 2;
 const KIND_DECODER: u8 = 3;
 const KIND_CLIENT: u8 = 4;
+const KIND_KEYS: u8 = 5;
 
 /// Where the decoders of a session server take their frames from.
 pub type Frames<M> =
@@ -66,12 +69,17 @@ pub trait SessionHost {
     type Memory: SharedMemory<Descriptor = Self::Descriptor, PeerRegion: Clone, OwnRegion: Clone>;
     /// Decodes.
     type Decoder: Decoder<Frames = Frames<Self::Memory>>;
+    /// Its key systems.
+    type Keys: KeyProvider;
     /// Watches sockets.
     type Events: Watch<Self::Socket> + Watch<Self::Listener>;
 
     /// Its parts.
     #[allow(clippy::type_complexity, reason = "four parts are what they are")]
     fn platform(&mut self) -> &mut Platform<Self::Files, Self::Memory, Self::Decoder, Self::Events>;
+
+    /// Its key systems.
+    fn keys(&mut self) -> &mut Self::Keys;
 
     /// The server was configured: which app it is for, and where pictures and sound go.
     fn configured(&mut self, configuration: &Configuration<'_>);
@@ -86,6 +94,7 @@ enum Given<'a> {
     Nothing,
     Configuration(Configuration<'a>),
     Source(SourceDescription<'a>),
+    Keys(keys::Command<'a>),
 }
 
 /// The connection to the manager, until it ends.
@@ -99,7 +108,7 @@ struct Link<S: Socket> {
 /// A listening socket that comes with the configuration is used instead of a new one, so that a replacement serves those
 /// who connected to the server before it.
 ///
-/// The host watches its decoders as [`SessionDriver::DECODER`], calls [`Self::start`] once and [`Self::turn`] whenever
+/// The host watches its decoders as [`SessionDriver::DECODER`] and its key systems as [`SessionDriver::KEYS`], calls [`Self::start`] once and [`Self::turn`] whenever
 /// something is ready or [`Self::next_deadline`] has come, until [`Self::exit_status`] says that all is over.
 pub struct SessionDriver<H: SessionHost, R: Recorder = NoRecorder> {
     machine: Server,
@@ -125,6 +134,8 @@ pub struct SessionDriver<H: SessionHost, R: Recorder = NoRecorder> {
 impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
     /// The token under which the host watches its decoders.
     pub const DECODER: Token = Token { kind: KIND_DECODER, index: 0, generation: 0 };
+    /// The token under which the host watches its key systems.
+    pub const KEYS: Token = Token { kind: KIND_KEYS, index: 0, generation: 0 };
     const LINK: Token = Token { kind: KIND_LINK, index: 0, generation: 0 };
     const LISTENER: Token = Token { kind: KIND_LISTENER, index: 0, generation: 0 };
 
@@ -191,6 +202,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
                 KIND_LISTENER => self.accept(host, now),
                 KIND_DECODER => self.hear_decoders(host, now),
                 KIND_CLIENT => self.client_ready(host, now, *ready),
+                KIND_KEYS => self.hear_keys(host, now),
                 // The host's own.
                 _ => {}
             }
@@ -398,6 +410,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
         let playback::Request { sequence, command } = *request;
         let given = match command {
             playback::Command::AttachSource { source, .. } => Given::Source(source),
+            playback::Command::Keys(command) => Given::Keys(command),
             _ => Given::Nothing,
         };
         let taken = self.take_with(host, now, Input::Call { client, sequence, command }, given);

@@ -63,6 +63,10 @@ impl Players {
         self.table.iter().any(|(_, player)| player.owner == owner)
     }
 
+    pub(super) fn owners(&self) -> impl Iterator<Item = ClientId> {
+        self.table.iter().map(|(_, player)| player.owner)
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.table.iter().filter_map(|(_, player)| player.deadline()).min()
     }
