@@ -224,7 +224,7 @@ impl App {
                     assert_eq!(sequence, 9);
                     return result;
                 }
-                Message::Event(_) | Message::Text { .. } => {}
+                Message::Event(_) | Message::Text { .. } | Message::Keys(_) => {}
             }
         }
     }

@@ -25,6 +25,7 @@ use greenroom_daemon::manager;
 use greenroom_hal_linux::clock::Clock;
 use greenroom_hal_linux::decoder::{GstDecoder, SinkConfig};
 use greenroom_hal_linux::event_loop::EventLoop;
+use greenroom_hal_linux::keys::KeySystems;
 use greenroom_hal_linux::listener::{ListeningSocket, SocketFiles};
 use greenroom_hal_linux::memory::{EventFd, LinuxMemory, attach_own, attach_peer};
 use greenroom_hal_linux::socket::SeqPacket;
@@ -99,7 +100,7 @@ fn expect(controller: &mut ControlClient, expected: ServerState) {
 type Decoder = GstDecoder<Frames<LinuxMemory>>;
 
 /// What a session server finds on Linux.
-struct Host(Platform<SocketFiles, LinuxMemory, Decoder, EventLoop>);
+struct Host(Platform<SocketFiles, LinuxMemory, Decoder, EventLoop>, KeySystems);
 
 impl SessionHost for Host {
     type Descriptor = OwnedFd;
@@ -108,10 +109,15 @@ impl SessionHost for Host {
     type Files = SocketFiles;
     type Memory = LinuxMemory;
     type Decoder = Decoder;
+    type Keys = KeySystems;
     type Events = EventLoop;
 
     fn platform(&mut self) -> &mut Platform<SocketFiles, LinuxMemory, Decoder, EventLoop> {
         &mut self.0
+    }
+
+    fn keys(&mut self) -> &mut KeySystems {
+        &mut self.1
     }
 
     fn configured(&mut self, configuration: &link::Configuration<'_>) {
@@ -126,7 +132,9 @@ impl SessionHost for Host {
 fn serve(socket: SeqPacket) {
     let (decoder, mut events) = (Decoder::new().unwrap(), EventLoop::new().unwrap());
     events.watch(&decoder, SessionDriver::<Host>::DECODER, Interest::Read).unwrap();
-    let mut host = Host(Platform { files: SocketFiles::new(), memory: LinuxMemory, decoder, events });
+    let keys = KeySystems::none().unwrap();
+    events.watch(&keys, SessionDriver::<Host>::KEYS, Interest::Read).unwrap();
+    let mut host = Host(Platform { files: SocketFiles::new(), memory: LinuxMemory, decoder, events }, keys);
     let mut driver = SessionDriver::<Host>::new(socket, NoRecorder);
     driver.start(&mut host, Clock.now(), Ok(()));
     while driver.exit_status().is_none() {

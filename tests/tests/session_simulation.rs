@@ -82,7 +82,9 @@ impl Caller {
                     // One whose answer was refused meanwhile ended, too.
                     self.open.retain(|known| *known != session);
                 }
-                Ok(Incoming::Message { message: Message::Event(_) | Message::Text { .. }, .. }) => {}
+                Ok(Incoming::Message {
+                    message: Message::Event(_) | Message::Text { .. } | Message::Keys(_), ..
+                }) => {}
                 Ok(Incoming::Nothing) => return,
                 Ok(Incoming::Closed) | Err(_) => return self.is_closed = true,
             }

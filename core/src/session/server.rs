@@ -12,7 +12,9 @@ use super::{Action, ClientId, Input, NotTaken, Response};
 use crate::driver::Machine;
 use crate::hal::{DecoderEvent, ErrorKind, Peer, SocketPlace};
 use crate::health::HealthCheck;
-use crate::limits::{CLIENTS_MAX, KEY_SESSIONS_MAX, OWNER_BYTES_MAX, SESSIONS_MAX, STOP_TIMEOUT, WEB_AUDIO_PLAYERS_MAX};
+use crate::limits::{
+    CLIENTS_MAX, KEY_SESSIONS_MAX, OWNER_BYTES_MAX, SESSIONS_MAX, STOP_TIMEOUT, WEB_AUDIO_PLAYERS_MAX,
+};
 use crate::message::link::{Command, Configuration, Refusal, Request};
 use crate::message::playback::{self, PlaybackError, SessionId, TableName};
 use crate::message::{
@@ -560,6 +562,7 @@ impl Server {
         self.clients.get(id).is_some_and(|client| client.slot.is_some())
             || self.sessions.iter().any(|(_, session)| session.owner == id)
             || self.audio.has_any_of(id)
+            || self.keys.has_any_of(id)
     }
 
     fn link_is_gone(&mut self) {
