@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use greenroom_core::client::NotTaken;
 use greenroom_core::message::keys::{self, InitDataKind, KeyId, KeySessionId, KeyStatus, LicenseMessageKind, Notice};
 use greenroom_core::message::playback::Command;
 
@@ -108,6 +109,9 @@ impl KeySession {
 
     /// Lets a playback session use the keys, to its end.
     pub fn bind(&self, session: &Session) -> Result<(), CallError> {
+        if session.connection() != Some(self.connection) {
+            return Err(CallError::NotTaken(NotTaken::SessionEnded));
+        }
         self.ask(self.command(keys::Command::Bind { key_session: self.id, session: session.id() }))
     }
 

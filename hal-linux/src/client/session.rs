@@ -191,7 +191,7 @@ impl Session {
     }
 
     /// What is said of this session means nothing on a later connection, where another may have its number.
-    fn connection(&self) -> Option<u32> {
+    pub(super) fn connection(&self) -> Option<u32> {
         Some(self.stage.connection)
     }
 
