@@ -3,11 +3,13 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use greenroom_core::limits::RESTART_INTENSITY;
 use greenroom_core::message::control::{Answer, Refusal};
 use greenroom_core::message::{Reason, ServerState, TargetState};
-use greenroom_tests::deadline::until;
+use greenroom_hal_linux::socket::SeqPacket;
+use greenroom_tests::deadline::{PATIENCE, until};
 use greenroom_tests::session_process::App;
 use greenroom_tests::tv_box::{Controller, Setup, TvBox};
 use rustix::process::Signal;
@@ -66,17 +68,33 @@ fn a_client_that_connects_during_a_restart_is_served_by_the_new_server() {
     app.session();
 }
 
-/// SM-36: it ends in order, and removes its socket's file; the next one makes it again.
+/// SM-36, Field failure 13: it ends in order, and no client sees a path without a socket meanwhile.
 #[test]
-fn a_server_that_was_told_to_end_by_somebody_else_comes_back_at_the_same_path() {
+fn who_connects_while_a_server_ends_that_somebody_else_told_to_waits_for_the_next_one() {
     let tv_box = TvBox::start();
     let mut controller = tv_box.watch();
     controller.bring_up("app1", TargetState::Inactive);
     let socket = controller.socket_of("app1");
-    controller.signal_server("app1", Signal::TERM);
-    controller.expect("app1", Error);
-    comes_back(&mut controller, "app1", TargetState::Inactive);
+    let file = fs::metadata(&socket).unwrap().ino();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let connecting = scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                SeqPacket::connect(&socket, PATIENCE).expect("the path is never without a socket");
+            }
+        });
+        for _ in 0..3 {
+            controller.signal_server("app1", Signal::TERM);
+            controller.expect("app1", Error);
+            comes_back(&mut controller, "app1", TargetState::Inactive);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        connecting.join().expect("every connection was taken");
+    });
+    assert_eq!(fs::metadata(&socket).unwrap().ino(), file, "it is the same file");
     App::connected_to(&socket).greet();
+    controller.bring_to("app1", TargetState::NotRunning);
+    assert_eq!(tv_box.socket_files(), ["control.sock"]);
 }
 
 /// SM-36

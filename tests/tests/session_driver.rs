@@ -110,7 +110,7 @@ fn not_running_from_active_leaves_nothing_behind() {
     assert_eq!(app.events().last(), Some(&Event::SessionEnded { session }));
     assert!(app.is_closed());
     assert_eq!((stage.memory.regions_in_use(), stage.decoders.open_sessions()), (0, 0));
-    assert_eq!(stage.world.permissions(PATH), None);
+    assert!(stage.world.permissions(PATH).is_some(), "the manager has the socket too, and answers for its file");
     assert_eq!(stage.driver.exit_status(), Some(0));
 }
 

@@ -319,7 +319,7 @@ fn whatever_everybody_does_all_are_answered_and_nothing_is_left() {
         assert_eq!(simulation.stage.driver.exit_status(), Some(0), "seed {seed}");
         assert_eq!(simulation.stage.decoders.open_sessions(), 0);
         assert_eq!(simulation.stage.memory.regions_in_use(), 0);
-        assert_eq!(simulation.stage.world.permissions(PATH), None);
+        assert!(simulation.stage.world.permissions(PATH).is_some(), "it is the manager's to remove");
     }
     assert!(sessions > 200, "only {sessions} sessions were made: this tried too little");
     assert!(at_a_time >= 3, "no connection had more than {at_a_time} sessions at a time: this tried too little");

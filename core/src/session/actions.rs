@@ -106,7 +106,10 @@ impl Server {
         if let Some(client) = first {
             return Some(self.close_client(client));
         }
-        mem::take(&mut self.due.unbind).then_some(Action::Unbind)
+        mem::take(&mut self.due.unbind).then(|| {
+            let has_manager_socket = !mem::take(&mut self.link.listener_untold);
+            Action::Unbind { leaves_file: self.link.is_open && has_manager_socket }
+        })
     }
 
     fn close_client(&mut self, client: ClientId) -> Action {

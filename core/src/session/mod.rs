@@ -138,8 +138,12 @@ pub enum Action {
     SetLogLevels(LogLevels),
     /// Make the socket at [`Server::place`] (SM-08).
     Bind,
-    /// Close the socket and remove its file.
-    Unbind,
+    /// Close the socket.
+    Unbind {
+        /// Whether its file stays: the manager has the socket too, and hands it to the next server or removes it, so that
+        /// whoever connects meanwhile waits (SM-36).
+        leaves_file: bool,
+    },
     /// Make the shared memory of so many slots, or of none (SM-15).
     Allocate {
         /// Playback sessions that the app may have.

@@ -23,6 +23,7 @@ use crate::time::Instant;
 
 const PEER: Peer = Peer::new(7, 1000, 1000);
 const STRANGER: Peer = Peer::new(8, 1001, 1001);
+const LEAVES_ITS_FILE: Action = Action::Unbind { leaves_file: true };
 const SESSION: SessionId = SessionId { index: 0, generation: 1 };
 const SOURCE: SourceId = SourceId(0);
 const VIDEO: SourceDescription<'static> = SourceDescription {
@@ -208,7 +209,7 @@ fn what_cannot_start_says_so_and_exits() {
     server.handle(Instant::default(), Input::Started(Err(ErrorKind::Other))).unwrap();
     let actions: Vec<_> = std::iter::from_fn(|| server.poll_action()).collect();
     let word = last_word(ServerState::Error, Reason::Initialization);
-    assert_eq!(actions, [Action::Unbind, word, Action::Exit { status: 1 }]);
+    assert_eq!(actions, [LEAVES_ITS_FILE, word, Action::Exit { status: 1 }]);
 }
 
 /// SM-07, SM-08
@@ -272,7 +273,7 @@ fn a_socket_that_cannot_be_made_is_unbound_reported_and_ends_it() {
     stage.configure(TargetState::Inactive);
     let actions = stage.take(Input::Bound(Err(ErrorKind::NotFound)));
     let word = last_word(ServerState::Error, Reason::SocketDirectoryMissing);
-    assert_eq!(actions, [Action::Unbind, word, Action::Exit { status: 1 }]);
+    assert_eq!(actions, [LEAVES_ITS_FILE, word, Action::Exit { status: 1 }]);
     assert_eq!(stage.drain(), [], "nothing comes after the end");
 }
 
@@ -301,7 +302,7 @@ fn without_memory_it_holds_nothing_stays_alive_and_takes_only_not_running() {
     }
     let word = last_word(ServerState::NotRunning, Reason::Asked);
     let ended = stage.set(TargetState::NotRunning);
-    assert_eq!(ended, [reply(Ok(())), Action::Unbind, word, Action::Exit { status: 0 }]);
+    assert_eq!(ended, [reply(Ok(())), LEAVES_ITS_FILE, word, Action::Exit { status: 0 }]);
 }
 
 /// SM-18, SM-29, SM-32
@@ -341,18 +342,18 @@ fn a_decoder_that_does_not_let_go_ends_the_server_so_that_it_is_replaced() {
     let actions = stage.pass(DECODER_TIMEOUT);
     let word = last_word(ServerState::Error, Reason::DecoderStuck);
     let end = Action::Exit { status: 1 };
-    assert_eq!(actions, [Action::Free, Action::CloseClient { client }, Action::Unbind, word, end]);
+    assert_eq!(actions, [Action::Free, Action::CloseClient { client }, LEAVES_ITS_FILE, word, end]);
 }
 
 /// SM-19
 #[test]
-fn not_running_from_inactive_closes_the_clients_removes_the_socket_notifies_and_exits() {
+fn not_running_from_inactive_closes_the_clients_and_the_socket_notifies_and_exits() {
     let mut stage = Stage::inactive();
     let client = stage.greeted();
     let actions = stage.set(TargetState::NotRunning);
     let word = last_word(ServerState::NotRunning, Reason::Asked);
     let end = Action::Exit { status: 0 };
-    assert_eq!(actions, [reply(Ok(())), Action::CloseClient { client }, Action::Unbind, word, end]);
+    assert_eq!(actions, [reply(Ok(())), Action::CloseClient { client }, LEAVES_ITS_FILE, word, end]);
     assert_eq!(stage.server.handle(stage.now, Input::ClientConnected { peer: PEER }), Err(NotTaken::Unexpected));
 }
 
@@ -366,7 +367,7 @@ fn not_running_from_active_first_frees_everything() {
     let word = last_word(ServerState::NotRunning, Reason::Asked);
     let ended = event(client, Event::SessionEnded { session });
     let close = Action::CloseClient { client };
-    assert_eq!(actions, [Action::Free, ended, close, Action::Unbind, word, Action::Exit { status: 0 }]);
+    assert_eq!(actions, [Action::Free, ended, close, LEAVES_ITS_FILE, word, Action::Exit { status: 0 }]);
 }
 
 /// SM-19, SM-31: a request that comes while the first is under way.
@@ -393,7 +394,10 @@ fn without_a_manager_it_stops_playing_frees_and_exits() {
     let actions = stage.take(Input::Decoder(DecoderEvent::Closed { session: 0 }));
     let ended = event(client, Event::SessionEnded { session });
     let close = Action::CloseClient { client };
-    assert_eq!(actions, [Action::Free, ended, close, Action::Unbind, Action::Exit { status: 0 }]);
+    assert_eq!(
+        actions,
+        [Action::Free, ended, close, Action::Unbind { leaves_file: false }, Action::Exit { status: 0 }]
+    );
 }
 
 #[test]
@@ -401,7 +405,7 @@ fn a_signal_ends_it_in_order_and_the_manager_hears_it() {
     let mut stage = Stage::active();
     let actions = stage.take(Input::Terminate);
     let word = last_word(ServerState::NotRunning, Reason::Asked);
-    assert_eq!(actions, [Action::Free, Action::Unbind, word, Action::Exit { status: 0 }]);
+    assert_eq!(actions, [Action::Free, LEAVES_ITS_FILE, word, Action::Exit { status: 0 }]);
 }
 
 /// SM-21, SM-34
@@ -409,7 +413,7 @@ fn a_signal_ends_it_in_order_and_the_manager_hears_it() {
 fn a_manager_that_does_not_read_does_not_keep_it_alive() {
     let mut stage = Stage::inactive();
     stage.take(Input::LinkBlocked);
-    assert_eq!(stage.take(Input::Terminate), [Action::Unbind]);
+    assert_eq!(stage.take(Input::Terminate), [LEAVES_ITS_FILE]);
     assert_eq!(stage.server.next_deadline(), Some(stage.now.after(STOP_TIMEOUT)));
     assert_eq!(stage.pass(STOP_TIMEOUT), [Action::Exit { status: 0 }]);
     assert_eq!(stage.server.next_deadline(), None);
@@ -424,7 +428,7 @@ fn what_the_manager_did_not_read_in_time_comes_whole_and_in_order() {
     stage.set(TargetState::Active);
     stage.take(Input::LinkBlocked);
     assert_eq!(stage.take(Input::Allocated(Ok(()))), []);
-    assert_eq!(stage.take(Input::Terminate), [Action::Free, Action::Unbind]);
+    assert_eq!(stage.take(Input::Terminate), [Action::Free, LEAVES_ITS_FILE]);
     let word = last_word(ServerState::NotRunning, Reason::Asked);
     let expected = [state(ServerState::Active), word, Action::Exit { status: 0 }];
     assert_eq!(stage.take(Input::LinkWritable), expected);
@@ -1028,4 +1032,14 @@ fn a_snapshot_goes_on_where_the_server_was() {
 fn postcard_bytes(server: &Server) -> Vec<u8> {
     let mut bytes = std::vec![0; 16 * 1024];
     postcard::to_slice(server, &mut bytes).unwrap().to_vec()
+}
+
+/// SM-36: until the manager has the socket too, its file is the server's.
+#[test]
+fn a_server_that_ends_before_it_could_hand_its_socket_up_removes_the_file() {
+    let mut stage = Stage::started();
+    stage.configure(TargetState::Inactive);
+    stage.take(Input::LinkBlocked);
+    assert_eq!(stage.take(Input::Bound(Ok(()))), []);
+    assert_eq!(stage.take(Input::Terminate), [Action::Unbind { leaves_file: false }]);
 }

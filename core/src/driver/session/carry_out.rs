@@ -35,7 +35,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
                 let result = self.bind(host);
                 self.comes_to(Input::Bound(result));
             }
-            Action::Unbind => self.unbind(host),
+            Action::Unbind { leaves_file } => self.unbind(host, leaves_file),
             Action::Allocate { slots, players } => {
                 let result = self.slots.allocate(&mut host.platform().memory, slots, players);
                 info!("shared memory for {} session(s): {}", slots, if result.is_ok() { "made" } else { "not made" });
@@ -97,6 +97,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
                 Ok(duplicate) => {
                     // There is room for one.
                     let _ = descriptors.push(duplicate);
+                    self.is_socket_shared = true;
                 }
                 Err(error) => return warning!("the manager does not get the socket to keep: {}", Said(&error)),
             },
@@ -123,13 +124,15 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
         Ok(())
     }
 
-    fn unbind(&mut self, host: &mut H) {
+    fn unbind(&mut self, host: &mut H, leaves_file: bool) {
         let platform = host.platform();
         if let Some(listener) = self.listener.take() {
             platform.events.unwatch(&listener);
         }
         self.accept_again = None;
-        platform.files.remove(self.machine.place().path);
+        if !(leaves_file && self.is_socket_shared) {
+            platform.files.remove(self.machine.place().path);
+        }
     }
 
     fn admit(&mut self, host: &mut H, client: ClientId) {

@@ -114,6 +114,8 @@ pub struct SessionDriver<H: SessionHost, R: Recorder = NoRecorder> {
     machine: Server,
     link: Option<Link<H::Socket>>,
     listener: Option<H::Listener>,
+    /// The manager was sent the socket, and answers for its file while it is there.
+    is_socket_shared: bool,
     accept_again: Option<Instant>,
     arriving: Option<H::Socket>,
     /// The socket of the server that this one replaces; it came with the configuration.
@@ -145,6 +147,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
             machine: Server::new(),
             link: Some(Link { connection: Connection::asking(link), watched: Interest::Read }),
             listener: None,
+            is_socket_shared: false,
             accept_again: None,
             arriving: None,
             inherited: None,
