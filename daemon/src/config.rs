@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use greenroom_core::health::HealthCheck;
 use greenroom_core::limits::{
-    HEALTH_FAILURES_MAX, KEY_SESSIONS_MAX, OWNER_BYTES_MAX, READY_TIMEOUT, RESTART_INTENSITY, RESTART_WINDOW,
-    SESSIONS_MAX, SINK_BYTES_MAX, SOCKET_PATH_BYTES_MAX, SPARES_MAX, WEB_AUDIO_PLAYERS_MAX,
+    HEALTH_FAILURES_MAX, KEY_SESSIONS_MAX, OWNER_BYTES_MAX, READY_TIMEOUT, RESTART_INTENSITY, RESTART_PAUSE,
+    RESTART_WINDOW, SESSIONS_MAX, SINK_BYTES_MAX, SOCKET_PATH_BYTES_MAX, SPARES_MAX, WEB_AUDIO_PLAYERS_MAX,
 };
 use greenroom_core::manager::Settings;
 use greenroom_core::message::{AppId, LogLevel, LogLevels, Resources};
@@ -171,6 +171,9 @@ pub struct SessionSection {
     /// Restarts in one window, after which the app is given up.
     #[serde(deserialize_with = "within::<0, 4_294_967_295, _, _>")]
     pub restart_intensity: u32,
+    /// The pause before the second restart in a window.
+    #[serde(deserialize_with = "within::<0, 4_294_967_295, _, _>")]
+    pub restart_pause_ms: u32,
     /// How long a window is.
     #[serde(deserialize_with = "within::<0, 4_294_967_295, _, _>")]
     pub restart_window_ms: u32,
@@ -219,6 +222,7 @@ impl Default for SessionSection {
             ready_timeout_ms: READY_TIMEOUT.as_millis() as u32,
             restart: true,
             restart_intensity: RESTART_INTENSITY,
+            restart_pause_ms: RESTART_PAUSE.as_millis() as u32,
             restart_window_ms: RESTART_WINDOW.as_millis() as u32,
             health_interval_ms: HealthCheck::default().interval_ms,
             health_failures_max: HEALTH_FAILURES_MAX,
@@ -542,6 +546,7 @@ impl Config {
             ready_timeout: Some(ready).filter(|ready| !ready.is_zero()),
             restart: self.session.restart,
             restart_intensity: self.session.restart_intensity,
+            restart_pause: Duration::from_millis(self.session.restart_pause_ms.into()),
             restart_window: Duration::from_millis(self.session.restart_window_ms.into()),
             log_levels: self.log_levels(),
             spares: self.session.spares,

@@ -121,6 +121,12 @@ impl ControlClient {
         }
     }
 
+    /// How one app is; `None` when it is not there, or not any more.
+    pub fn status_of(&mut self, app: &str) -> Result<Option<AppStatus>, ControlError> {
+        let (apps, _) = self.list()?;
+        Ok(apps.into_iter().find(|status| status.app.as_str() == app))
+    }
+
     fn send(&mut self, command: Command<'_>) -> Result<(), ControlError> {
         let is_first = self.sequence == 0;
         self.sequence = self.sequence.wrapping_add(1).max(1);

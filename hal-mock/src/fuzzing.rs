@@ -86,6 +86,7 @@ fn control_seeds() -> Vec<(&'static str, Vec<u8>)> {
         clients: 1,
         refusals: 3,
         uptime_s: 4,
+        is_restarting: false,
     };
     let killed = control::Event::StateChanged { app, state: ServerState::NotRunning, reason: Some(Reason::Killed(9)) };
     vec![

@@ -206,6 +206,35 @@ fn waiting_ends_when_its_time_is_over() {
     assert_fails(&tv_box.ctl(&["wait", "app1", "active", "--timeout", "0.1"]), TIMED_OUT, &["app1"]);
 }
 
+/// SM-36: its server dies on the way, and the next one gets there.
+#[test]
+fn who_waits_for_an_app_waits_over_a_restart() {
+    let setup = Setup::new().misbehaving("dies-once-at-active");
+    let gate = setup.place().join("gate").display().to_string();
+    let tv_box = setup.environment("GREENROOM_GATE", &gate).start();
+    succeed(&tv_box.ctl(&["initiate", "app1", "--wait"]));
+    succeed(&tv_box.ctl(&["state", "app1", "active", "--wait"]));
+    assert_eq!(tv_box.connect().status("app1").unwrap().restarts, 1);
+}
+
+/// SM-36: the Error after which no other server follows is final.
+#[test]
+fn who_waits_for_an_app_that_is_given_up_is_told_so() {
+    let setup = Setup::new().misbehaving("dies-once-at-active").session("restart = false");
+    let gate = setup.place().join("gate").display().to_string();
+    let tv_box = setup.environment("GREENROOM_GATE", &gate).start();
+    succeed(&tv_box.ctl(&["initiate", "app1", "--wait"]));
+    assert_fails(&tv_box.ctl(&["state", "app1", "active", "--wait"]), REFUSED, &["app1", "error"]);
+    succeed(&tv_box.ctl(&["wait", "app1", "not-running"]));
+}
+
+#[test]
+fn an_app_that_starts_is_not_taken_for_one_that_does_not_run() {
+    let tv_box = Setup::new().misbehaving("never-ready").start();
+    succeed(&tv_box.ctl(&["initiate", "app1"]));
+    assert_fails(&tv_box.ctl(&["wait", "app1", "not-running", "--timeout", "0.1"]), TIMED_OUT, &["app1"]);
+}
+
 #[test]
 fn without_a_manager_the_socket_is_named() {
     let place = tempfile::tempdir().unwrap();

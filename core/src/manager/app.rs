@@ -229,6 +229,7 @@ impl App {
             clients: self.clients,
             refusals: self.refusals,
             uptime_s: self.uptime_s(now),
+            is_restarting: self.is_restarting(),
         }
     }
 

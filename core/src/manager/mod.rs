@@ -37,7 +37,8 @@ use crate::driver::Machine;
 use crate::hal::{ErrorKind, ExitStatus, Signal};
 use crate::health::HealthCheck;
 use crate::limits::{
-    APPS_MAX, LINK_TIMEOUT, READY_TIMEOUT, RESTART_INTENSITY, RESTART_WINDOW, STOP_TIMEOUT, TERMINATE_TIMEOUT,
+    APPS_MAX, LINK_TIMEOUT, READY_TIMEOUT, RESTART_INTENSITY, RESTART_PAUSE, RESTART_WINDOW, STOP_TIMEOUT,
+    TERMINATE_TIMEOUT,
 };
 use crate::message::control::{Answer, AppStatus, BoxStatus, Command, LastRefusal, Refusal};
 use crate::message::{AppId, LogLevels, Reason, Resources, ServerState, SocketPath, TargetState, link};
@@ -264,6 +265,8 @@ pub struct Settings {
     pub restart: bool,
     /// How many restarts of an app there may be in one window; at the next end it is given up.
     pub restart_intensity: u32,
+    /// The pause before the second restart in a window; the first is immediate, each further pause twice as long.
+    pub restart_pause: Duration,
     /// How long a window is, from the first restart in it.
     pub restart_window: Duration,
     /// How much is logged at first.
@@ -284,6 +287,7 @@ impl Default for Settings {
             terminate_timeout: TERMINATE_TIMEOUT,
             restart: true,
             restart_intensity: RESTART_INTENSITY,
+            restart_pause: RESTART_PAUSE,
             restart_window: RESTART_WINDOW,
             log_levels: LogLevels::default(),
             spares: 0,

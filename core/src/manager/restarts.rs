@@ -5,7 +5,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
-use crate::limits::{RESTART_PAUSE, RESTART_PAUSE_MAX};
+use crate::limits::RESTART_PAUSE_MAX;
 use crate::time::Instant;
 
 /// Counts restarts in windows. The first restart after a quiet time opens a window; all that come before it closes count
@@ -31,7 +31,7 @@ impl Restarts {
         if self.in_window >= settings.restart_intensity {
             return None;
         }
-        let pause = pause_after(self.in_window);
+        let pause = pause_after(self.in_window, settings.restart_pause);
         self.in_window = self.in_window.saturating_add(1);
         self.total = self.total.saturating_add(1);
         Some(pause)
@@ -43,11 +43,11 @@ impl Restarts {
     }
 }
 
-/// None at first, then [`RESTART_PAUSE`], doubled each time up to [`RESTART_PAUSE_MAX`].
-fn pause_after(restarts: u32) -> Duration {
+/// None at first, then `first`, doubled each time up to [`RESTART_PAUSE_MAX`] if `first` is no longer than that.
+fn pause_after(restarts: u32, first: Duration) -> Duration {
     let Some(doublings) = restarts.checked_sub(1) else { return Duration::ZERO };
     let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-    RESTART_PAUSE.saturating_mul(factor).min(RESTART_PAUSE_MAX)
+    first.saturating_mul(factor).min(RESTART_PAUSE_MAX.max(first))
 }
 
 #[cfg(test)]
@@ -84,6 +84,7 @@ mod tests {
     fn an_intensity_of_zero_allows_none_and_the_highest_one_does_not_overflow() {
         let none = Settings { restart_intensity: 0, ..settings() };
         assert_eq!(Restarts::default().next(Instant::from_millis(5), &none), None);
-        assert_eq!(pause_after(u32::MAX), RESTART_PAUSE_MAX);
+        assert_eq!(pause_after(u32::MAX, Duration::from_millis(100)), RESTART_PAUSE_MAX);
+        assert_eq!(pause_after(u32::MAX, Duration::from_secs(60)), Duration::from_secs(60));
     }
 }

@@ -145,6 +145,9 @@ pub struct AppStatus {
     pub refusals: u32,
     /// Seconds since its present session server has served it; 0 while there is none.
     pub uptime_s: u32,
+    /// Its session server has ended and another one follows: it is not up yet, or waited for. Otherwise Error and
+    /// NotRunning are final.
+    pub is_restarting: bool,
 }
 
 /// How the box is.

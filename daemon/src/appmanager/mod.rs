@@ -337,10 +337,12 @@ impl<'a> ApplicationManager<'a> {
     fn await_server(&mut self, app: &str, wanted: ServerState) -> Result<(), StageError> {
         let deadline = Instant::now() + self.settings.step_timeout;
         loop {
-            match self.servers.get(app) {
-                Some((state, _)) if *state == wanted => return Ok(()),
+            match self.servers.get(app).copied() {
+                Some((state, _)) if state == wanted => return Ok(()),
                 Some((state @ (ServerState::Error | ServerState::NotRunning), reason)) => {
-                    return Err(StageError::ServerFailed { app: app.into(), state: *state, wanted, reason: *reason });
+                    if !self.is_followed(app, state)? {
+                        return Err(StageError::ServerFailed { app: app.into(), state, wanted, reason });
+                    }
                 }
                 _ => {}
             }
@@ -348,6 +350,12 @@ impl<'a> ApplicationManager<'a> {
                 return Err(StageError::ServerSilent { app: app.into(), wanted });
             }
         }
+    }
+
+    /// Whether another session server follows the one that has ended, or is there already.
+    fn is_followed(&mut self, app: &str, ended: ServerState) -> Result<bool, StageError> {
+        let status = self.control.status_of(app).map_err(|error| StageError::Control { app: app.into(), error })?;
+        Ok(status.is_some_and(|status| status.is_restarting || status.state != Some(ended)))
     }
 
     fn take_events(&mut self, deadline: Instant) -> Result<(), StageError> {

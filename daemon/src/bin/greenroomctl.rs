@@ -170,28 +170,51 @@ impl Session {
     /// The list says whether it is there already; events say when it gets there, and whether it still can.
     fn wait_for(&mut self, app: &str, wanted: ServerState, timeout: Duration) -> Result<(), Failure> {
         let deadline = Instant::now() + timeout;
-        let mut is = self.state_of(app)?;
+        let mut is = self.look_at(app)?;
         loop {
-            match is {
-                Some(state) if state == wanted => return Ok(()),
-                None if wanted == ServerState::NotRunning => return Ok(()),
-                _ => {}
+            if is == Some(wanted) {
+                return Ok(());
             }
             match self.client.next_event(deadline)? {
                 None => return Err(late(app, wanted, timeout, is)),
-                Some(Event::Missed(_)) => is = self.state_of(app)?,
+                Some(Event::Missed(_)) => is = self.look_at(app)?,
                 Some(Event::StateChanged { app: other, state, reason }) if other.as_str() == app => {
-                    is = Some(state);
-                    can_still_be(app, state, reason, wanted)?;
+                    is = self.after(app, state, reason, wanted)?;
                 }
                 Some(_) => {}
             }
         }
     }
 
-    fn state_of(&mut self, app: &str) -> Result<Option<ServerState>, Failure> {
-        let (apps, _) = self.client.list()?;
-        Ok(apps.iter().find(|status| status.app.as_str() == app).and_then(|status| status.state))
+    /// The state of an app. One that is not there does not run; one whose server is not up has no state yet.
+    fn look_at(&mut self, app: &str) -> Result<Option<ServerState>, Failure> {
+        Ok(self.client.status_of(app)?.map_or(Some(ServerState::NotRunning), |status| status.state))
+    }
+
+    /// What a new state comes to for who waits. An end is final unless another server follows; and an app that came back
+    /// without its decoders will not get them by itself.
+    fn after(
+        &mut self,
+        app: &str,
+        is: ServerState,
+        reason: Option<Reason>,
+        wanted: ServerState,
+    ) -> Result<Option<ServerState>, Failure> {
+        let may_be_final = matches!(is, ServerState::NotRunning | ServerState::Error);
+        if is == wanted || !(may_be_final || reason == Some(Reason::DecodersTaken)) {
+            return Ok(Some(is));
+        }
+        let status = self.client.status_of(app)?;
+        match &status {
+            None if wanted == ServerState::NotRunning => Ok(Some(ServerState::NotRunning)),
+            Some(_) if wanted == ServerState::NotRunning => Ok(Some(is)),
+            // Another one follows, or is there already.
+            Some(status) if may_be_final && (status.is_restarting || status.state != Some(is)) => Ok(Some(is)),
+            Some(_) | None => {
+                let why = reason.map_or_else(|| "it gave no reason".to_owned(), |reason| reason.to_string());
+                Err(Failure::Elsewhere { app: app.to_owned(), is, wanted, why })
+            }
+        }
     }
 
     fn list(&mut self) -> Result<(), Failure> {
@@ -245,14 +268,4 @@ impl Session {
 fn late(app: &str, wanted: ServerState, timeout: Duration, is: Option<ServerState>) -> Failure {
     let is = is.map_or("not up", names::state).to_owned();
     Failure::Late { app: app.to_owned(), wanted, seconds: timeout.as_secs_f64(), is }
-}
-
-/// After an Error, or its end, an app is not on its way to another state. It may be restarted, but not for who waits.
-fn can_still_be(app: &str, is: ServerState, reason: Option<Reason>, wanted: ServerState) -> Result<(), Failure> {
-    let ended = matches!(is, ServerState::NotRunning | ServerState::Error);
-    if is == wanted || !ended || wanted == ServerState::NotRunning {
-        return Ok(());
-    }
-    let why = reason.map_or_else(|| "it gave no reason".to_owned(), |reason| reason.to_string());
-    Err(Failure::Elsewhere { app: app.to_owned(), is, wanted, why })
 }

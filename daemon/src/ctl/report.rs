@@ -119,6 +119,7 @@ fn app_json(status: &AppStatus) -> Value {
         "pss_kib": memory.pss_kib,
         "rss_kib": memory.rss_kib,
         "uptime_s": status.uptime_s,
+        "is_restarting": status.is_restarting,
         "clients": status.clients,
         "restarts": status.restarts,
         "refusals": status.refusals,
@@ -169,6 +170,7 @@ mod tests {
             clients: 2,
             refusals: 4,
             uptime_s: 90_061,
+            is_restarting: false,
         }
     }
 

@@ -93,6 +93,10 @@ impl Server {
                 self.reply(sequence, Err(Refusal::WrongState { state: self.state }));
                 return None;
             }
+            ("dies-once-at-active", TargetState::Active) if first_time() => {
+                self.reply(sequence, Ok(()));
+                return Some(ExitCode::from(9));
+            }
             ("dies-at-active", TargetState::Active) => return Some(ExitCode::from(9)),
             ("sends-garbage-at-active", TargetState::Active) => {
                 let _ = rustix::net::send(self.link.socket(), &[0xFF; 100], rustix::net::SendFlags::NOSIGNAL);
@@ -149,6 +153,12 @@ fn hang() -> ! {
     loop {
         std::thread::park();
     }
+}
+
+/// Whether the file that `GREENROOM_GATE` names was not there; now it is.
+fn first_time() -> bool {
+    let gate = std::env::var("GREENROOM_GATE").expect("GREENROOM_GATE is set");
+    std::fs::File::create_new(gate).is_ok()
 }
 
 /// Waits until the test makes the file that `GREENROOM_GATE` names.
