@@ -212,6 +212,21 @@ impl TvBox {
         Setup::new().start()
     }
 
+    /// Kills the manager and starts another one in its place at once; waits until it answers.
+    pub fn replace_manager(&mut self) {
+        self.signal(Signal::KILL);
+        self.wait();
+        let log = fs::File::options().append(true).open(self.place.path().join("manager.log"));
+        self.manager = Process::new(programs::path("greenroomd"))
+            .arg("--config")
+            .arg(self.place.path().join("greenroom.toml"))
+            .stdin(Stdio::null())
+            .stderr(log.expect("the log is there"))
+            .spawn()
+            .expect("greenroomd starts");
+        until("the next manager answers", || ControlClient::connect(&self.control()).ok());
+    }
+
     /// Its own directory.
     pub fn place(&self) -> &Path {
         self.place.path()

@@ -9,7 +9,7 @@ use greenroom_core::limits::RESTART_INTENSITY;
 use greenroom_core::message::control::{Answer, Refusal};
 use greenroom_core::message::{Reason, ServerState, TargetState};
 use greenroom_hal_linux::socket::SeqPacket;
-use greenroom_tests::deadline::{PATIENCE, until};
+use greenroom_tests::deadline::PATIENCE;
 use greenroom_tests::session_process::App;
 use greenroom_tests::tv_box::{Controller, Setup, TvBox};
 use rustix::process::Signal;

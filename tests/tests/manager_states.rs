@@ -475,6 +475,64 @@ fn an_apps_socket_has_the_configured_mode() {
     assert_eq!(mode & 0o777, 0o660);
 }
 
+/// SM-12, SM-31: the time limit passes just as the server comes up, or as the app is ended. Whichever was first, one story is
+/// told to its end and nothing is left.
+///
+/// Field failure 7
+#[test]
+fn a_start_that_is_over_just_when_the_server_comes_up_or_is_ended_is_told_as_the_one_or_the_other() {
+    let tv_box = Setup::new().ready_timeout_ms(12).start();
+    let mut controller = tv_box.watch();
+    let mut asker = tv_box.connect();
+    for round in 0..20 {
+        assert_eq!(controller.initiate("app1", TargetState::Inactive), Ok(Answer::Done));
+        let must_end = round % 2 == 0 || matches!(controller.next_change().1, Uninitialized);
+        if must_end {
+            let _ = asker.change("app1", TargetState::NotRunning);
+        }
+        until("the app is gone", || asker.status("app1").is_none().then_some(()));
+        assert_eq!(tv_box.session_servers().len(), 0);
+        // A change that comes after the end would be the next round's first.
+        controller = tv_box.watch();
+    }
+    assert_eq!(tv_box.socket_files(), ["control.sock"]);
+}
+
+/// SM-21, SM-34: many start and end at once, and not one of them ends by itself.
+///
+/// Field failure 6
+#[test]
+fn children_that_are_stuck_on_their_way_out_hold_up_no_start_of_others() {
+    const STUCK: [&str; 4] = ["stuck1", "stuck2", "stuck3", "stuck4"];
+    const OTHERS: [&str; 4] = ["other1", "other2", "other3", "other4"];
+    let tv_box = Setup::new().misbehaving("never-ends").start();
+    let mut controller = tv_box.watch();
+    let open = observe::descriptors(tv_box.process_id()).len();
+    for name in STUCK {
+        controller.bring_up(name, TargetState::Inactive);
+    }
+    let ends = STUCK.map(|name| Background::change(&tv_box, name, TargetState::NotRunning));
+    for name in OTHERS {
+        assert_eq!(controller.initiate(name, TargetState::Inactive), Ok(Answer::Done));
+    }
+    let changes: Vec<_> = std::iter::repeat_with(|| controller.next_change()).take(3 * STUCK.len()).collect();
+    for name in OTHERS {
+        let states = changes.iter().filter(|change| change.0 == name).map(|change| change.1);
+        assert_eq!(states.collect::<Vec<_>>(), [Uninitialized, Inactive], "{name}");
+    }
+    for name in STUCK {
+        assert!(changes.iter().any(|change| change.0 == name && change.1 == NotRunning), "{name}");
+    }
+    let servers = tv_box.session_servers();
+    assert_eq!(servers.len(), OTHERS.len());
+    assert!(!servers.iter().any(|server| observe::is_zombie(*server)));
+    // Each has a pidfd and a link; its socket was not made.
+    drop((controller, ends));
+    until("no more is open than they need", || {
+        (observe::descriptors(tv_box.process_id()).len() <= open + 2 * OTHERS.len()).then_some(())
+    });
+}
+
 /// A request that is answered later, asked on a connection of its own.
 struct Background(Option<std::thread::JoinHandle<Result<Answer, Refusal>>>);
 

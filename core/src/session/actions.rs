@@ -48,6 +48,9 @@ impl Server {
         if mem::take(&mut self.due.bind) {
             return Some(Action::Bind);
         }
+        if !self.link.is_open && matches!(self.phase, Phase::Deactivating { .. }) && self.due.unbind {
+            return self.next_unbinding();
+        }
         if mem::take(&mut self.due.allocate) {
             return Some(self.allocation());
         }
@@ -106,10 +109,16 @@ impl Server {
         if let Some(client) = first {
             return Some(self.close_client(client));
         }
-        mem::take(&mut self.due.unbind).then(|| {
-            let has_manager_socket = !mem::take(&mut self.link.listener_untold);
-            Action::Unbind { leaves_file: self.link.is_open && has_manager_socket }
-        })
+        self.next_unbinding()
+    }
+
+    fn next_unbinding(&mut self) -> Option<Action> {
+        if !mem::take(&mut self.due.unbind) {
+            return None;
+        }
+        self.is_unbound = true;
+        let has_manager_socket = !mem::take(&mut self.link.listener_untold);
+        Some(Action::Unbind { leaves_file: self.link.is_open && has_manager_socket })
     }
 
     fn close_client(&mut self, client: ClientId) -> Action {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::audio::{FIRST_PLAYER, Players};
 use super::client::{Client, Waiting};
 use super::keys::KeySessions;
-use super::phase::{Cause, Phase, Verdict, bind_failure, next};
+use super::phase::{Cause, End, Phase, Verdict, bind_failure, next};
 use super::playback::{Farewell, Late, Playback, SlotOf};
 use super::{Action, ClientId, Input, NotTaken, Response};
 use crate::driver::Machine;
@@ -92,6 +92,7 @@ pub struct Server {
     /// The manager's ping that is to be answered when every worker has shown that it gets on.
     pub(super) ping: Option<u32>,
     has_memory: bool,
+    pub(super) is_unbound: bool,
     pub(super) slots: Vec<Slot, SESSIONS_MAX>,
     pub(super) sessions: Table<Playback, SESSIONS_MAX>,
     pub(super) audio: Players,
@@ -148,6 +149,7 @@ impl Server {
             },
             ping: None,
             has_memory: false,
+            is_unbound: false,
             slots: Vec::new(),
             sessions: Table::new(),
             audio: Players::new(),
@@ -211,14 +213,18 @@ impl Server {
                 self.notify(ServerState::Active, None);
                 self.tell_clients();
             }
-            Phase::Deactivating { .. } => self.close_everything(now),
+            Phase::Deactivating { then } => {
+                // Without a manager nobody new is served, and the path is for the server of the next manager.
+                self.due.unbind |= then == Some(End::Orphaned) && !self.is_unbound;
+                self.close_everything(now);
+            }
             Phase::Failed => {
                 self.free_memory();
                 self.notify(ServerState::Error, Some(Reason::SharedMemory));
             }
             Phase::Leaving(end) => {
                 self.free_memory();
-                self.due.unbind = true;
+                self.due.unbind = !self.is_unbound;
                 self.leave_deadline = Some(now.after(STOP_TIMEOUT));
                 if let Some((state, reason)) = end.last_word() {
                     self.notify(state, Some(reason));

@@ -390,14 +390,12 @@ fn while_deactivating_only_not_running_is_taken() {
 fn without_a_manager_it_stops_playing_frees_and_exits() {
     let mut stage = Stage::active();
     let (client, session) = stage.playing_client();
-    assert_eq!(stage.take(Input::LinkClosed), [Action::Close { session: 0 }]);
+    let unbind = Action::Unbind { leaves_file: false };
+    assert_eq!(stage.take(Input::LinkClosed), [unbind, Action::Close { session: 0 }]);
     let actions = stage.take(Input::Decoder(DecoderEvent::Closed { session: 0 }));
     let ended = event(client, Event::SessionEnded { session });
     let close = Action::CloseClient { client };
-    assert_eq!(
-        actions,
-        [Action::Free, ended, close, Action::Unbind { leaves_file: false }, Action::Exit { status: 0 }]
-    );
+    assert_eq!(actions, [Action::Free, ended, close, Action::Exit { status: 0 }]);
 }
 
 #[test]

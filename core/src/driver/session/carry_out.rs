@@ -126,13 +126,14 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
 
     fn unbind(&mut self, host: &mut H, leaves_file: bool) {
         let platform = host.platform();
+        // While somebody listens there nobody else takes the path: what is removed is surely our own.
+        if !(leaves_file && self.is_socket_shared) {
+            platform.files.remove(self.machine.place().path);
+        }
         if let Some(listener) = self.listener.take() {
             platform.events.unwatch(&listener);
         }
         self.accept_again = None;
-        if !(leaves_file && self.is_socket_shared) {
-            platform.files.remove(self.machine.place().path);
-        }
     }
 
     fn admit(&mut self, host: &mut H, client: ClientId) {
