@@ -60,8 +60,10 @@ pub(super) struct Servers<H: ManagerHost, T, const N: usize> {
 }
 
 impl<H: ManagerHost, T, const N: usize> Servers<H, T, N> {
-    pub(super) const fn new(kinds: Kinds) -> Self {
-        Self { kinds, servers: [const { None }; N], broken: Deque::new(), unwatched: Vec::new() }
+    pub(super) fn new(kinds: Kinds) -> Self {
+        // One by one: a constant would be copied with all that is behind the `None`s.
+        let servers = core::array::from_fn(|_| None);
+        Self { kinds, servers, broken: Deque::new(), unwatched: Vec::new() }
     }
 
     fn get(&mut self, owner: Handle<T>) -> Option<&mut Server<H, T>> {

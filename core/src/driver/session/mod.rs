@@ -151,7 +151,8 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
             accept_again: None,
             arriving: None,
             inherited: None,
-            ports: [const { None }; PORTS],
+            // One by one: a constant would be copied with all that is behind the `None`s.
+            ports: core::array::from_fn(|_| None),
             slots: Slots::new(),
             outcome: None,
             undelivered: Vec::new(),
