@@ -19,7 +19,7 @@ mod tables;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::pinning::Pinning;
 use crate::report::Report;
@@ -36,8 +36,54 @@ struct Arguments {
     /// Where the results go.
     #[arg(long, default_value = "target/bench/results.json")]
     results: PathBuf,
+    /// Measure this alone; may be given several times.
+    #[arg(long, value_name = "GROUP")]
+    only: Vec<Group>,
     #[command(subcommand)]
     role: Option<Role>,
+}
+
+/// Figures that are taken together.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Group {
+    /// Frames from one process to another.
+    Rings,
+    /// Inputs of the manager's machine.
+    Machine,
+    /// Questions and their answers.
+    Control,
+    /// Session servers that start and end.
+    Starting,
+    /// Changes of an app's state.
+    States,
+    /// First pictures.
+    Pictures,
+    /// What the programs hold, and how large they are.
+    Memory,
+    /// What the core takes of the heap and of memory.
+    Core,
+}
+
+impl Group {
+    fn measure(self, report: &mut Report, pinning: Pinning, rounds: u32) -> Result<(), Failure> {
+        match self {
+            Self::Rings => ring::measure(report, pinning, rounds),
+            Self::Machine => machine::measure(report, rounds),
+            Self::Control => programs::control(report, pinning, rounds),
+            Self::Starting => programs::starting(report, pinning, rounds),
+            Self::States => programs::states(report, pinning, rounds),
+            Self::Pictures => programs::first_frame(report, pinning, rounds),
+            Self::Memory => {
+                programs::memory(report, pinning, rounds)?;
+                programs::sizes(report)
+            }
+            Self::Core => {
+                heap::measure(report)?;
+                tables::measure(report);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// What this program does when it started itself as the other process of a comparison.
@@ -73,10 +119,9 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
     // Anonymous memory and shared memory shall have pages of the same size; children inherit that.
     rustix::thread::disable_transparent_huge_pages(true)?;
     let mut report = Report::new(pinning, arguments.rounds);
-    ring::measure(&mut report, pinning, arguments.rounds)?;
-    machine::measure(&mut report, arguments.rounds)?;
-    programs::measure(&mut report, pinning, arguments.rounds)?;
-    heap::measure(&mut report)?;
-    tables::measure(&mut report);
+    let groups = if arguments.only.is_empty() { Group::value_variants() } else { &arguments.only };
+    for group in groups {
+        group.measure(&mut report, pinning, arguments.rounds)?;
+    }
     report.finish(&arguments.results)
 }

@@ -23,7 +23,7 @@ const RATIO_MAX: f64 = 1.5;
 /// Behind the last app the box itself is told.
 const BOX: Command<'static> = Command::List { from: u16::MAX };
 
-pub(super) fn measure(report: &mut Report, pinning: Pinning, rounds: u32) -> Result<(), Failure> {
+pub(crate) fn measure(report: &mut Report, pinning: Pinning, rounds: u32) -> Result<(), Failure> {
     let mut echo = Process::beside(Part::Echo, pinning)?;
     let mut stage = Stage::set_up(Setup::new(), pinning)?;
     let (_client, session) = stage.act()?;

@@ -34,7 +34,7 @@ const PIPE_BYTES: usize = 1 << 20;
 /// What takes longer never comes.
 const PATIENCE: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
 
-pub(super) fn measure(report: &mut Report, pinning: Pinning, rounds: u32) -> Result<(), Failure> {
+pub(crate) fn measure(report: &mut Report, pinning: Pinning, rounds: u32) -> Result<(), Failure> {
     let setup = Setup::new();
     let clip = Clip::make(setup.place(), PICTURES)?;
     let pipe = RefCell::new(Pipe::make(setup.place().join("pictures"))?);

@@ -32,7 +32,7 @@ const PICTURES: u32 = 64;
 /// What plays has all of its threads and buffers by then.
 const PLAYING_FOR: Duration = Duration::from_millis(400);
 
-pub(super) fn measure(report: &mut Report, pinning: Pinning, rounds: u32) -> Result<(), Failure> {
+pub(crate) fn measure(report: &mut Report, pinning: Pinning, rounds: u32) -> Result<(), Failure> {
     let stage = Stage::set_up(Setup::new(), pinning)?;
     let clip = Clip::make(stage.tv_box.place(), PICTURES)?;
     let manager = stage.tv_box.process_id();

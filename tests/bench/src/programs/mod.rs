@@ -18,19 +18,12 @@ use std::time::Instant;
 
 pub(crate) use bare::{Orders, run as serve};
 
-use crate::Failure;
-use crate::pinning::Pinning;
-use crate::report::Report;
-
-/// Compares all of them.
-pub(crate) fn measure(report: &mut Report, pinning: Pinning, rounds: u32) -> Result<(), Failure> {
-    control::measure(report, pinning, rounds)?;
-    starting::measure(report, pinning, rounds)?;
-    states::measure(report, pinning, rounds)?;
-    first_frame::measure(report, pinning, rounds)?;
-    memory::measure(report, pinning, rounds)?;
-    sizes::measure(report)
-}
+pub(crate) use control::measure as control;
+pub(crate) use first_frame::measure as first_frame;
+pub(crate) use memory::measure as memory;
+pub(crate) use sizes::measure as sizes;
+pub(crate) use starting::measure as starting;
+pub(crate) use states::measure as states;
 
 fn milliseconds_since(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1_000.0

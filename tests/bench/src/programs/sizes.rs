@@ -9,7 +9,7 @@ use crate::figure::Figure;
 use crate::report::Report;
 use crate::rounds::Spread;
 
-pub(super) fn measure(report: &mut Report) -> Result<(), Failure> {
+pub(crate) fn measure(report: &mut Report) -> Result<(), Failure> {
     let empty = bytes("empty-session")?;
     for program in ["greenroomd", "greenroom-session", "greenroomctl", "greenroom-play"] {
         let name = format!("size_{}", program.replace('-', "_"));

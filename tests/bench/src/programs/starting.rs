@@ -30,7 +30,7 @@ const RUNNING_MS_MAX: f64 = 10.0;
 /// pause.
 const WITH_SPARE: &str = "spares = 1\nrestart_window_ms = 1";
 
-pub(super) fn measure(report: &mut Report, pinning: Pinning, rounds: u32) -> Result<(), Failure> {
+pub(crate) fn measure(report: &mut Report, pinning: Pinning, rounds: u32) -> Result<(), Failure> {
     without_spares(report, pinning, rounds)?;
     with_a_spare(report, pinning, rounds)
 }

@@ -20,7 +20,7 @@ use crate::rounds::{Spread, interleave};
 const CHANGES: usize = 11;
 const RATIO_MAX: f64 = 3.0;
 
-pub(super) fn measure(report: &mut Report, pinning: Pinning, rounds: u32) -> Result<(), Failure> {
+pub(crate) fn measure(report: &mut Report, pinning: Pinning, rounds: u32) -> Result<(), Failure> {
     let mut relay = Process::beside(Part::Relay, pinning)?;
     let mut stage = Stage::set_up(Setup::new(), pinning)?;
     stage.controller.bring_up(APP, TargetState::Inactive);
