@@ -20,6 +20,7 @@ pub use layers::{Layers, Origin};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use crate::keys::Provider;
 use crate::log::Format;
 use crate::names::Level;
 use crate::runtime;
@@ -100,6 +101,8 @@ pub struct Config {
     pub session: SessionSection,
     /// `[sinks]`
     pub sinks: SinksSection,
+    /// `[keys]`
+    pub keys: KeysSection,
     /// `[log]`
     pub log: LogSection,
     /// `[app.NAME]`
@@ -241,6 +244,14 @@ pub struct SinksSection {
     pub video: Sink,
     /// Sound.
     pub audio: Sink,
+}
+
+/// The key systems of protected media.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeysSection {
+    /// Where they come from.
+    pub provider: Provider,
 }
 
 /// How much is logged.
@@ -522,7 +533,8 @@ impl Config {
         let inherited =
             self.session.inherit_environment.iter().filter(|name| !self.session.environment.contains_key(*name));
         let inherited = inherited.filter_map(|name| Some((name.clone(), env::var(name).ok()?)));
-        inherited.chain(self.log.format.environment()).chain(self.session.environment.clone()).collect()
+        let ours = self.log.format.environment().into_iter().chain(self.keys.provider.environment());
+        inherited.chain(ours).chain(self.session.environment.clone()).collect()
     }
 
     /// How much is logged at first.
@@ -642,6 +654,7 @@ mod tests {
             ("[session]\nhealth_failures_max = 0", "line 2", "it is from 1 to 255, not 0"),
             ("[session]\nspares = 5", "line 2", "spares is at most 4 here, not 5"),
             ("[app.tv]\nmax_web_audio_players = 5", "line 2", "max_web_audio_players is at most 4 here, not 5"),
+            ("[keys]\nprovider = 'magic'", "line 2", "magic"),
             ("[app.tv]\nmax_key_sessions = 9", "line 2", "max_key_sessions is at most 4 here, not 9"),
             ("[control]\nsocket = 'run/control.sock'", "line 2", "starts with /"),
             ("[socket]\ndirectory = 'run'", "line 2", "starts with /"),

@@ -7,6 +7,7 @@
 //! | [`command_line`] | the programs' command lines |
 //! | [`config`] | the manager's configuration file |
 //! | [`control`] | asking the manager, and hearing its events |
+//! | [`keys`] | which key systems session servers have |
 //! | [`log`] | what is written to stderr, at levels that change at run time |
 //! | [`manager`] | the manager's process |
 //! | [`names`] | what people call states, levels and components |
@@ -21,6 +22,7 @@ pub mod command_line;
 pub mod config;
 pub mod control;
 pub mod ctl;
+pub mod keys;
 pub mod log;
 pub mod manager;
 pub mod names;

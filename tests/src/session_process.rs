@@ -72,6 +72,7 @@ impl Server {
         for name in ["PATH", "HOME"] {
             environment.extend(std::env::var(name).ok().map(|value| (name.to_owned(), value)));
         }
+        environment.push(("GREENROOM_KEY_PROVIDER".to_owned(), "test".to_owned()));
         let program = Program { path: program(), arguments: Vec::new(), environment };
         let (child, link) = Spawner::new(program).spawn().unwrap();
         let directory = tempfile::tempdir().unwrap();

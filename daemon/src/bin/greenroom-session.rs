@@ -13,6 +13,7 @@ use greenroom_core::message::link::{Configuration, Message};
 use greenroom_core::message::{LogLevels, Reason, ServerState};
 use greenroom_core::trace::NoRecorder;
 use greenroom_daemon::command_line::session::Arguments;
+use greenroom_daemon::keys::Provider;
 use greenroom_daemon::log::{Format, Logging};
 use greenroom_hal_linux::clock::Clock;
 use greenroom_hal_linux::decoder::{GstDecoder, SinkConfig};
@@ -128,7 +129,10 @@ fn prepare(logging: Logging) -> Result<(Host, Signals), LinuxError> {
     let mut events = EventLoop::new()?;
     events.watch(&signals, SIGNALS, Interest::Read)?;
     events.watch(&decoder, Driver::DECODER, Interest::Read)?;
-    let keys = KeySystems::none()?;
+    let mut keys = KeySystems::none()?;
+    if Provider::from_environment() == Provider::Test {
+        keys.add_test();
+    }
     events.watch(&keys, Driver::KEYS, Interest::Read)?;
     let platform = Platform { files: SocketFiles::new(), memory: LinuxMemory, decoder, events };
     Ok((Host { platform, keys, logging, name: None }, signals))
