@@ -6,6 +6,7 @@
 //! there: somebody asked for them.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -29,11 +30,14 @@ const LINES_MAX: u32 = 100;
 const TEXT_BYTES_MAX: usize = 4096;
 
 /// A place in the code that logs.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Kind {
-    target: String,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kind<T> {
+    target: T,
     line: u32,
 }
+
+/// What was left out of one kind.
+type LeftOut = (Kind<String>, u64);
 
 #[derive(Debug)]
 struct Window {
@@ -55,15 +59,17 @@ impl Window {
 /// How many lines there were of each kind. There are as many kinds as places in the code.
 #[derive(Debug, Default)]
 struct Kinds {
-    windows: BTreeMap<Kind, Window>,
+    /// By target, then by line: a kind that is known is found without a copy of its name, so that a line that is one of
+    /// many takes nothing from the heap.
+    windows: BTreeMap<String, BTreeMap<u32, Window>>,
     /// Whether any line was left out that was not told of.
     is_any_left_out: bool,
 }
 
 impl Kinds {
     /// Whether a line of this kind is written.
-    fn admit(&mut self, now: Instant, kind: Kind) -> bool {
-        let window = self.windows.entry(kind).or_insert_with(|| Window::new(now));
+    fn admit(&mut self, now: Instant, kind: Kind<&str>) -> bool {
+        let window = self.window(now, kind);
         if window.is_over(now) && window.left_out == 0 {
             *window = Window::new(now);
         }
@@ -77,18 +83,31 @@ impl Kinds {
         is_admitted
     }
 
-    /// What was left out in windows that are over.
-    fn take_left_out(&mut self, now: Instant) -> Vec<(Kind, u64)> {
-        if !self.is_any_left_out {
-            return Vec::new();
+    fn window(&mut self, now: Instant, Kind { target, line }: Kind<&str>) -> &mut Window {
+        if !self.windows.contains_key(target) {
+            self.windows.insert(target.to_owned(), BTreeMap::new());
         }
-        let over = self.windows.iter_mut().filter(|(_, window)| window.left_out > 0 && window.is_over(now));
-        let left_out = over.map(|(kind, window)| {
-            let ended = std::mem::replace(window, Window::new(now));
-            (kind.clone(), ended.left_out)
-        });
-        let left_out = left_out.collect();
-        self.is_any_left_out = self.windows.values().any(|window| window.left_out > 0);
+        let lines = self.windows.get_mut(target).expect("it was there or has been put there");
+        lines.entry(line).or_insert_with(|| Window::new(now))
+    }
+
+    /// What was left out in windows that are over.
+    fn take_left_out(&mut self, now: Instant) -> Vec<LeftOut> {
+        let mut left_out = Vec::new();
+        if !self.is_any_left_out {
+            return left_out;
+        }
+        self.is_any_left_out = false;
+        for (target, lines) in &mut self.windows {
+            for (&line, window) in lines.iter_mut().filter(|(_, window)| window.left_out > 0) {
+                if window.is_over(now) {
+                    let ended = std::mem::replace(window, Window::new(now));
+                    left_out.push((Kind { target: target.clone(), line }, ended.left_out));
+                } else {
+                    self.is_any_left_out = true;
+                }
+            }
+        }
         left_out
     }
 }
@@ -107,15 +126,15 @@ impl<F> Limited<F> {
     }
 
     /// Whether a line is written, and what is told of others before it.
-    fn admit(&self, now: Instant, metadata: &Metadata<'_>) -> (bool, Vec<(Kind, u64)>) {
-        let kind = Kind { target: metadata.target().to_owned(), line: metadata.line().unwrap_or_default() };
+    fn admit(&self, now: Instant, metadata: &Metadata<'_>) -> (bool, Vec<LeftOut>) {
+        let kind = Kind { target: metadata.target(), line: metadata.line().unwrap_or_default() };
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         let left_out = kinds.take_left_out(now);
         let is_wanted = *metadata.level() > Level::INFO;
         (is_wanted || kinds.admit(now, kind), left_out)
     }
 
-    fn tell_left_out(&self, writer: &mut Writer<'_>, (kind, lines): &(Kind, u64)) -> fmt::Result {
+    fn tell_left_out(&self, writer: &mut Writer<'_>, (kind, lines): &LeftOut) -> fmt::Result {
         let mut time = String::new();
         SystemTime.format_time(&mut Writer::new(&mut time))?;
         let Kind { target, line } = kind;
@@ -149,14 +168,22 @@ where
         if !is_written {
             return Ok(());
         }
-        let mut line = String::new();
+        let mut line = LINE.take();
+        line.clear();
         self.inner.format_event(context, Writer::new(&mut line), event)?;
-        let line = line.trim_end_matches('\n');
-        match self.format {
-            Format::Text => writeln!(writer, "{}", one_line(line)),
-            Format::Json => writeln!(writer, "{}", bounded_json(line)),
-        }
+        let text = line.trim_end_matches('\n');
+        let written = match self.format {
+            Format::Text => writeln!(writer, "{}", one_line(text)),
+            Format::Json => writeln!(writer, "{}", bounded_json(text)),
+        };
+        LINE.set(line);
+        written
     }
+}
+
+thread_local! {
+    /// Where a thread's next line is put together. Taken meanwhile, so that what logs while it is formatted has its own.
+    static LINE: Cell<String> = const { Cell::new(String::new()) };
 }
 
 /// A text that holds the end of a line could pass for several lines.
@@ -206,8 +233,10 @@ mod tests {
 
     use super::*;
 
-    fn kind(line: u32) -> Kind {
-        Kind { target: "greenroom_core::driver".to_owned(), line }
+    const TARGET: &str = "greenroom_core::driver";
+
+    fn kind(line: u32) -> Kind<&'static str> {
+        Kind { target: TARGET, line }
     }
 
     /// SM-35
@@ -219,7 +248,10 @@ mod tests {
         assert!(kinds.admit(start, kind(2)), "another kind has a window of its own");
         assert_eq!(kinds.take_left_out(start), []);
         let later = start + WINDOW;
-        assert_eq!(kinds.take_left_out(later), [(kind(1), u64::from(9 * LINES_MAX))]);
+        assert_eq!(
+            kinds.take_left_out(later),
+            [(Kind { target: TARGET.to_owned(), line: 1 }, u64::from(9 * LINES_MAX))]
+        );
         assert_eq!(kinds.take_left_out(later), [], "it is told once");
         assert!(kinds.admit(later, kind(1)));
     }
