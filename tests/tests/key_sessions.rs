@@ -23,9 +23,9 @@ fn connected(server: &Server) -> (Client, Events) {
 fn next(events: &Events) -> ClientEvent {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
-        match events.next(PATIENCE) {
-            Some(event @ (ClientEvent::Keys(_) | ClientEvent::Server(Event::Keys(_)))) => return event,
-            Some(_) | None => {}
+        let heard = events.next(PATIENCE);
+        if let Some(event @ (ClientEvent::Keys(_) | ClientEvent::Server(Event::Keys(_)))) = heard {
+            return event;
         }
     }
     panic!("nothing was said of keys");

@@ -339,10 +339,10 @@ impl<'a> ApplicationManager<'a> {
         loop {
             match self.servers.get(app).copied() {
                 Some((state, _)) if state == wanted => return Ok(()),
-                Some((state @ (ServerState::Error | ServerState::NotRunning), reason)) => {
-                    if !self.is_followed(app, state)? {
-                        return Err(StageError::ServerFailed { app: app.into(), state, wanted, reason });
-                    }
+                Some((state @ (ServerState::Error | ServerState::NotRunning), reason))
+                    if !self.is_followed(app, state)? =>
+                {
+                    return Err(StageError::ServerFailed { app: app.into(), state, wanted, reason });
                 }
                 _ => {}
             }
