@@ -504,6 +504,24 @@ fn a_server_that_crashes_again_and_again_is_given_up_and_its_socket_goes() {
     assert_eq!(told.pop(), Some(("app1".to_owned(), ServerState::Error, Some(Reason::Killed(11)))));
 }
 
+/// SM-36
+#[test]
+fn apps_whose_pauses_end_at_once_are_all_restarted() {
+    let mut stage = Stage::with(calm());
+    let mut controller = stage.connect();
+    let first = ["app1", "app2", "app3"].map(|app| stage.run(&mut controller, app));
+    first.iter().for_each(|server| server.process.exit(ExitStatus::Killed(11)));
+    stage.settle();
+    let second = [(); 3].map(|()| stage.next_server().expect("the first restart is immediate"));
+    second.iter().for_each(|server| server.process.exit(ExitStatus::Killed(11)));
+    stage.settle();
+    stage.time_out();
+    let third = [(); 3].map(|()| stage.next_server().expect("it is restarted"));
+    assert!(third.into_iter().all(|server| stage.bring_up(server).0.process.is_alive()));
+    let status = |app| stage.driver.machine().status(stage.world.now(), app).unwrap().state;
+    assert!(stage.driver.machine().apps().all(|app| status(app) == Some(ServerState::Inactive)));
+}
+
 /// SM-36, SM-37
 #[test]
 fn an_app_that_is_asked_to_end_during_the_pause_ends_and_its_socket_goes() {

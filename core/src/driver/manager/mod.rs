@@ -4,6 +4,8 @@ mod controllers;
 mod servers;
 mod spares;
 
+use heapless::Deque;
+
 use self::controllers::{Asked, Controllers};
 use self::servers::{Heard, Kinds, Servers};
 use super::Machine;
@@ -13,7 +15,7 @@ use crate::hal::{
     Token, Watch,
 };
 use crate::limits::{APPS_MAX, MESSAGE_BYTES_MAX, MESSAGES_PER_TURN_MAX, SPARES_MAX};
-use crate::manager::{Action, App, AppHandle, Facts, Input, Manager, Spare, SpareEvent, Ticket};
+use crate::manager::{Action, App, AppHandle, Facts, Input, Manager, Spare, SpareEvent, SpareHandle, Ticket};
 use crate::message::control::{Answer, Command, Event, LastRefusal, Refusal};
 use crate::message::{AppId, LogLevels, SocketPath, link};
 use crate::table::Handle;
@@ -89,8 +91,11 @@ pub struct ManagerDriver<H: ManagerHost, R: Recorder = NoRecorder, const APPS: u
     controllers: Controllers<<H::Control as Listener>::Socket>,
     servers: Servers<H, App, APPS>,
     spares: Servers<H, Spare, SPARES_MAX>,
-    /// What the last spawn came to; it is handled when all actions are carried out, of which one at most is a spawn.
-    spawned: Option<Input<'static>>,
+    /// What became of the apps' spawns; handled when all actions are carried out. Several apps can be due at one tick, each
+    /// with one spawn at most.
+    spawned: Deque<(AppHandle, Result<u32, ErrorKind>), APPS>,
+    /// What became of a spare's spawn: one is started after the other.
+    spare_spawned: Option<(SpareHandle, Result<u32, ErrorKind>)>,
     exited: bool,
     recorder: R,
 }
@@ -106,7 +111,8 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
             controllers: Controllers::new(),
             servers: Servers::new(Kinds { child: kind::CHILD, link: kind::LINK }),
             spares: Servers::new(Kinds { child: kind::SPARE_CHILD, link: kind::SPARE_LINK }),
-            spawned: None,
+            spawned: Deque::new(),
+            spare_spawned: None,
             exited: false,
             recorder,
         }
@@ -184,13 +190,17 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
     }
 
     fn next_follow_up(&mut self) -> Option<Input<'static>> {
-        let spawned = self.spawned.take();
-        let broken = || self.servers.take_broken().map(|app| Input::LinkBroken { app });
-        let spare = || {
-            let spare = self.spares.take_broken()?;
-            Some(Input::Spare { spare, event: SpareEvent::LinkBroken })
-        };
-        spawned.or_else(broken).or_else(spare)
+        if let Some((app, result)) = self.spawned.pop_front() {
+            return Some(Input::Spawned { app, result });
+        }
+        if let Some((spare, result)) = self.spare_spawned.take() {
+            return Some(Input::Spare { spare, event: SpareEvent::Spawned(result) });
+        }
+        if let Some(app) = self.servers.take_broken() {
+            return Some(Input::LinkBroken { app });
+        }
+        let spare = self.spares.take_broken()?;
+        Some(Input::Spare { spare, event: SpareEvent::LinkBroken })
     }
 
     fn step(&mut self, now: Instant, input: Input<'_>) {
@@ -241,7 +251,8 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
             error.kind()
         });
         let result = result.and_then(|(child, socket)| self.servers.insert(&mut self.host, app, child, socket));
-        self.spawned = Some(Input::Spawned { app, result });
+        // Each app is in it once, so there is room.
+        let _ = self.spawned.push_back((app, result));
     }
 
     /// SM-07: the machine's part, and the integrator's policy. The socket of an earlier server of the app goes with it, so

@@ -35,7 +35,7 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
             error.kind()
         });
         let result = result.and_then(|(child, socket)| self.spares.insert(&mut self.host, spare, child, socket));
-        self.spawned = Some(Input::Spare { spare, event: SpareEvent::Spawned(result) });
+        self.spare_spawned = Some((spare, result));
     }
 
     pub(super) fn spare_child_ready(&mut self, now: Instant, ready: &Ready) {
