@@ -11,7 +11,7 @@ use greenroom_core::hal::{
 use greenroom_core::health::HealthCheck;
 use greenroom_core::limits::{CONTROLLERS_MAX, MESSAGE_BYTES_MAX, OBSERVER_BACKLOG_MAX};
 use greenroom_core::manager::{Manager, Settings};
-use greenroom_core::message::control::{Answer, Command, Event, Message, Refusal, Request};
+use greenroom_core::message::control::{Answer, BoxStatus, Command, Event, Message, Refusal, Request};
 use greenroom_core::message::{
     Allowed, AppId, Component, LogLevel, LogLevels, Reason, Resources, ServerState, TargetState, link,
 };
@@ -742,6 +742,13 @@ fn a_refusal_does_not_tell_of_apps_that_its_reader_may_not_see() {
     let refused = stage.ask(&mut partial, active("app1"));
     let Err(Refusal::Decoders { free: 0, holders, .. }) = refused else { panic!("not refused: {refused:?}") };
     assert!(holders.is_empty(), "{holders:?}");
+    let repeated = stage.ask(&mut partial, Command::List { from: 9 });
+    let Ok(Answer::Box(BoxStatus { last_refusal: Some(last), .. })) = repeated else { panic!("no box: {repeated:?}") };
+    assert!(matches!(last.refusal, Refusal::Decoders { holders, .. } if holders.is_empty()));
+    let taken = Command::Initiate { app: "app1", state: TargetState::Inactive, socket: "app2.sock" };
+    assert_eq!(stage.ask(&mut partial, taken), Err(Refusal::SocketPath));
+    let owner = AppId::new("app2").unwrap();
+    assert_eq!(stage.ask(&mut full, taken), Err(Refusal::SocketInUse { app: owner }));
     assert!(stage.ask(&mut full, Command::ConnectionInfo { app: "app9" }).is_err());
     let last = |answer| match answer {
         Ok(Answer::Box(status)) => status.last_refusal.map(|last| last.refusal),

@@ -251,7 +251,7 @@ pub enum Refusal {
         /// The state that was notified last.
         state: Option<ServerState>,
     },
-    /// Caller: the socket's path is too long, or not a path.
+    /// Caller: the socket's path is too long, not a path, or that of an app which this caller may not see.
     SocketPath,
     /// Caller: another app has this socket's path.
     SocketInUse {
@@ -336,9 +336,10 @@ impl fmt::Display for Refusal {
                 "its session server is in state {} and takes not-running only; end it and start it again",
                 StateName(*state)
             ),
-            Self::SocketPath => {
-                out.write_str("the socket's path is too long or no plain path; use at most 107 bytes, without '..'")
-            }
+            Self::SocketPath => out.write_str(
+                "the socket's path is too long, no plain path, or taken; use at most 107 bytes, without '..', or \
+                 another one",
+            ),
             Self::SocketInUse { app } => write!(out, "app {app} has this socket; choose another --socket"),
             Self::Denied => {
                 out.write_str("this user may drive no app; run as the manager's user, or see [control] allow_users and [app] controllers")

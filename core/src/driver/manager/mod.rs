@@ -440,17 +440,27 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
     /// Takes out of an answer what tells of apps that this peer may not see.
     fn hide_others(&self, peer: &Peer, result: &mut Result<Answer, Refusal>) {
         match result {
-            Err(Refusal::Decoders { holders, .. }) => {
-                holders.retain(|holding| self.host.may(peer, Right::App(&holding.app)));
-            }
+            Err(refusal) => self.hide_others_in(peer, refusal),
             Ok(Answer::Box(status)) => {
                 let sees = |last: &LastRefusal| {
                     let right = last.app.as_ref().map_or(Right::Box, Right::App);
                     self.host.may(peer, right)
                 };
                 status.last_refusal.take_if(|last| !sees(last));
+                status.last_refusal.iter_mut().for_each(|last| self.hide_others_in(peer, &mut last.refusal));
             }
-            Ok(_) | Err(_) => {}
+            Ok(_) => {}
+        }
+    }
+
+    fn hide_others_in(&self, peer: &Peer, refusal: &mut Refusal) {
+        match refusal {
+            Refusal::Decoders { holders, .. } => {
+                holders.retain(|holding| self.host.may(peer, Right::App(&holding.app)));
+            }
+            // Whose it is cannot be left out of it.
+            Refusal::SocketInUse { app } if !self.host.may(peer, Right::App(app)) => *refusal = Refusal::SocketPath,
+            _ => {}
         }
     }
 
