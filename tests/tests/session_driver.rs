@@ -400,3 +400,25 @@ fn an_unkind_world_changes_nothing_that_anybody_sees() {
         assert!(app.events().contains(&Event::SessionEnded { session }));
     }
 }
+
+/// Field failure 11
+#[test]
+fn a_ping_waits_for_every_worker_that_is_still_at_what_was_given_up() {
+    let mut stage = Stage::active();
+    let mut apps = [stage.with_session(), stage.with_session()];
+    stage.decoders.wait_for_me();
+    for (app, session) in &mut apps {
+        app.send(Command::Load { session: *session, live: false });
+    }
+    stage.run();
+    stage.pass(DECODER_TIMEOUT);
+    stage.heard();
+    stage.ask(link::Command::Ping);
+    let [first, second] = apps.each_ref().map(|(_, session)| session.index);
+    stage.decoders.complete(first, Ok(()));
+    stage.run();
+    assert_eq!(stage.heard(), []);
+    stage.decoders.complete(second, Ok(()));
+    stage.run();
+    assert_eq!(stage.heard(), [OK]);
+}

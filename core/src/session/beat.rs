@@ -10,6 +10,8 @@ use crate::message::playback::PlaybackError;
 struct Given {
     token: u32,
     is_new: bool,
+    /// The worker was still at an order that was given up.
+    is_refused: bool,
 }
 
 /// What a worker owes.
@@ -21,7 +23,7 @@ impl Beat {
 
     /// Asks for it, as the order with this token.
     pub(super) const fn ask(&mut self, token: u32) {
-        self.0 = Some(Given { token, is_new: true });
+        self.0 = Some(Given { token, is_new: true, is_refused: false });
     }
 
     /// Whether the worker has not proved yet that it gets on.
@@ -35,11 +37,14 @@ impl Beat {
         is_new.then_some(Want::Give { token: given.token, order: Order::Beat })
     }
 
-    /// Whether this is its end. One that could not be given, because the worker is still at what was given up, proves
-    /// nothing.
+    /// A command of the worker has ended; whether it was this one. If it could not be given, because the worker was still at
+    /// what was given up, the end of that is the proof: it is only slow.
     pub(super) fn take(&mut self, token: u32, result: Result<(), PlaybackError>) -> bool {
-        let is_mine = self.0.is_some_and(|given| given.token == token);
-        if is_mine && result.is_ok() {
+        let Some(given) = &mut self.0 else { return false };
+        let is_mine = given.token == token;
+        let is_proof = if is_mine { result.is_ok() } else { given.is_refused };
+        given.is_refused |= is_mine && result.is_err();
+        if is_proof {
             *self = Self::NONE;
         }
         is_mine

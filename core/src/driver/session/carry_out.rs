@@ -4,7 +4,7 @@ use super::port::Port;
 use super::{Given, SessionDriver, SessionHost};
 use crate::driver::Machine;
 use crate::fmt::{Said, info, warning};
-use crate::hal::{Decoder, DecoderEvent, Descriptors, Error, ErrorKind, Interest, KeyProvider, Listen, Stream, Watch};
+use crate::hal::{Decoder, Descriptors, Error, ErrorKind, Interest, KeyProvider, Listen, Stream, Watch};
 use crate::limits::{LINK_TIMEOUT, TEXT_BYTES_MAX};
 use crate::message::audio::{self, DeviceInfo, PcmFormat, PlayerId};
 use crate::message::playback::{Answer, MediaKind, Message, PlaybackError, Refusal, SessionId};
@@ -147,8 +147,8 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
     fn command(&mut self, host: &mut H, (session, token): (u16, u32), slot: u8, order: Order, given: Given<'_>) {
         let result = self.give(host, (session, token), slot, order, given);
         if let Err(error) = result {
-            let completed = DecoderEvent::Completed { session, token, result: Err(error) };
-            self.comes_to(Input::Decoder(completed));
+            // There are as many places as decoders.
+            let _ = self.refused.push((session, token, error));
         }
     }
 

@@ -13,12 +13,12 @@ use super::{Connection, ConnectionError, Incoming, Machine};
 use crate::codec::postcard::CodecError;
 use crate::fmt::{Said, debug, info, warning};
 use crate::hal::{
-    Decoder, Descriptors, Error, Interest, KeyProvider, Listen, Listener, Peer, Ready, Sent, SharedMemory, Socket,
-    Token, Watch,
+    Decoder, DecoderEvent, Descriptors, Error, Interest, KeyProvider, Listen, Listener, Peer, Ready, Sent,
+    SharedMemory, Socket, Token, Watch,
 };
-use crate::limits::{CLIENTS_MAX, MESSAGE_BYTES_MAX, MESSAGES_PER_TURN_MAX, SESSIONS_MAX};
+use crate::limits::{CLIENTS_MAX, MESSAGE_BYTES_MAX, MESSAGES_PER_TURN_MAX, SESSIONS_MAX, WEB_AUDIO_PLAYERS_MAX};
 use crate::message::link::{Command, Configuration, Request};
-use crate::message::playback::SourceDescription;
+use crate::message::playback::{PlaybackError, SourceDescription};
 use crate::message::{LogLevels, keys, link, playback};
 use crate::ring::RingSource;
 use crate::session::{ClientId, Input, NotTaken, Server};
@@ -124,6 +124,8 @@ pub struct SessionDriver<H: SessionHost, R: Recorder = NoRecorder> {
     slots: Slots<H::Memory>,
     /// What came of an action; handled as soon as the actions are drained. No drain has two actions with an outcome.
     outcome: Option<Input<'static>>,
+    /// Commands that a decoder did not take: whose, its token, and why. Each decoder is given one at most in a drain.
+    refused: Vec<(u16, u32, PlaybackError), { SESSIONS_MAX + WEB_AUDIO_PLAYERS_MAX }>,
     /// Sessions whose answer could not be made.
     undelivered: Vec<u16, SESSIONS_MAX>,
     is_link_broken: bool,
@@ -155,6 +157,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
             ports: core::array::from_fn(|_| None),
             slots: Slots::new(),
             outcome: None,
+            refused: Vec::new(),
             undelivered: Vec::new(),
             is_link_broken: false,
             retries: false,
@@ -478,6 +481,9 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
     fn next_consequence(&mut self, host: &mut H) -> Option<Input<'static>> {
         if let Some(outcome) = self.outcome.take() {
             return Some(outcome);
+        }
+        if let Some((session, token, error)) = self.refused.pop() {
+            return Some(Input::Decoder(DecoderEvent::Completed { session, token, result: Err(error) }));
         }
         if let Some(session) = self.undelivered.pop() {
             return Some(Input::Undelivered { session });

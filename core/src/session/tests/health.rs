@@ -65,7 +65,7 @@ fn a_ping_is_answered_when_every_worker_has_shown_that_it_gets_on() {
 
 /// Field failure 11
 #[test]
-fn a_worker_that_is_at_an_order_within_its_time_gets_on_and_one_beyond_it_does_not() {
+fn a_worker_that_is_at_an_order_within_its_time_gets_on_and_one_beyond_it_when_it_has_ended_that() {
     let mut stage = Stage::active();
     let (client, session) = stage.playing_client();
     let load = stage.call(client, Command::Load { session, live: false });
@@ -76,7 +76,7 @@ fn a_worker_that_is_at_an_order_within_its_time_gets_on_and_one_beyond_it_does_n
     let [beat] = beats(&asked)[..] else { panic!("{asked:?}") };
     // The platform does not take it: the worker is still at the other one.
     assert_eq!(stage.ends(beat, Err(PlaybackError::Decoder)), []);
-    assert_eq!(stage.ends((session, token), Ok(())), []);
+    assert_eq!(stage.ends((session, token), Ok(())), [PONG]);
 }
 
 #[test]
