@@ -27,6 +27,7 @@ mod source;
 mod status;
 mod tempo;
 mod text;
+mod time;
 mod wake;
 mod worker;
 

@@ -6,6 +6,7 @@ use gstreamer as gst;
 use super::command::Description;
 use super::pcm::{Pcm, is_complete};
 use super::status::PcmProgress;
+use super::time::clock_time;
 
 /// Frames that come later than this are not the last one's neighbours any more: the stream had run dry. Sinks take less
 /// for jitter.
@@ -59,9 +60,9 @@ impl PcmTimes {
     ) -> Times {
         let mut resumes = false;
         if let Some(own_ns) = header.presentation_ns {
-            self.begin_at(gst::ClockTime::from_nseconds(own_ns));
+            self.begin_at(clock_time(own_ns));
         } else {
-            let due = gst::ClockTime::from_nseconds(self.end_ns());
+            let due = clock_time(self.end_ns());
             let late = lateness(due);
             resumes = late > LATENESS_MAX;
             if resumes {

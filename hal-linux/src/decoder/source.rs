@@ -20,6 +20,7 @@ use super::command::{Description, Frames};
 use super::elements;
 use super::pcm_times::PcmTimes;
 use super::status::Tally;
+use super::time::clock_time;
 use super::wake;
 use crate::error::LinuxError;
 
@@ -83,10 +84,10 @@ impl Feed {
     }
 
     fn stamp(&mut self, buffer: &mut gst::BufferRef, header: &FrameHeader) {
-        let presentation = header.presentation_ns.map(gst::ClockTime::from_nseconds);
-        let duration = header.duration_ns.map(gst::ClockTime::from_nseconds);
+        let presentation = header.presentation_ns.map(clock_time);
+        let duration = header.duration_ns.map(clock_time);
         buffer.set_pts(presentation);
-        buffer.set_dts(header.decode_ns.map(gst::ClockTime::from_nseconds));
+        buffer.set_dts(header.decode_ns.map(clock_time));
         buffer.set_duration(duration);
         if self.description.codec.kind() == MediaKind::Video && !header.is_key {
             buffer.set_flags(gst::BufferFlags::DELTA_UNIT);

@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use super::time::clock_time;
+
 /// The rate at which media plays as it was recorded.
 const AS_RECORDED_PERMILLE: u16 = 1000;
 
@@ -56,7 +58,7 @@ fn nanoseconds(time: impl Into<Option<gst::ClockTime>>) -> i128 {
 }
 
 fn time(nanoseconds: i128) -> gst::ClockTime {
-    gst::ClockTime::from_nseconds(u64::try_from(nanoseconds).unwrap_or(0))
+    clock_time(u64::try_from(nanoseconds).unwrap_or(0))
 }
 
 /// How fast a session plays. Its branches and its worker share it; it is never locked while GStreamer is called.

@@ -17,6 +17,7 @@ use super::sinks::SinkConfig;
 use super::source::{Anchor, Beginning};
 use super::status::Status;
 use super::text::TextSource;
+use super::time::clock_time;
 
 /// While it plays, the position is told this often: apps draw a progress bar.
 const POSITION_INTERVAL: Duration = Duration::from_millis(200);
@@ -255,7 +256,7 @@ impl Worker {
     }
 
     fn set_position(&mut self, position_ns: u64, epoch: u32) -> Result<(), PlaybackError> {
-        let beginning = Beginning::At(gst::ClockTime::from_nseconds(position_ns));
+        let beginning = Beginning::At(clock_time(position_ns));
         self.link.status.set_position_ns(Some(position_ns));
         if self.pipeline.is_none() {
             self.attached.iter_mut().for_each(|attached| attached.frames.set_epoch(epoch));

@@ -18,6 +18,7 @@ use super::super::caps;
 use super::super::command::Description;
 use super::super::pcm::Pcm;
 use super::super::status::Tally;
+use super::super::time::clock_time;
 use super::super::wake::Wake;
 use super::{Beginning, Feed, Supply};
 
@@ -281,7 +282,7 @@ impl FrameSrc {
         let mut buffer = self.copy(feed, header)?;
         cut_to_samples(&mut buffer, &feed.description);
         let header = &self.with_times(feed, header);
-        self.begin_segment(feed, header.presentation_ns.map(gst::ClockTime::from_nseconds).unwrap_or_default());
+        self.begin_segment(feed, header.presentation_ns.map(clock_time).unwrap_or_default());
         feed.stamp(buffer.make_mut(), header);
         self.present_supply().end = feed.end.map(|end| self.running_time_at(end));
         if let Some(fixtures) = self.fixtures.get() {
@@ -336,7 +337,7 @@ impl FrameSrc {
     /// flush that left the time alone, one that is due when its time says so.
     fn begin_stretch(&self, feed: &mut Feed, header: &FrameHeader) {
         feed.frames.release();
-        let media = header.presentation_ns.map(gst::ClockTime::from_nseconds).unwrap_or_default();
+        let media = header.presentation_ns.map(clock_time).unwrap_or_default();
         match (feed.end.take(), &feed.beginning) {
             (Some(end), _) => self.push_segment(media, self.running_time_at(end)),
             (None, Beginning::Unchanged) => self.push_segment(media, self.running_time_at(media)),
