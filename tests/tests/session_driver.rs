@@ -4,6 +4,7 @@ use greenroom_core::codec::postcard;
 use greenroom_core::driver::Connection;
 use greenroom_core::driver::SessionDriver;
 use greenroom_core::hal::{DecoderEvent, Descriptors, ErrorKind, Socket};
+use greenroom_core::health::HealthCheck;
 use greenroom_core::limits::{CLIENTS_MAX, DECODER_TIMEOUT, MESSAGE_BYTES_MAX, RING_SLOTS};
 use greenroom_core::message::playback::{
     Answer, Codec, Command, Event, PlaybackError, PlaybackState, Refusal, Request, RingPlace, Shape, SourceDescription,
@@ -421,4 +422,28 @@ fn a_ping_waits_for_every_worker_that_is_still_at_what_was_given_up() {
     stage.decoders.complete(second, Ok(()));
     stage.run();
     assert_eq!(stage.heard(), [OK]);
+}
+
+/// SM-35
+///
+/// Field failure C
+#[test]
+fn a_client_that_is_stopped_is_let_go_and_another_one_goes_on() {
+    let health = HealthCheck { interval_ms: 100, failures_max: 3 };
+    let mut stage = Stage::started();
+    let configuration = link::Configuration { health, ..configuration(TargetState::Active) };
+    stage.ask(link::Command::SetConfiguration(configuration));
+    let (mut stopped, _) = stage.with_session();
+    let (mut well, session) = stage.with_session();
+    let mut looks = 0..20;
+    while !stopped.is_closed() {
+        assert!(looks.next().is_some(), "it is never let go");
+        stage.pass(std::time::Duration::from_millis(100));
+        stage.run();
+        if well.events().contains(&Event::Ping) {
+            assert_eq!(stage.call(&mut well, Command::Pong), Ok(Answer::Done));
+        }
+    }
+    assert!(stage.call(&mut well, Command::GetPosition { session }).is_ok());
+    assert_eq!(stage.decoders.open_sessions(), 1);
 }

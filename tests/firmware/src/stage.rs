@@ -85,6 +85,12 @@ impl Stage {
             Action::Notify { state, .. } => self.news = Some(state),
             Action::Reply { result, .. } => defmt::info!("the button's answer: {}", result),
             Action::SetLogLevels { .. } | Action::Signal { .. } | Action::RemoveSocket { .. } => {}
+            Action::Ping { app, sequence } => {
+                let command = link::Command::Ping;
+                serve(self.server, app, now, session::Input::Link(link::Request { sequence, command }));
+            }
+            // There is one server and no process: nothing is kept ready.
+            Action::Take { .. } | Action::Spare { .. } => {}
             Action::ApplyLogLevels(_) | Action::Exit => {}
         }
     }
