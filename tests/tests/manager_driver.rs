@@ -710,6 +710,10 @@ fn who_may_drive_one_app_is_refused_every_other_and_the_box() {
     for command in [levels, Command::Stop] {
         assert_eq!(stage.ask(&mut partial, command), Err(Refusal::BoxDenied { user_id }));
     }
+    for socket in ["app2.sock", "app1.sock", "/run/anywhere.sock"] {
+        let own = Command::Initiate { app: "app1", state: TargetState::Inactive, socket };
+        assert_eq!(stage.ask(&mut partial, own), Err(Refusal::SocketDenied { user_id }));
+    }
     assert_eq!((stage.last, stage.world.next_started().is_none()), (Turn::Next, true));
     stage.run(&mut partial, "app1");
 }
@@ -746,7 +750,8 @@ fn a_refusal_does_not_tell_of_apps_that_its_reader_may_not_see() {
     let Ok(Answer::Box(BoxStatus { last_refusal: Some(last), .. })) = repeated else { panic!("no box: {repeated:?}") };
     assert!(matches!(last.refusal, Refusal::Decoders { holders, .. } if holders.is_empty()));
     let taken = Command::Initiate { app: "app1", state: TargetState::Inactive, socket: "app2.sock" };
-    assert_eq!(stage.ask(&mut partial, taken), Err(Refusal::SocketPath));
+    let user_id = PARTIAL.user_id;
+    assert_eq!(stage.ask(&mut partial, taken), Err(Refusal::SocketDenied { user_id }));
     let owner = AppId::new("app2").unwrap();
     assert_eq!(stage.ask(&mut full, taken), Err(Refusal::SocketInUse { app: owner }));
     assert!(stage.ask(&mut full, Command::ConnectionInfo { app: "app9" }).is_err());

@@ -43,6 +43,7 @@ impl<const APPS: usize> Manager<APPS> {
     pub(super) fn deny(&mut self, from: Ticket, command: Command<'_>, user_id: u32) {
         let app = command.app().and_then(|app| AppId::new(app).ok());
         let refusal = match &app {
+            Some(_) if command.chooses_socket() => Refusal::SocketDenied { user_id },
             Some(app) => Refusal::AppDenied { user_id, app: app.clone() },
             None => Refusal::BoxDenied { user_id },
         };

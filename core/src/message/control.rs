@@ -74,6 +74,11 @@ impl<'a> Command<'a> {
             Self::Hello | Self::SetLogLevel { .. } | Self::List { .. } | Self::Watch | Self::Stop => None,
         }
     }
+
+    /// Whether it says where an app's socket is to lie.
+    pub const fn chooses_socket(&self) -> bool {
+        matches!(self, Self::Initiate { socket, .. } if !socket.is_empty())
+    }
 }
 
 /// What the manager sends.
@@ -308,6 +313,11 @@ pub enum Refusal {
         /// The user, as the platform vouches for it.
         user_id: u32,
     },
+    /// Caller: this user may drive some apps, and chose the place of a socket: it could be another app's.
+    SocketDenied {
+        /// The user, as the platform vouches for it.
+        user_id: u32,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -375,6 +385,11 @@ impl fmt::Display for Refusal {
                 out,
                 "user {user_id} may drive single apps only, and this concerns the whole box; run as the manager's user, \
                  or see [control] allow_users and allow_groups"
+            ),
+            Self::SocketDenied { user_id } => write!(
+                out,
+                "user {user_id} may drive single apps only, and may not choose where a socket lies; leave --socket out, or \
+                 see [control] allow_users and allow_groups"
             ),
         }
     }

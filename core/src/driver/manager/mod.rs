@@ -415,6 +415,8 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
     /// What is no app's name is let through: the refusal says so.
     fn permits(&self, peer: &Peer, command: &Command<'_>) -> bool {
         match command {
+            // It could be the socket of another app, to which that app's clients would come.
+            Command::Initiate { .. } if command.chooses_socket() => self.host.may(peer, Right::Box),
             Command::Initiate { app, .. } | Command::ChangeState { app, .. } | Command::ConnectionInfo { app } => {
                 AppId::new(app).map_or(true, |app| self.host.may(peer, Right::App(&app)))
             }
