@@ -1,7 +1,8 @@
 //! Whether a peer gets on: it is asked now and then, and given up when it has not answered for too long.
 //!
-//! The manager asks its session servers, a session server asks its clients. One question is outstanding at a time, so
-//! an answer is never too late to count: as long as it comes at all before the peer is given up, the peer is healthy.
+//! The manager asks its session servers, a session server asks its clients. Any answer counts, and is never too late to:
+//! as long as it comes at all before the peer is given up, the peer is healthy. The manager waits for the answer to its one
+//! question; a session server repeats its own at each look.
 
 use core::time::Duration;
 

@@ -12,9 +12,9 @@ use crate::time::Instant;
 /// Names one call, from its acceptance to its one [`Outcome`].
 pub type CallId = Handle<Call>;
 
-/// The call by which what came too late goes back to the server. Nobody waits for its answer, so it has no place in the
-/// table: no table is so large.
-pub(super) const GIVEN_BACK: CallId = CallId::from_parts(u16::MAX, 0);
+/// The call by which what came too late goes back to the server, or a ping is answered. Nobody waits for its answer, so it
+/// has no place in the table, and needs none to be free: no table is so large.
+pub(super) const UNAWAITED: CallId = CallId::from_parts(u16::MAX, 0);
 
 /// The number that a call's request carries on the wire. Its upper half is the generation of the call's place, so that a
 /// late answer to an earlier call in that place is not taken for this one's.

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use audio::Players;
 pub use call::{Call, CallId, Outcome};
-use call::{CallKind, Caller, GIVEN_BACK, call_of, sequence_of};
+use call::{CallKind, Caller, UNAWAITED, call_of, sequence_of};
 pub use connection::ConnectionState;
 pub use failure::{LostReason, NotTaken};
 use keys::KeySessions;
@@ -148,6 +148,7 @@ enum Outgoing {
     Destroy(SessionId),
     DestroyPlayer(PlayerId),
     CloseKeys(KeySessionId),
+    Pong,
     Given(CallId),
 }
 
@@ -299,7 +300,7 @@ impl Client {
     }
 
     fn answered(&mut self, now: Instant, id: CallId, result: Result<Answer, Refusal>, descriptors: u8) {
-        if id == GIVEN_BACK {
+        if id == UNAWAITED {
             return;
         }
         let Some(call) = self.calls.get(id) else { return self.answered_late(result) };
@@ -391,6 +392,11 @@ impl Client {
                 self.stale = self.stale.saturating_add(1);
                 return;
             }
+            // The server wants to know whether the library gets on, and not what the app does.
+            Event::Ping => {
+                self.outgoing = Some(Outgoing::Pong);
+                return;
+            }
             Event::ApplicationState(state) => self.application_changed(state),
             Event::SessionEnded { session } => self.sessions.retain(|known| *known != session),
             _ => {}
@@ -427,10 +433,11 @@ impl Client {
         let own = |call, command| Action::Send(Request { sequence: sequence_of(call), command });
         Some(match self.outgoing.take()? {
             Outgoing::Hello(call) => own(call, Command::Hello),
-            Outgoing::Release => own(GIVEN_BACK, Command::ReleaseSharedMemory),
-            Outgoing::Destroy(session) => own(GIVEN_BACK, Command::DestroySession { session }),
-            Outgoing::CloseKeys(key_session) => own(GIVEN_BACK, Command::Keys(KeysCommand::Close { key_session })),
-            Outgoing::DestroyPlayer(player) => own(GIVEN_BACK, Command::Audio(AudioCommand::Destroy { player })),
+            Outgoing::Release => own(UNAWAITED, Command::ReleaseSharedMemory),
+            Outgoing::Destroy(session) => own(UNAWAITED, Command::DestroySession { session }),
+            Outgoing::CloseKeys(key_session) => own(UNAWAITED, Command::Keys(KeysCommand::Close { key_session })),
+            Outgoing::DestroyPlayer(player) => own(UNAWAITED, Command::Audio(AudioCommand::Destroy { player })),
+            Outgoing::Pong => own(UNAWAITED, Command::Pong),
             Outgoing::Given(call) => Action::SendCall { call, sequence: sequence_of(call) },
         })
     }

@@ -765,3 +765,18 @@ fn every_call_has_one_outcome_whatever_the_server_sends() {
     assert_eq!((last, client.calls_waiting()), (waiting.len(), 0));
     assert!(completed > 300, "the run made calls: {completed}");
 }
+
+/// SM-35: an app that has many calls open is as well as one that has none.
+#[test]
+fn a_ping_is_answered_also_when_no_more_calls_are_taken() {
+    let mut client = running_with_memory();
+    for _ in 0..CALLS_MAX {
+        call(&mut client, START, Command::CreateSession);
+    }
+    let actions = step(&mut client, START, event(Event::Ping));
+    let [Action::Send(Request { sequence, command: Command::Pong })] = actions[..] else {
+        panic!("the machine answers by itself, not {actions:?}")
+    };
+    assert_eq!(step(&mut client, START, reply(sequence, Ok(Answer::Done), 0)), [], "nobody waits for that");
+    assert_eq!(usize::from(client.calls_waiting()), CALLS_MAX);
+}

@@ -127,7 +127,8 @@ impl Client {
             return false;
         }
         let look = self.health.look(now, check, true);
-        self.ping_untold |= look == Look::Ask;
+        // Asked again as long as it owes an answer: one that was lost on its way costs it nothing.
+        self.ping_untold |= look != Look::GiveUp;
         look == Look::GiveUp
     }
 

@@ -259,8 +259,6 @@ impl ClientHost for Host {
 
     fn notified(&mut self, notification: Notification) {
         match notification {
-            // The server wants to know whether this library gets on, and not what the app does.
-            Notification::Event(Event::Ping) => return self.link.tell(self.connection, Command::Pong),
             Notification::Event(Event::PlaybackState { session, state }) => {
                 if let Some(stage) = self.link.stage(session) {
                     stage.set_state(state);

@@ -155,6 +155,32 @@ fn a_client_that_reads_nothing_is_let_go_too() {
     assert!(!pinged(&all, client), "it takes nothing");
 }
 
+/// SM-35
+#[test]
+fn a_client_that_owes_an_answer_is_asked_once_more_at_each_look_until_it_is_let_go() {
+    let mut stage = Stage::looking();
+    let (client, _) = stage.playing_client();
+    for _ in 0..CHECK.failures_max {
+        let actions = stage.time_out();
+        assert_eq!(actions, [Action::Event { client, event: Event::Ping }]);
+    }
+    let actions = stage.time_out();
+    assert!(actions.contains(&Action::CloseClient { client }) && !pinged(&actions, client), "{actions:?}");
+}
+
+/// SM-35: a repeated question that is answered is the same as a first one.
+#[test]
+fn a_client_whose_answers_are_lost_but_for_the_last_stays() {
+    let mut stage = Stage::looking();
+    let (client, _) = stage.playing_client();
+    for _ in 0..10 {
+        for _ in 0..CHECK.failures_max {
+            assert!(pinged(&stage.time_out(), client));
+        }
+        stage.call(client, Command::Pong);
+    }
+}
+
 /// Field failure 10
 #[test]
 fn any_call_shows_that_a_client_gets_on() {
