@@ -234,6 +234,8 @@ impl<S: Socket, R: Recorder> ClientDriver<S, R> {
         let Some(connection) = &mut self.connection else { return };
         match connection.send(request, Descriptors::new()) {
             Ok(Sent::Whole | Sent::WouldBlock) => self.rewatch(host),
+            // What waits proves to the server that we get on as soon as it goes out.
+            Err(ConnectionError::Blocked) if matches!(request.command, Command::Pong) => {}
             Err(error) => self.follow_up = Some(Input::Broken(lost_reason(error))),
         }
     }
