@@ -87,15 +87,21 @@ impl Branch {
         }
     }
 
-    /// Takes its elements out of the pipeline, whatever they do: the sink first, so that nothing waits in it any more.
+    /// Takes its elements out of the pipeline, whatever they do.
+    ///
+    /// All have stopped before the first is unlinked: a stream that still runs would take a missing link for an error,
+    /// and fail the whole session.
     pub(super) fn leave(self, pipeline: &gst::Pipeline) {
-        let elements = self.chain.iter().rev().chain([self.frames.upcast_ref()]);
-        for element in elements {
+        let elements = || self.chain.iter().rev().chain([self.frames.upcast_ref()]);
+        for element in elements() {
             element.set_locked_state(true);
-            let is_out = element.set_state(gst::State::Null).is_ok() && pipeline.remove(element).is_ok();
-            if !is_out {
-                tracing::warn!(element = %element.name(), "an element did not leave in order");
-            }
+        }
+        self.chain.last().iter().for_each(|sink| cut_off(sink));
+        self.frames.flush_start();
+        let running = elements().filter(|element| element.set_state(gst::State::Null).is_err()).count();
+        let left_behind = elements().filter(|&element| pipeline.remove(element).is_err()).count();
+        if running > 0 || left_behind > 0 {
+            tracing::warn!(source = self.source.0, running, left_behind, "a source did not leave in order");
         }
         self.frames.release_frames();
     }
@@ -206,6 +212,15 @@ pub(super) fn can_get_ready(element: &gst::Element) -> bool {
         tracing::info!(element = %element.name(), "an element cannot be used");
     }
     is_ready
+}
+
+/// Stops a sink, so that nothing waits in it any more. What still comes is dropped, not refused: a decoder whose new format
+/// is refused posts an error. The sink sees no flush: it would have the whole pipeline wait for its next picture.
+fn cut_off(sink: &gst::Element) {
+    if let Some(pad) = sink.static_pad("sink").and_then(|pad| pad.peer()) {
+        pad.add_probe(gst::PadProbeType::DATA_DOWNSTREAM, |_, _| gst::PadProbeReturn::Drop);
+    }
+    let _ = sink.set_state(gst::State::Null);
 }
 
 fn tell_first_frame(decoder: &gst::Element, voice: Voice) {

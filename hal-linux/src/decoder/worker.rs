@@ -42,13 +42,13 @@ pub(super) struct Link {
 pub(super) fn run(link: Link, sinks: SinkConfig) {
     let events = Arc::clone(&link.events);
     let session = link.session;
-    let mut worker = Worker::new(link, sinks);
     // GLib would keep streaming threads that have ended their work for the next one.
     glib::ThreadPool::set_max_unused_threads(Some(0));
-    if let Err(error) = gst::init() {
+    let unusable = gst::init().err().map(|error| {
         tracing::error!(%error, "GStreamer cannot be used");
-        worker.failed = Some(PlaybackError::Decoder);
-    }
+        PlaybackError::Decoder
+    });
+    let mut worker = Worker::new(link, sinks, unusable);
     worker.serve();
     drop(worker);
     events.closed(session);
@@ -77,6 +77,9 @@ struct Worker {
     has_ended: bool,
     /// A source has run dry: it waits, paused, until every sink has something to show again.
     is_starving: bool,
+    /// Why GStreamer must not be called, if it could not be initialised. Nothing changes that.
+    unusable: Option<PlaybackError>,
+    /// Why nothing but to stop is possible.
     failed: Option<PlaybackError>,
     shown: PlaybackState,
     next_position: Instant,
@@ -95,7 +98,7 @@ fn visible(condition: Condition, has_prerolled: bool, has_ended: bool) -> Playba
 }
 
 impl Worker {
-    fn new(link: Link, sinks: SinkConfig) -> Self {
+    fn new(link: Link, sinks: SinkConfig, unusable: Option<PlaybackError>) -> Self {
         Self {
             link,
             sinks,
@@ -113,7 +116,8 @@ impl Worker {
             has_prerolled: false,
             has_ended: false,
             is_starving: false,
-            failed: None,
+            unusable,
+            failed: unusable,
             shown: PlaybackState::Idle,
             next_position: Instant::now(),
             next_text: None,
@@ -242,7 +246,7 @@ impl Worker {
         self.wants_to_play = false;
         self.muted_sources.clear();
         self.rate_permille = RATE_AS_RECORDED_PERMILLE;
-        self.failed = None;
+        self.failed = self.unusable;
         Ok(())
     }
 
@@ -493,6 +497,19 @@ mod tests {
         ] {
             assert_eq!(visible(condition(is_playing, is_settled), has_prerolled, false), expected);
             assert_eq!(visible(condition(is_playing, is_settled), has_prerolled, true), EndOfStream);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_not_used_after_a_stop_either() {
+        let events = Arc::new(Events::new().unwrap());
+        let link = Link { session: 1, inbox: Arc::default(), status: Arc::default(), events };
+        let mut worker = Worker::new(link, SinkConfig::default(), Some(PlaybackError::Decoder));
+        for _ in 0..2 {
+            for command in [Command::Load { live: false }, Command::AllAttached, Command::Play] {
+                assert_eq!(worker.carry_out(command), Err(PlaybackError::Decoder));
+            }
+            assert_eq!(worker.carry_out(Command::Stop), Ok(()));
         }
     }
 }

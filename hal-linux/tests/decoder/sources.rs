@@ -56,6 +56,22 @@ fn a_source_that_is_removed_while_it_plays_leaves_the_others_playing() {
 }
 
 #[test]
+fn a_source_that_is_removed_while_its_frames_flow_does_not_fail_the_session() {
+    let (video, audio) = (clip::video(Codec::H264, 20), clip::audio(Codec::Opus, 200));
+    for round in 0..20u8 {
+        let (removed, other) = (round % 2, usize::from(1 - round % 2));
+        let (mut player, feeds) = Player::built(sinks(FAST, FAST), &[&video, &audio]);
+        player.does(Command::Play);
+        feeds[0].frames(0, &video.frames);
+        feeds[1].frames(0, &audio.frames);
+        player.does(remove(removed));
+        feeds[other].end(0);
+        player.until_state(SESSION_ENDS);
+        player.close();
+    }
+}
+
+#[test]
 fn when_the_source_that_has_not_ended_is_removed_the_session_has_ended() {
     let (video, audio) = (clip::video(Codec::H264, 10), clip::audio(Codec::Opus, 50));
     let (mut player, feeds) = Player::built(sinks(FAST, FAST), &[&video, &audio]);
