@@ -75,9 +75,6 @@ fn with_a_spare(report: &mut Report, pinning: Pinning, rounds: u32) -> Result<()
     let mut starts = Stage::set_up(Setup::new().session(WITH_SPARE), pinning)?;
     let mut deaths = Stage::set_up(Setup::new().session(WITH_SPARE), pinning)?;
     deaths.controller.bring_up(APP, TargetState::Active);
-    let client = Client::connect(deaths.controller.socket_of(APP))?;
-    client.wait_for_application_state(AppState::Running, PATIENCE)?;
-    let events = client.events();
     let bar = progress("session servers with a spare", 4 * rounds);
     let spreads = interleave(
         [
@@ -89,12 +86,7 @@ fn with_a_spare(report: &mut Report, pinning: Pinning, rounds: u32) -> Result<()
             },
             &mut || {
                 await_spare(&mut deaths.controller);
-                let server = deaths.controller.status(APP).ok_or("the app is gone")?.process_id;
-                let server = Pid::from_raw(server.cast_signed()).ok_or("it has no process")?;
-                let start = Instant::now();
-                kill_process(server, Signal::KILL)?;
-                await_running(&events)?;
-                Ok(milliseconds_since(start))
+                kill(&mut deaths.controller)
             },
             &mut || {
                 let start = Instant::now();
@@ -119,6 +111,21 @@ fn with_a_spare(report: &mut Report, pinning: Pinning, rounds: u32) -> Result<()
 
 fn await_spare(controller: &mut Controller) {
     until("a spare is ready", || (controller.list().1.spares > 0).then_some(()));
+}
+
+/// Milliseconds from the death of the app's session server until a client is told that the app runs again.
+///
+/// It is a client that has lost nothing before: one that often does waits longer before it tries again.
+fn kill(controller: &mut Controller) -> Result<f64, Failure> {
+    let client = Client::connect(controller.socket_of(APP))?;
+    client.wait_for_application_state(AppState::Running, PATIENCE)?;
+    let events = client.events();
+    let server = controller.status(APP).ok_or("the app is gone")?.process_id;
+    let server = Pid::from_raw(server.cast_signed()).ok_or("it has no process")?;
+    let start = Instant::now();
+    kill_process(server, Signal::KILL)?;
+    await_running(&events)?;
+    Ok(milliseconds_since(start))
 }
 
 /// Waits until the client, which has lost its connection, is told that its app runs again.
