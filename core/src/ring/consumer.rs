@@ -2,7 +2,7 @@
 
 use core::cmp::Ordering;
 
-use super::descriptor::Descriptor;
+use super::descriptor::{Bytes, Descriptor};
 use super::layout::Words;
 use super::{FrameHeader, RingError};
 use crate::hal::{Region, RegionMut};
@@ -61,17 +61,22 @@ impl<C: Region, S: RegionMut, const SLOTS: usize> Consumer<C, S, SLOTS> {
     /// many as the ring has places. A record of a newer epoch is held back. The same record is given again until it is released.
     pub fn next_record(&mut self) -> Result<Option<FrameHeader>, RingError> {
         let tail = self.tail;
-        let found = self.wake_up().and_then(|()| self.seek());
+        let sought = self.wake_up().and_then(|()| self.seek());
         if self.tail != tail {
             self.publish();
         }
-        self.is_given = matches!(found, Ok(Some(_)));
-        found.inspect_err(|&error| self.broken = Some(error))
+        self.is_given = sought.inspect_err(|&error| self.broken = Some(error)).unwrap_or(false);
+        sought.map(|_| self.given().map(|front| front.header))
+    }
+
+    /// The record that was given out and not released yet.
+    fn given(&self) -> Option<&Descriptor> {
+        self.front.as_ref().filter(|_| self.is_given)
     }
 
     /// Copies the payload of the record that [`Self::next_record`] gave into `into`, or as much of it as fits.
     pub fn copy_payload(&self, into: &mut [u8]) -> Result<(), RingError> {
-        let Some(front) = self.front.filter(|_| self.is_given) else { return Ok(()) };
+        let Some(front) = self.given() else { return Ok(()) };
         let bytes = into.len().min(front.header.bytes as usize);
         let Some(into) = into.get_mut(..bytes) else { return Ok(()) };
         let (first, first_bytes, second) = self.words.stretches(front.start, bytes);
@@ -123,7 +128,8 @@ impl<C: Region, S: RegionMut, const SLOTS: usize> Consumer<C, S, SLOTS> {
         // The flag must be seen before the head is read, see the module's "Sleep and wake".
         self.server.fence();
         self.look_at_head()?;
-        let is_due = self.look_at_front()?.is_some_and(|front| self.age(front.header.epoch) != Ordering::Greater);
+        self.look_at_front()?;
+        let is_due = self.age_of_front().is_some_and(|age| age != Ordering::Greater);
         if is_due {
             self.wake_up()?;
         }
@@ -140,18 +146,20 @@ impl<C: Region, S: RegionMut, const SLOTS: usize> Consumer<C, S, SLOTS> {
 
     /// Steps over what is stale. The head is looked at when all that is known of is taken, so that its line stays with the
     /// producer while that is ahead; and once, so that a producer that goes on and on cannot hold us here.
-    fn seek(&mut self) -> Result<Option<FrameHeader>, RingError> {
+    ///
+    /// Whether there is a record of the present epoch at the tail.
+    fn seek(&mut self) -> Result<bool, RingError> {
         self.broken.map_or(Ok(()), Err)?;
         let mut may_look = true;
         loop {
             if self.tail == self.head && core::mem::take(&mut may_look) {
                 self.look_at_head()?;
             }
-            let Some(front) = self.look_at_front()? else { return Ok(None) };
-            match self.age(front.header.epoch) {
-                Ordering::Less => self.drop_stale(),
-                Ordering::Equal => return Ok(Some(front.header)),
-                Ordering::Greater => return Ok(None),
+            self.look_at_front()?;
+            match self.age_of_front() {
+                Some(Ordering::Less) => self.drop_stale(),
+                Some(Ordering::Equal) => return Ok(true),
+                Some(Ordering::Greater) | None => return Ok(false),
             }
         }
     }
@@ -172,19 +180,21 @@ impl<C: Region, S: RegionMut, const SLOTS: usize> Consumer<C, S, SLOTS> {
         Ok(())
     }
 
-    /// The record at the tail: copied and checked the first time, then only the copy is used.
-    fn look_at_front(&mut self) -> Result<Option<Descriptor>, RingError> {
+    /// Copies and checks the record at the tail, if there is one, the first time; then only the copy is used.
+    fn look_at_front(&mut self) -> Result<(), RingError> {
         if self.front.is_none() && self.tail != self.head {
-            let mut copy = [0; super::layout::DESCRIPTOR_BYTES as usize];
-            self.client.read(self.words.descriptor::<SLOTS>(self.tail), &mut copy)?;
+            let mut copy = Bytes::ZERO;
+            self.client.read(self.words.descriptor::<SLOTS>(self.tail), &mut copy.0)?;
             self.front = Some(Descriptor::decode(&copy, self.words.payload_bytes)?);
         }
-        Ok(self.front)
+        Ok(())
     }
 
-    /// How a record's epoch compares with the present one. Epochs wrap: half of them lie behind, half ahead.
-    fn age(&self, epoch: u32) -> Ordering {
-        (epoch.wrapping_sub(self.epoch) as i32).cmp(&0)
+    /// How the epoch of the record at the tail compares with the present one. Epochs wrap: half of them lie behind, half
+    /// ahead.
+    fn age_of_front(&self) -> Option<Ordering> {
+        let front = self.front.as_ref()?;
+        Some((front.header.epoch.wrapping_sub(self.epoch) as i32).cmp(&0))
     }
 
     fn drop_stale(&mut self) {

@@ -13,8 +13,13 @@ const PRESENTATION: u32 = 1 << 1;
 const DECODE: u32 = 1 << 2;
 const DURATION: u32 = 1 << 3;
 
-/// A descriptor as it lies in the ring.
-pub(super) type Bytes = [u8; DESCRIPTOR_BYTES as usize];
+/// A descriptor as it lies in the ring; aligned, so that a platform can copy it in whole words.
+#[repr(C, align(8))]
+pub(super) struct Bytes(pub(super) [u8; DESCRIPTOR_BYTES as usize]);
+
+impl Bytes {
+    pub(super) const ZERO: Self = Self([0; DESCRIPTOR_BYTES as usize]);
+}
 
 /// A descriptor that was checked: its payload lies in the payload ring.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +30,7 @@ pub(super) struct Descriptor {
 }
 
 impl Descriptor {
+    #[inline]
     pub(super) fn new(record: &Record<'_>, epoch: u32, start: u32, bytes: u32) -> Self {
         let header = FrameHeader {
             kind: record.kind,
@@ -38,45 +44,38 @@ impl Descriptor {
         Self { header, start }
     }
 
+    #[inline]
     pub(super) fn encode(&self) -> Bytes {
         let header = &self.header;
-        let [presentation_low, presentation_high] = halves(header.presentation_ns);
-        let [decode_low, decode_high] = halves(header.decode_ns);
-        let [duration_low, duration_high] = halves(header.duration_ns);
         to_bytes([
-            number(header.kind),
-            flags(header),
-            header.epoch,
-            self.start,
-            header.bytes,
-            0,
-            presentation_low,
-            presentation_high,
-            decode_low,
-            decode_high,
-            duration_low,
-            duration_high,
-            0,
-            0,
+            pair(number(header.kind), flags(header)),
+            pair(header.epoch, self.start),
+            pair(header.bytes, 0),
+            header.presentation_ns.unwrap_or(0),
+            header.decode_ns.unwrap_or(0),
+            header.duration_ns.unwrap_or(0),
             0,
             0,
         ])
     }
 
     /// Checks a descriptor that was copied out of the ring.
+    #[inline]
     pub(super) fn decode(copy: &Bytes, payload_bytes: u32) -> Result<Self, RingError> {
-        let [kind, flags, epoch, start, bytes, _, presentation_low, presentation_high, rest @ ..] = to_words(copy);
-        let [decode_low, decode_high, duration_low, duration_high, ..] = rest;
+        let [kind_and_flags, epoch_and_start, bytes_and_zero, presentation, decode, duration, ..] = to_pairs(copy);
+        let (kind, flags) = halves(kind_and_flags);
+        let (epoch, start) = halves(epoch_and_start);
+        let (bytes, _) = halves(bytes_and_zero);
         if start >= payload_bytes || bytes > payload_bytes {
             return Err(RingError::PayloadOutside);
         }
-        let time = |flag: u32, low: u32, high: u32| (flags & flag != 0).then(|| u64::from(high) << 32 | u64::from(low));
+        let time = |flag: u32, time: u64| (flags & flag != 0).then_some(time);
         let header = FrameHeader {
             kind: kind_of(kind)?,
             epoch,
-            presentation_ns: time(PRESENTATION, presentation_low, presentation_high),
-            decode_ns: time(DECODE, decode_low, decode_high),
-            duration_ns: time(DURATION, duration_low, duration_high),
+            presentation_ns: time(PRESENTATION, presentation),
+            decode_ns: time(DECODE, decode),
+            duration_ns: time(DURATION, duration),
             is_key: flags & KEY != 0,
             bytes,
         };
@@ -84,6 +83,7 @@ impl Descriptor {
     }
 }
 
+#[inline]
 fn number(kind: RecordKind) -> u32 {
     match kind {
         RecordKind::Frame => 1,
@@ -94,6 +94,7 @@ fn number(kind: RecordKind) -> u32 {
 }
 
 /// Zero is no kind: a place that was never written is no record.
+#[inline]
 fn kind_of(number: u32) -> Result<RecordKind, RingError> {
     match number {
         1 => Ok(RecordKind::Frame),
@@ -104,6 +105,7 @@ fn kind_of(number: u32) -> Result<RecordKind, RingError> {
     }
 }
 
+#[inline]
 fn flags(header: &FrameHeader) -> u32 {
     let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
     flag(header.is_key, KEY)
@@ -112,23 +114,31 @@ fn flags(header: &FrameHeader) -> u32 {
         | flag(header.duration_ns.is_some(), DURATION)
 }
 
-fn halves(time: Option<u64>) -> [u32; 2] {
-    let time = time.unwrap_or(0);
-    [time as u32, (time >> 32) as u32]
+/// Two words as one of twice the size: what is put together so is never taken apart by the processor on its way.
+#[inline]
+const fn pair(low: u32, high: u32) -> u64 {
+    low as u64 | (high as u64) << 32
 }
 
-fn to_bytes(words: [u32; 16]) -> Bytes {
-    let mut bytes = [0; DESCRIPTOR_BYTES as usize];
-    for (chunk, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
-        *chunk = word.to_le_bytes();
+#[inline]
+const fn halves(pair: u64) -> (u32, u32) {
+    (pair as u32, (pair >> 32) as u32)
+}
+
+#[inline]
+fn to_bytes(pairs: [u64; 8]) -> Bytes {
+    let mut bytes = Bytes::ZERO;
+    for (chunk, pair) in bytes.0.as_chunks_mut::<8>().0.iter_mut().zip(pairs) {
+        *chunk = pair.to_le_bytes();
     }
     bytes
 }
 
-fn to_words(bytes: &Bytes) -> [u32; 16] {
-    let mut words = [0; 16];
-    for (word, chunk) in words.iter_mut().zip(bytes.as_chunks::<4>().0) {
-        *word = u32::from_le_bytes(*chunk);
+#[inline]
+fn to_pairs(bytes: &Bytes) -> [u64; 8] {
+    let mut pairs = [0; 8];
+    for (pair, chunk) in pairs.iter_mut().zip(bytes.0.as_chunks::<8>().0) {
+        *pair = u64::from_le_bytes(*chunk);
     }
-    words
+    pairs
 }

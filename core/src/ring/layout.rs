@@ -139,6 +139,7 @@ impl Words {
     }
 
     /// Where the descriptor of the record at this cursor lies.
+    #[inline]
     pub(super) fn descriptor<const SLOTS: usize>(&self, cursor: u32) -> u32 {
         let slot = slot::<SLOTS>(cursor) as u32;
         self.descriptors.wrapping_add(slot.wrapping_mul(DESCRIPTOR_BYTES))
@@ -146,6 +147,7 @@ impl Words {
 
     /// The two stretches of a payload that starts at byte `start` of the payload ring: where the first one lies, how
     /// many of `bytes` it takes, and where the rest lies.
+    #[inline]
     pub(super) fn stretches(&self, start: u32, bytes: usize) -> (u32, usize, u32) {
         let until_end = self.payload_bytes.saturating_sub(start) as usize;
         (self.payload.wrapping_add(start), bytes.min(until_end), self.payload)
@@ -159,6 +161,7 @@ fn end(offset: u32, bytes: u32, region_bytes: u32) -> Result<u32, RingError> {
 
 /// The place of the record at this cursor. Cursors wrap at 2^32 and places are a power of two, so the places follow each
 /// other over the wrap, too.
+#[inline]
 pub(super) fn slot<const SLOTS: usize>(cursor: u32) -> usize {
     cursor as usize & SLOTS.saturating_sub(1)
 }

@@ -213,7 +213,7 @@ impl<C: RegionMut, S: Region, const SLOTS: usize> Producer<C, S, SLOTS> {
             self.client.write(second, after_end)?;
         }
         let descriptor = Descriptor::new(record, self.epoch, self.start, bytes);
-        self.client.write(self.words.descriptor::<SLOTS>(self.head), &descriptor.encode())?;
+        self.client.write(self.words.descriptor::<SLOTS>(self.head), &descriptor.encode().0)?;
         Ok(())
     }
 

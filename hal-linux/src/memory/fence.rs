@@ -5,6 +5,7 @@
 /// For that the compiler chooses `mfence`, which on x86-64 also waits for stores that go past the caches; a locked
 /// instruction orders all that there is here, in a quarter of the time.
 #[cfg(target_arch = "x86_64")]
+#[inline]
 pub(super) fn full_fence() {
     let mut anything = 0_u32;
     // SAFETY: it adds nothing to a word of our own. The compiler moves no access over it, as it may touch any memory.
@@ -14,6 +15,7 @@ pub(super) fn full_fence() {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
+#[inline]
 pub(super) fn full_fence() {
     std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
 }

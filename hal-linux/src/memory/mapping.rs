@@ -58,6 +58,7 @@ impl Mapping {
     }
 
     /// Where `bytes` bytes from `offset` on lie. The only place where an address is made.
+    #[inline]
     fn at(&self, offset: u32, bytes: usize) -> Result<NonNull<u8>, OutOfRegion> {
         let end = u32::try_from(bytes).ok().and_then(|bytes| offset.checked_add(bytes)).ok_or(OutOfRegion)?;
         if end > self.bytes {
@@ -67,6 +68,7 @@ impl Mapping {
         Ok(unsafe { self.base.add(offset as usize) })
     }
 
+    #[inline]
     fn word(&self, offset: u32) -> Result<&AtomicU32, OutOfRegion> {
         let word = self.at(offset, size_of::<u32>())?.cast();
         if !word.is_aligned() {
@@ -90,6 +92,7 @@ impl<const WRITABLE: bool> Region for Shared<WRITABLE> {
         self.0.bytes
     }
 
+    #[inline]
     fn load(&self, offset: u32) -> Result<u32, OutOfRegion> {
         // Of memory that is mapped for reading only, Rust allows relaxed loads alone; the fence makes it acquire.
         let word = self.0.word(offset)?.load(Ordering::Relaxed);
@@ -97,6 +100,7 @@ impl<const WRITABLE: bool> Region for Shared<WRITABLE> {
         Ok(word)
     }
 
+    #[inline]
     fn read(&self, offset: u32, into: &mut [u8]) -> Result<(), OutOfRegion> {
         let from = self.0.at(offset, into.len())?;
         // SAFETY: `from` is mapped for that many bytes; `into` is ours and lies outside the mapping.
@@ -104,17 +108,20 @@ impl<const WRITABLE: bool> Region for Shared<WRITABLE> {
         Ok(())
     }
 
+    #[inline]
     fn fence(&self) {
         full_fence();
     }
 }
 
 impl RegionMut for OwnRegion {
+    #[inline]
     fn store(&self, offset: u32, word: u32) -> Result<(), OutOfRegion> {
         self.0.word(offset)?.store(word, Ordering::Release);
         Ok(())
     }
 
+    #[inline]
     fn write(&self, offset: u32, from: &[u8]) -> Result<(), OutOfRegion> {
         let into = self.0.at(offset, from.len())?;
         // SAFETY: `into` is mapped for writing for that many bytes; `from` is ours and lies outside the mapping.
