@@ -46,6 +46,7 @@ impl<const N: usize> Deadlines<N> {
             (None, None) => {}
             (None, Some(at)) => self.push(at, place),
             (Some(position), None) => self.remove(position, place),
+            (Some(position), Some(at)) if self.at(position) == at => {}
             (Some(position), Some(at)) => {
                 if let Some(entry) = self.heap.get_mut(position) {
                     entry.0 = at;
