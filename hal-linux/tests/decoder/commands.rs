@@ -331,6 +331,8 @@ fn at_stage(stage: usize) -> Player {
             player.until_state(PlaybackState::EndOfStream);
         }
         12 => {
+            // Sound that ran dry would hold the pictures in front of the broken record.
+            feeds[1].end(0);
             feeds[0].break_ring();
             player.until_failed();
         }
