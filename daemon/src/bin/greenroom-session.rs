@@ -3,7 +3,7 @@
 //! The manager starts it with its end of a private socket pair. It takes nothing from its arguments but the number of
 //! that descriptor: everything else comes over the link.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -81,9 +81,15 @@ impl SessionHost for Host {
     }
 }
 
+/// What the manager gives. For this the parser, which is as large as the rest of this program, need not be touched.
+fn link_given() -> Option<RawFd> {
+    let mut arguments = std::env::args().skip(1);
+    let (name, number, more) = (arguments.next()?, arguments.next()?, arguments.next());
+    number.parse().ok().filter(|_| name == "--link-fd" && more.is_none())
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let Some(link) = arguments.link_fd else {
+    let Some(link) = link_given().or_else(|| Arguments::parse().link_fd) else {
         eprintln!("greenroom-session: no --link-fd: greenroomd starts this program; see 'greenroomctl --help'");
         return USAGE.into();
     };

@@ -22,6 +22,7 @@ use super::command::{Description, Frames};
 use super::counter::Counter;
 use super::elements;
 use super::events::{Events, Voice};
+use super::overlay;
 use super::pcm::{self, Pcm};
 use super::sinks::{self, Sink};
 use super::source::{Beginning, FrameSrc};
@@ -83,7 +84,7 @@ impl Branch {
 
     pub(super) fn set_window(&self, window: Window) {
         if let Some(sink) = self.chain.last().filter(|_| self.kind == MediaKind::Video) {
-            sinks::place(sink, window);
+            overlay::place(sink, window);
         }
     }
 

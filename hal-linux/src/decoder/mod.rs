@@ -19,6 +19,7 @@ mod elements;
 mod events;
 mod failure;
 mod inbox;
+mod overlay;
 mod pcm;
 mod pcm_times;
 mod pipeline;

@@ -3,11 +3,9 @@
 use std::path::Path;
 use std::str::FromStr;
 
-use greenroom_core::message::playback::{MediaKind, PlaybackError, Window};
+use greenroom_core::message::playback::{MediaKind, PlaybackError};
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use gstreamer_video::VideoOverlay;
-use gstreamer_video::prelude::*;
 
 use super::branch::can_get_ready;
 use super::elements;
@@ -132,26 +130,6 @@ pub(super) fn counting_sink(sink: &gst::Element) -> Option<gst::Element> {
     let sinks: Vec<gst::Element> = elements.filter(|element| element.is::<gstreamer_base::BaseSink>()).collect();
     let synchronised = sinks.iter().find(|sink| sink.property::<bool>("sync"));
     synchronised.or(sinks.first()).cloned()
-}
-
-/// Shows the pictures in this part of the screen, where a sink can place them; others show them where they do.
-pub(super) fn place(sink: &gst::Element, window: Window) {
-    let [x, y, width, height] =
-        [window.x, window.y, window.width, window.height].map(|pixels| i32::try_from(pixels).unwrap_or(i32::MAX));
-    for overlay in overlays(sink) {
-        if overlay.set_render_rectangle(x, y, width, height).is_err() {
-            tracing::warn!(?window, "a sink did not take its window");
-        }
-        overlay.expose();
-    }
-}
-
-fn overlays(sink: &gst::Element) -> Vec<VideoOverlay> {
-    let Some(bin) = sink.dynamic_cast_ref::<gst::Bin>() else {
-        return sink.dynamic_cast_ref::<VideoOverlay>().into_iter().cloned().collect();
-    };
-    let elements = bin.iterate_recurse().into_iter().flatten();
-    elements.filter_map(|element| element.dynamic_cast::<VideoOverlay>().ok()).collect()
 }
 
 #[cfg(test)]

@@ -25,7 +25,6 @@ fn main() -> ExitCode {
 fn need_libraries() {
     black_box(gstreamer::ffi::gst_version_string as *const ());
     black_box(gstreamer_base::ffi::gst_push_src_get_type as *const ());
-    black_box(gstreamer_video::ffi::gst_video_overlay_get_type as *const ());
     black_box(glib::gobject_ffi::g_object_new as *const ());
     black_box(glib::ffi::g_malloc as *const ());
 }
