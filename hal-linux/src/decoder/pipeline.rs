@@ -193,3 +193,22 @@ impl Drop for Pipeline {
         self.branches.iter().for_each(|branch| branch.frames.release_frames());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipeline_that_waits_for_data_goes_on_where_the_data_ended() {
+        gst::init().unwrap();
+        let inner = gst::Pipeline::new();
+        let pipeline =
+            Pipeline { pipeline: inner, branches: Vec::new(), counters: Arc::default(), tempo: Tempo::new(1000) };
+        pipeline.play().unwrap();
+        let hour = 3600 * gst::ClockTime::SECOND;
+        pipeline.wait_for_data(hour).unwrap();
+        assert_eq!(pipeline.running_time(), hour);
+        pipeline.play().unwrap();
+        assert!(pipeline.running_time() >= hour);
+    }
+}
