@@ -1,8 +1,12 @@
 //! The server: what it is told by the manager and by its platform.
 
+mod admission;
+mod place;
+
 use heapless::{Deque, String, Vec};
 use serde::{Deserialize, Serialize};
 
+use self::place::{Place, checked};
 use super::audio::{FIRST_PLAYER, Players};
 use super::client::{Client, Waiting};
 use super::keys::KeySessions;
@@ -10,16 +14,12 @@ use super::phase::{Cause, End, Phase, Verdict, bind_failure, next};
 use super::playback::{Farewell, Late, Playback, SlotOf};
 use super::{Action, ClientId, Input, NotTaken, Response};
 use crate::driver::Machine;
-use crate::hal::{DecoderEvent, ErrorKind, Peer, SocketPlace};
+use crate::hal::{DecoderEvent, ErrorKind, SocketPlace};
 use crate::health::HealthCheck;
-use crate::limits::{
-    CLIENTS_MAX, KEY_SESSIONS_MAX, OWNER_BYTES_MAX, SESSIONS_MAX, STOP_TIMEOUT, WEB_AUDIO_PLAYERS_MAX,
-};
+use crate::limits::{CLIENTS_MAX, SESSIONS_MAX, STOP_TIMEOUT, WEB_AUDIO_PLAYERS_MAX};
 use crate::message::link::{Command, Configuration, Refusal, Request};
-use crate::message::playback::{self, PlaybackError, SessionId, TableName};
-use crate::message::{
-    Allowed, AppId, AppState, Ids, LogLevels, Reason, Resources, ServerState, SocketPath, TargetState,
-};
+use crate::message::playback::{PlaybackError, SessionId};
+use crate::message::{Allowed, AppState, Ids, LogLevels, Reason, Resources, ServerState};
 use crate::resources::Ledger;
 use crate::table::{Handle, Table};
 use crate::time::{Instant, earliest};
@@ -30,15 +30,6 @@ const CLIENT_PLACES: usize = CLIENTS_MAX + 1;
 /// Notifications that can wait while the manager does not read: it asks nothing meanwhile, so there are at most the one that
 /// a request led to, the end of what was under way, and the last word.
 const NOTIFICATIONS_MAX: usize = 4;
-
-/// Where the server's socket is, and whose.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Place {
-    path: SocketPath,
-    mode: u16,
-    owner: String<OWNER_BYTES_MAX>,
-    group: String<OWNER_BYTES_MAX>,
-}
 
 /// What waits for the manager.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -425,55 +416,6 @@ impl Server {
         entry.answer(waiting.sequence(), Response::SharedMemory { slot });
     }
 
-    fn on_client_connected(&mut self, now: Instant, peer: &Peer) -> Result<(), NotTaken> {
-        match self.phase {
-            Phase::Allocating | Phase::Inactive | Phase::Active | Phase::Deactivating { .. } | Phase::Failed => {}
-            Phase::Starting | Phase::Uninitialized | Phase::Binding { .. } | Phase::Leaving(_) | Phase::Gone => {
-                return Err(NotTaken::Unexpected);
-            }
-        }
-        let served = self.clients.iter().filter(|(_, client)| client.turned_away.is_none()).count();
-        let turned_away = self.why_not(peer, served);
-        if turned_away.is_some() && usize::from(self.clients.in_use()) > served {
-            return Err(NotTaken::Full);
-        }
-        let client = self.clients.insert(Client::new(now, turned_away)).map_err(|_| NotTaken::Full)?;
-        self.due.admit = Some(client);
-        self.link.clients_untold = true;
-        Ok(())
-    }
-
-    /// Why this peer is not served, if it is not.
-    fn why_not(&self, peer: &Peer, served: usize) -> Option<playback::Refusal> {
-        if !self.permits(peer) {
-            return Some(playback::Refusal::NotPermitted { user_id: peer.user_id });
-        }
-        let capacity = CLIENTS_MAX as u16;
-        let full = playback::Refusal::Full { table: TableName::Clients, capacity, in_use: capacity };
-        (served >= CLIENTS_MAX).then_some(full)
-    }
-
-    /// Whether this peer may connect, as configured.
-    pub fn permits(&self, peer: &Peer) -> bool {
-        self.clients_allowed.is_empty() || self.clients_allowed.names(peer)
-    }
-
-    /// SM-35: what it had goes, and nothing else.
-    fn on_client_closed(&mut self, now: Instant, id: ClientId) -> Result<(), NotTaken> {
-        let client = self.clients.remove(id).ok_or(NotTaken::Stale)?;
-        self.link.clients_untold = true;
-        self.end_lease(client.slot);
-        self.close_keys(now, |owner| owner == id);
-        self.settle(now);
-        Ok(())
-    }
-
-    pub(super) fn end_lease(&mut self, slot: Option<u8>) {
-        if let Some(place) = slot.and_then(|slot| self.slots.get_mut(usize::from(slot))) {
-            *place = Slot::Used;
-        }
-    }
-
     fn on_opened(&mut self, now: Instant, index: u16, result: Result<(), ErrorKind>) {
         if let Some(player) = index.checked_sub(FIRST_PLAYER) {
             return self.on_player_opened(now, player, result);
@@ -551,26 +493,6 @@ impl Server {
         }
     }
 
-    /// SM-35: a client that does not get on loses what it holds, and nobody else anything.
-    fn look_at_clients(&mut self, now: Instant) {
-        for index in 0..self.clients.capacity() {
-            let Some(id) = self.clients.handle_at(index) else { continue };
-            let (holds, check) = (self.holds_anything(id), self.health_check);
-            if self.clients.get_mut(id).is_some_and(|client| client.tick(now, holds, check)) {
-                // It was there just now, and there are as many places as clients.
-                let _ = self.on_client_closed(now, id);
-                let _ = self.due.evicted.push(id);
-            }
-        }
-    }
-
-    fn holds_anything(&self, id: ClientId) -> bool {
-        self.clients.get(id).is_some_and(|client| client.slot.is_some())
-            || self.sessions.iter().any(|(_, session)| session.owner == id)
-            || self.audio.has_any_of(id)
-            || self.keys.has_any_of(id)
-    }
-
     fn link_is_gone(&mut self) {
         self.link.is_open = false;
         self.link.reply = None;
@@ -588,27 +510,6 @@ impl Server {
         // Only what the manager asks can be refused, and this it did not ask.
         let _ = self.apply(now, cause);
     }
-}
-
-/// The socket's place of a configuration that can hold.
-fn checked(configuration: &Configuration<'_>) -> Result<Place, Refusal> {
-    let wrong = Refusal::Configuration;
-    let Configuration { app, socket, socket_owner, socket_group, state, resources, .. } = *configuration;
-    let is_sound = socket.starts_with('/')
-        && AppId::new(app).is_ok()
-        && state != TargetState::NotRunning
-        && usize::from(resources.max_playback_sessions) <= SESSIONS_MAX
-        && usize::from(resources.max_web_audio_players) <= WEB_AUDIO_PLAYERS_MAX
-        && usize::from(resources.max_key_sessions) <= KEY_SESSIONS_MAX;
-    if !is_sound {
-        return Err(wrong);
-    }
-    Ok(Place {
-        path: String::try_from(socket).map_err(|_| wrong)?,
-        mode: configuration.socket_mode,
-        owner: String::try_from(socket_owner).map_err(|_| wrong)?,
-        group: String::try_from(socket_group).map_err(|_| wrong)?,
-    })
 }
 
 impl Machine for Server {

@@ -1,11 +1,16 @@
 //! What an app says to its session server through the client library, and hears.
 
+mod media;
+mod refusal;
+
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::audio::{self, PlayerState};
-use super::keys::{self, KeyError};
+pub use self::media::{Codec, MediaKind, Shape, SourceDescription};
+pub use self::refusal::{Refusal, TableName};
+use super::audio;
+use super::keys;
 use super::{AppState, LogLevels};
 
 /// One call of an app.
@@ -238,117 +243,6 @@ impl Command<'_> {
             | Self::SetSourceMute { session, .. } => Some(session),
         }
     }
-}
-
-/// A stream that an app will send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct SourceDescription<'a> {
-    /// What it is coded in.
-    pub codec: Codec,
-    /// Its shape, as far as it is known; 0 where it is not.
-    pub shape: Shape,
-    /// The codec's configuration as its container gives it (`avcC`, `AudioSpecificConfig`, `OpusHead`, ...), or nothing.
-    pub codec_data: &'a [u8],
-}
-
-/// What a stream is coded in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum Codec {
-    /// H.264 with start codes (Annex B).
-    H264,
-    /// H.264 with lengths, configured by `avcC`.
-    H264Avc,
-    /// VP9.
-    Vp9,
-    /// AAC frames without headers, configured by an `AudioSpecificConfig`.
-    Aac,
-    /// AAC with ADTS headers.
-    AacAdts,
-    /// Opus.
-    Opus,
-    /// H.265 with start codes.
-    H265,
-    /// H.265 with lengths, configured by `hvcC`.
-    H265Hvc,
-    /// VP8.
-    Vp8,
-    /// AV1.
-    Av1,
-    /// MPEG-1 layer 3.
-    Mp3,
-    /// Vorbis.
-    Vorbis,
-    /// FLAC.
-    Flac,
-    /// Samples of 16 bits, little-endian, channels interleaved. The shape says rate and channels, here as below.
-    PcmS16Le,
-    /// Samples of 24 bits in 3 bytes.
-    PcmS24Le,
-    /// Samples of 32 bits.
-    PcmS32Le,
-    /// Samples of 32 bits, floating.
-    PcmF32Le,
-    /// Plain text in UTF-8: one frame is one text on the screen.
-    TextUtf8,
-    /// The text of one WebVTT cue, as it stands below the cue's times.
-    TextWebVtt,
-    /// One TTML document.
-    TextTtml,
-}
-
-/// Which kind of decoder and sink a stream needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum MediaKind {
-    /// Pictures.
-    Video,
-    /// Sound.
-    Audio,
-    /// Subtitles.
-    Text,
-}
-
-impl Codec {
-    /// Which kind of stream it codes.
-    pub const fn kind(self) -> MediaKind {
-        match self {
-            Self::H264 | Self::H264Avc | Self::Vp9 | Self::H265 | Self::H265Hvc | Self::Vp8 | Self::Av1 => {
-                MediaKind::Video
-            }
-            Self::Aac
-            | Self::AacAdts
-            | Self::Opus
-            | Self::Mp3
-            | Self::Vorbis
-            | Self::Flac
-            | Self::PcmS16Le
-            | Self::PcmS24Le
-            | Self::PcmS32Le
-            | Self::PcmF32Le => MediaKind::Audio,
-            Self::TextUtf8 | Self::TextWebVtt | Self::TextTtml => MediaKind::Text,
-        }
-    }
-}
-
-/// The shape of a stream; 0 where it is not known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Shape {
-    /// Picture width in pixels.
-    pub width: u32,
-    /// Picture height in pixels.
-    pub height: u32,
-    /// Pictures per second: numerator.
-    pub frame_rate_numerator: u32,
-    /// Pictures per second: denominator.
-    pub frame_rate_denominator: u32,
-    /// Samples per second.
-    pub sample_rate: u32,
-    /// Channels of sound.
-    pub channels: u16,
 }
 
 /// What a session server sends to an app.
@@ -632,120 +526,3 @@ pub enum Event {
     /// About keys.
     Keys(keys::Event),
 }
-
-/// A fixed table of a session server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum TableName {
-    /// Connections of clients.
-    Clients,
-    /// Playback sessions: the app's `max_playback_sessions`.
-    PlaybackSessions,
-    /// Sources of one session.
-    Sources,
-    /// Web audio players: the app's `max_web_audio_players`.
-    WebAudioPlayers,
-    /// Key sessions: the app's `max_key_sessions`.
-    KeySessions,
-}
-
-/// Why a call was refused. A refused call changed nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum Refusal {
-    /// Caller: no call that this version knows.
-    Malformed,
-    /// Caller: no protocol version that both sides speak.
-    Version {
-        /// The lowest that the server speaks.
-        min: u8,
-        /// The highest that the server speaks.
-        max: u8,
-    },
-    /// Caller: this connection has no such session.
-    UnknownSession,
-    /// Caller: the session has no such source.
-    UnknownSource,
-    /// Caller: only while the app is Running (SM-24).
-    NotActive,
-    /// Caller: the connection has leased no shared memory.
-    NoMemory,
-    /// Caller: this cannot be asked of a session in this state.
-    WrongState {
-        /// What the session does.
-        state: PlaybackState,
-    },
-    /// Caller: the session has a source of this kind already.
-    DuplicateSource,
-    /// Caller: a value is out of its range.
-    OutOfRange,
-    /// Platform: a table is full.
-    Full {
-        /// Which table.
-        table: TableName,
-        /// Its capacity.
-        capacity: u16,
-        /// How much of it is taken.
-        in_use: u16,
-    },
-    /// Platform: the session failed while it did this.
-    Failed(PlaybackError),
-    /// Platform: the app left Active while this was done.
-    Interrupted,
-    /// Caller: this user may not connect to this app's session server.
-    NotPermitted {
-        /// The user, as the platform vouches for it.
-        user_id: u32,
-    },
-    /// Caller: this connection has no such web audio player.
-    UnknownPlayer,
-    /// Caller: no web audio player takes PCM of this form.
-    UnsupportedFormat,
-    /// Caller: this cannot be asked of a web audio player in this state.
-    WrongPlayerState {
-        /// What the player does.
-        state: PlayerState,
-    },
-    /// Caller: this connection has no such key session, or has closed it.
-    UnknownKeySession,
-    /// The key system did not do it; the error says who is to blame.
-    Keys(KeyError),
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed => {
-                out.write_str("the session server does not know this call; use a library of the same release")
-            }
-            Self::Version { min, max } => {
-                write!(out, "the session server speaks protocol versions {min} to {max} only")
-            }
-            Self::UnknownSession => out.write_str("this connection has no such session"),
-            Self::UnknownSource => out.write_str("the session has no such source"),
-            Self::NotActive => out.write_str("the app is not Running; wait until it is"),
-            Self::NoMemory => out.write_str("the connection has no shared memory; go Running first"),
-            Self::WrongState { state } => write!(out, "not while the session is {state:?}"),
-            Self::DuplicateSource => out.write_str("the session has a source of this kind already"),
-            Self::OutOfRange => out.write_str("a value is out of its range"),
-            Self::Full { table, capacity, in_use } => write!(out, "{table:?}: all {capacity} are in use ({in_use})"),
-            Self::Failed(error) => error.fmt(out),
-            Self::Interrupted => out.write_str("the app left the Running state meanwhile"),
-            Self::NotPermitted { user_id } => write!(
-                out,
-                "user {user_id} may not connect to this app's session server; run the app as one of its [app] clients, \
-                 or add this user to them"
-            ),
-            Self::UnknownKeySession => out.write_str("this connection has no such key session"),
-            Self::Keys(error) => error.fmt(out),
-            Self::UnknownPlayer => out.write_str("this connection has no such web audio player"),
-            Self::UnsupportedFormat => {
-                out.write_str("no web audio player takes this form: 8 to 192 kHz and 1 to 8 channels are taken")
-            }
-            Self::WrongPlayerState { state } => write!(out, "not while the web audio player is {state}"),
-        }
-    }
-}
-
-impl core::error::Error for Refusal {}

@@ -1,0 +1,38 @@
+//! Where the server listens.
+
+use heapless::String;
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{KEY_SESSIONS_MAX, OWNER_BYTES_MAX, SESSIONS_MAX, WEB_AUDIO_PLAYERS_MAX};
+use crate::message::link::{Configuration, Refusal};
+use crate::message::{AppId, SocketPath, TargetState};
+
+/// Where the server's socket is, and whose.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    pub(super) path: SocketPath,
+    pub(super) mode: u16,
+    pub(super) owner: String<OWNER_BYTES_MAX>,
+    pub(super) group: String<OWNER_BYTES_MAX>,
+}
+
+/// The socket's place of a configuration that can hold.
+pub(super) fn checked(configuration: &Configuration<'_>) -> Result<Place, Refusal> {
+    let wrong = Refusal::Configuration;
+    let Configuration { app, socket, socket_owner, socket_group, state, resources, .. } = *configuration;
+    let is_sound = socket.starts_with('/')
+        && AppId::new(app).is_ok()
+        && state != TargetState::NotRunning
+        && usize::from(resources.max_playback_sessions) <= SESSIONS_MAX
+        && usize::from(resources.max_web_audio_players) <= WEB_AUDIO_PLAYERS_MAX
+        && usize::from(resources.max_key_sessions) <= KEY_SESSIONS_MAX;
+    if !is_sound {
+        return Err(wrong);
+    }
+    Ok(Place {
+        path: String::try_from(socket).map_err(|_| wrong)?,
+        mode: configuration.socket_mode,
+        owner: String::try_from(socket_owner).map_err(|_| wrong)?,
+        group: String::try_from(socket_group).map_err(|_| wrong)?,
+    })
+}
