@@ -22,8 +22,8 @@ COMMANDS := greenroomd greenroomctl greenroom-play greenroom-appmanager
 INSTALLED := $(DESTDIR)$(PREFIX)
 CONFIGURATION := $(DESTDIR)/etc/greenroom/greenroom.toml
 
-# How long `make fuzz` fuzzes.
-SECONDS ?= 20
+# How long `make fuzz` fuzzes each target.
+SECONDS ?= 3
 
 # How often `make bench` lets each contestant of a comparison have its turn: 15 or more.
 ROUNDS ?= 21
@@ -37,7 +37,7 @@ MINUTES ?= 5
 # What `make verify` does beside that.
 LONG_STEPS := test chaos fuzz-long
 
-.PHONY: help demo test verify chaos fuzz-long bench release install uninstall clean capacities fuzz-seeds $(STEPS)
+.PHONY: help demo test verify chaos fuzz-long fuzz-keep fuzz-seeds bench release install uninstall clean capacities $(STEPS)
 
 help: ## List what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -50,7 +50,7 @@ demo: ## Show it: build the programs and play the story (FILE=movie.mp4 plays yo
 test: ## Do everything that CI does, and say how long each step took
 	@.ci/steps $(STEPS)
 
-verify: ## Do all of that, and what takes longer: chaos for MINUTES (default 5), fuzzing for 5 minutes
+verify: ## Do all of that, and what takes longer: chaos for MINUTES (default 5), a minute of each fuzz target
 	@.ci/steps $(LONG_STEPS)
 
 build: ## Build the programs
@@ -114,11 +114,14 @@ no-alloc: ## Prove that the core needs no allocator
 firmware: ## Build the core's example for a bare Cortex-M4 and run it in an emulator
 	.ci/firmware
 
-fuzz: ## Fuzz the codec for SECONDS (default 20)
-	.ci/fuzz codec_postcard $(SECONDS)
+fuzz: ## Fuzz every decoder, ring and machine for SECONDS each (default 3), from the inputs that are kept
+	.ci/fuzz run $(SECONDS)
 
-fuzz-long: ## Fuzz the codec for 5 minutes
-	.ci/fuzz codec_postcard 300
+fuzz-long: ## Fuzz every decoder, ring and machine for a minute each
+	.ci/fuzz run 60
+
+fuzz-keep: ## Keep the fewest and smallest inputs of all that fuzzing has found that reach as much
+	.ci/fuzz keep
 
 # The programs first: the example starts them.
 chaos: ## Kill, stop and attack everything at random for MINUTES (default 5), with SEED; then nothing may be left or grown
@@ -133,8 +136,8 @@ bench: ## Measure speed, each figure beside its limit or peer (ROUNDS, default 2
 capacities: ## Measure what one more of each capacity costs, for the README
 	.ci/capacities
 
-fuzz-seeds: ## Write the fuzzer's seeds anew, from real messages
-	cargo run -p greenroom-hal-mock --example seeds -- fuzz/corpus/codec_postcard
+fuzz-seeds: ## Write the seeds of the fuzz targets anew
+	cargo run -p greenroom-hal-mock --example corpora -- seeds fuzz/seeds
 
 e2e: build ## Run the real programs against each other
 	cargo test -p greenroom-tests

@@ -1,0 +1,48 @@
+//! What must hold whatever comes from outside, and whatever is done in whichever order.
+//!
+//! Each function of [`TARGETS`] is one fuzz target: it takes bytes that a fuzzer makes up, and panics when something that
+//! must hold does not. The targets in `fuzz/` are glue, so that everything here is tested without a fuzzer, too.
+//!
+//! | module | what the bytes are | what must hold |
+//! |---|---|---|
+//! | [`messages`] | the messages of each conversation | what is read survives its encoding |
+//! | [`differential`] | the same | a second, naive decoder reads the same, and a naive encoder writes the same |
+//! | [`hostile_ring`] | what the other end of a ring does between any two reads | nothing outside of the ring, nothing believed twice, no end without bound |
+//! | [`mod@ring`] | operations on both ends of a ring | it is a queue, and whoever sleeps is woken |
+//! | [`mod@table`], [`mod@ledger`] | operations | it is a list, it is a sum |
+//! | [`mod@manager`] | requests, deeds of session servers, time | what can be seen of the box from outside |
+//! | [`corpus`], [`seeds`] | | inputs as they are kept, and those to start from |
+
+pub mod corpus;
+pub mod differential;
+pub mod hostile_ring;
+pub mod ledger;
+pub mod manager;
+pub mod messages;
+mod naive;
+mod protocol;
+pub mod ring;
+pub mod seeds;
+mod steps;
+pub mod table;
+mod value;
+
+/// What takes bytes that a fuzzer makes up, and its name.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every fuzz target.
+pub const TARGETS: &[Target] = &[
+    ("codec_control", messages::control),
+    ("codec_link", messages::link),
+    ("codec_playback", messages::playback),
+    ("codec_keys", messages::keys),
+    ("codec_audio", messages::audio),
+    ("codec_differential", differential::second_opinion),
+    ("ring_hostile_producer", hostile_ring::hostile_producer),
+    ("ring_hostile_consumer", hostile_ring::hostile_consumer),
+    ("ring_place", hostile_ring::place),
+    ("operations_ring", ring::ring),
+    ("operations_table", table::table),
+    ("operations_ledger", ledger::ledger),
+    ("operations_manager", manager::manager),
+];

@@ -1,0 +1,335 @@
+//! Inputs to start from: real messages in their encoding, and short stories out of operations, each with a name.
+
+use std::collections::BTreeMap;
+
+use greenroom_core::codec::postcard::{encode, encode_first};
+use greenroom_core::health::HealthCheck;
+use greenroom_core::limits::MESSAGE_BYTES_MAX;
+use greenroom_core::message::audio::{self, DeviceInfo, PcmFormat, PlayerId, PlayerState, SampleFormat};
+use greenroom_core::message::control::{self, Holding};
+use greenroom_core::message::keys::{self, InitDataKind, KeyError, KeySessionId, KeyStatuses, LicenseMessage};
+use greenroom_core::message::link::{self, Configuration};
+use greenroom_core::message::playback::{self, Codec, SessionId, SourceDescription, SourceId};
+use greenroom_core::message::{
+    Allowed, AppId, AppState, Component, Ids, LogLevel, LogLevels, Reason, Resources, ServerState, SocketPath,
+    TargetState,
+};
+use serde::Serialize;
+
+use super::corpus;
+
+/// The conversation, the name and the bytes of a message.
+pub type Seed = (&'static str, &'static str, Vec<u8>);
+
+/// The seeds of each target, as they are kept in `fuzz/seeds`.
+///
+/// # Panics
+///
+/// When one of them does not fit a message.
+pub fn files() -> BTreeMap<String, String> {
+    let mut seeds = BTreeMap::<String, Vec<(String, Vec<u8>)>>::new();
+    let mut add = |target: String, name: &str, bytes| seeds.entry(target).or_default().push((name.to_owned(), bytes));
+    for ((conversation, name, bytes), (kind, _)) in messages().into_iter().zip(differential_kinds()) {
+        add("codec_differential".to_owned(), &format!("{conversation} {name}"), [&[kind], &bytes[..]].concat());
+        add(format!("codec_{conversation}"), name, bytes);
+    }
+    for (target, name, bytes) in STORIES {
+        add((*target).to_owned(), name, bytes.to_vec());
+    }
+    let text = |seeds: Vec<(String, Vec<u8>)>| corpus::write(seeds.iter().map(|(name, it)| (Some(&name[..]), &it[..])));
+    seeds.into_iter().map(|(target, seeds)| (target, text(seeds))).collect()
+}
+
+/// Short stories: each operation begins with the number that its `Arbitrary` reads.
+const STORIES: &[(&str, &str, &[u8])] = &[
+    ("operations_table", "in, out, in again", &[0, 7, 0, 8, 3, 1, 0, 9, 3, 1, 7]),
+    ("operations_table", "full", &[0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 3, 0, 0, 6]),
+    ("operations_ledger", "all, too many, back, all", &[1, 2, 1, 1, 8, 0, 1, 2, 15]),
+    ("operations_ring", "a frame through", &[8, 8, 0, 0, 10, 0, 0, 0, 6, 10, 20, 12, 6]),
+    (
+        "operations_ring",
+        "full, waits, is woken",
+        &[7, 8, 0, 0, 60, 1, 1, 1, 0, 0, 60, 1, 1, 1, 16, 60, 6, 12, 19, 1, 0, 0, 60, 0, 0, 0, 6, 10, 70, 12],
+    ),
+    ("operations_ring", "sleeps, is woken, flushes", &[3, 9, 15, 0, 0, 5, 0, 0, 0, 6, 18, 1, 6, 17, 1, 0, 0, 3, 0, 0, 0, 6]),
+    ("ring_hostile_producer", "an honest one", &[0, 0, 0, 0, 0, 4, 6]),
+    ("ring_hostile_consumer", "an honest one", &[0, 0, 0, 20, 0, 0, 30, 0, 5, 60]),
+    ("ring_place", "a good one", &[3, 0, 3, 0, 3, 0, 3, 0]),
+    (
+        "operations_manager",
+        "a life",
+        &[
+            8, 0, 0, 0, 0, 1, 9, 0, 0, 9, 0, 0, 9, 0, 0, 3, 0, 1, 9, 0, 0, 9, 0, 0, 3, 0, 2, 9, 0, 0, 9, 0, 0, 9, 0, 21,
+            0,
+        ],
+    ),
+    (
+        "operations_manager",
+        "one that dies and comes back",
+        &[8, 0, 0, 0, 0, 1, 9, 0, 0, 9, 0, 0, 9, 0, 0, 9, 0, 21, 2, 9, 0, 0, 9, 0, 0, 9, 0, 0, 9, 0, 21, 2, 25],
+    ),
+    ("operations_manager", "one that never is up", &[0, 0, 0, 1, 0, 1, 25, 25, 25, 25]),
+    (
+        "operations_manager",
+        "a spare is taken, its server hangs",
+        &[1, 9, 0, 0, 0, 1, 0, 0, 1, 9, 0, 0, 9, 0, 0, 25, 25, 25, 25, 25, 25],
+    ),
+];
+
+const SESSION: SessionId = SessionId { index: 1, generation: 513 };
+const PLAYER: PlayerId = PlayerId { index: 1, generation: 300 };
+const KEY_SESSION: KeySessionId = KeySessionId { index: 2, generation: 3 };
+const STEREO: PcmFormat = PcmFormat { rate_hz: 48_000, channels: 2, sample: SampleFormat::S16Le };
+const PLACE: playback::RingPlace =
+    playback::RingPlace { client_offset: 64, server_offset: 64, payload_offset: 4096, payload_bytes: 1 << 23 };
+
+/// Messages of every conversation: control, link, playback, audio, keys.
+///
+/// # Panics
+///
+/// When one of them does not fit a message.
+pub fn messages() -> Vec<Seed> {
+    [control_requests(), control_messages(), link(), playback_requests(), playback_messages(), audio(), keys()].concat()
+}
+
+/// The same, each behind the byte that tells [`super::differential::second_opinion`] what it is, and that byte apart.
+///
+/// # Panics
+///
+/// When one of them does not fit a message.
+pub fn differential_kinds() -> Vec<(u8, Vec<u8>)> {
+    let kind = |(conversation, name, _): &Seed| match (*conversation, name.split('-').next()) {
+        ("control", Some("first")) => 13,
+        ("control", Some("ask")) => 0,
+        ("control", _) => 1,
+        ("link", Some("first")) => 14,
+        ("link", Some("ask")) => 2,
+        ("link", _) => 3,
+        ("playback", Some("first")) => 15,
+        ("playback", Some("ask")) => 4,
+        ("playback", _) => 5,
+        ("audio", Some("ask")) => 6,
+        ("audio", Some("answer")) => 7,
+        ("audio", _) => 8,
+        ("keys", Some("ask")) => 9,
+        ("keys", Some("answer")) => 10,
+        ("keys", Some("notice")) => 11,
+        _ => 12,
+    };
+    messages().into_iter().map(|seed| (kind(&seed), seed.2)).collect()
+}
+
+fn later(message: &impl Serialize) -> Vec<u8> {
+    encode(message, &mut [0; MESSAGE_BYTES_MAX]).expect("a seed fits a message").to_vec()
+}
+
+fn first(message: &impl Serialize) -> Vec<u8> {
+    encode_first(message, &mut [0; MESSAGE_BYTES_MAX]).expect("a seed fits a message").to_vec()
+}
+
+fn app() -> AppId {
+    AppId::new("app1").expect("a name")
+}
+
+fn control_requests() -> Vec<Seed> {
+    use control::Command as C;
+    let state = TargetState::Active;
+    let ask = |command| later(&control::Request { sequence: 300, command });
+    vec![
+        ("control", "first-hello", first(&control::Request { sequence: 1, command: C::Hello })),
+        ("control", "ask-initiate", ask(C::Initiate { app: "app1", state, socket: "/run/app1" })),
+        ("control", "ask-change", ask(C::ChangeState { app: "app1", state: TargetState::NotRunning })),
+        ("control", "ask-where", ask(C::ConnectionInfo { app: "app1" })),
+        ("control", "ask-level", ask(C::SetLogLevel { component: Component::Ipc, level: LogLevel::Debug })),
+        ("control", "ask-list", ask(C::List { from: 1 })),
+        ("control", "ask-watch", ask(C::Watch)),
+        ("control", "ask-stop", ask(C::Stop)),
+    ]
+}
+
+fn control_messages() -> Vec<Seed> {
+    use control::{Answer, Refusal};
+    let answer = |result| later(&control::Message::Reply { sequence: 300, result });
+    let holders = [Holding { app: app(), decoders: 2 }].into_iter().collect();
+    let decoders = Refusal::Decoders { wanted: 1, free: 0, total: 2, holders };
+    let refusal = Refusal::AppDenied { user_id: 1000, app: app() };
+    let last_refusal = Some(control::LastRefusal { app: Some(app()), refusal });
+    let of_box = control::BoxStatus {
+        decoders: 2,
+        decoders_free: 1,
+        apps_max: 16,
+        refusals: 3,
+        stale: 200,
+        spares: 1,
+        last_refusal,
+    };
+    let full = Refusal::Full { table: control::TableName::Apps, capacity: 16, in_use: 16 };
+    let killed =
+        control::Event::StateChanged { app: app(), state: ServerState::NotRunning, reason: Some(Reason::Killed(9)) };
+    let socket = SocketPath::try_from("/run/app1").expect("a path");
+    vec![
+        ("control", "welcome", answer(Ok(Answer::Welcome { version: 1 }))),
+        ("control", "where", answer(Ok(Answer::ConnectionInfo { socket }))),
+        ("control", "app", answer(Ok(Answer::App { next: 1, status: app_status() }))),
+        ("control", "box", answer(Ok(Answer::Box(of_box)))),
+        ("control", "decoders", answer(Err(decoders))),
+        ("control", "full", answer(Err(full))),
+        ("control", "wrong", answer(Err(Refusal::WrongState { state: Some(ServerState::Error) }))),
+        ("control", "in-use", answer(Err(Refusal::SocketInUse { app: app() }))),
+        ("control", "killed", later(&control::Message::Event(killed))),
+        ("control", "missed", later(&control::Message::Event(control::Event::Missed(70_000)))),
+    ]
+}
+
+fn app_status() -> control::AppStatus {
+    control::AppStatus {
+        app: app(),
+        state: Some(ServerState::Active),
+        wanted: TargetState::Active,
+        socket: SocketPath::try_from("/run/app1").expect("a path"),
+        process_id: 4242,
+        resources: Resources::default(),
+        decoders: 1,
+        restarts: 2,
+        clients: 1,
+        refusals: 3,
+        uptime_s: 4,
+        is_restarting: false,
+    }
+}
+
+fn link() -> Vec<Seed> {
+    let configuration = Configuration {
+        app: "app1",
+        socket: "/run/app1",
+        socket_mode: 0o660,
+        socket_owner: "tv",
+        socket_group: "video",
+        state: TargetState::Active,
+        resources: Resources::default(),
+        log_levels: LogLevels::default(),
+        video_sink: "fake",
+        audio_sink: "fake",
+        clients: Allowed { users: Ids::first_of(&[0, 1000]), groups: Ids::first_of(&[44]) },
+        health: HealthCheck::OFF,
+    };
+    let mut levels = LogLevels::default();
+    levels.set(Component::Ipc, LogLevel::Debug);
+    let ask = |command| later(&link::Request { sequence: 300, command });
+    let up = link::Message::StateChanged { state: ServerState::Uninitialized, reason: None };
+    let failed = link::Message::StateChanged { state: ServerState::Error, reason: Some(Reason::SharedMemory) };
+    let wrong = link::Refusal::WrongState { state: ServerState::Inactive };
+    vec![
+        ("link", "first-up", first(&up)),
+        ("link", "ask-configure", ask(link::Command::SetConfiguration(configuration))),
+        ("link", "ask-end", ask(link::Command::SetState(TargetState::NotRunning))),
+        ("link", "ask-levels", ask(link::Command::SetLogLevels(levels))),
+        ("link", "ask-ping", ask(link::Command::Ping)),
+        ("link", "done", later(&link::Message::Reply { sequence: 300, result: Ok(()) })),
+        ("link", "refused", later(&link::Message::Reply { sequence: 1, result: Err(wrong) })),
+        ("link", "failed", later(&failed)),
+        ("link", "listener", later(&link::Message::Listener)),
+        ("link", "clients", later(&link::Message::Clients { connected: 2, state: AppState::Running })),
+    ]
+}
+
+fn playback_requests() -> Vec<Seed> {
+    use playback::Command as C;
+    let (session, source) = (SESSION, SourceId(2));
+    let description = SourceDescription { codec: Codec::H264, shape: playback::Shape::default(), codec_data: &[1, 100] };
+    let window = playback::Window { x: 0, y: 128, width: 1920, height: 1080 };
+    let ask = |command| later(&playback::Request { sequence: 1_000_000, command });
+    vec![
+        ("playback", "first-hello", first(&playback::Request { sequence: 1, command: C::Hello })),
+        ("playback", "ask-create", ask(C::CreateSession)),
+        ("playback", "ask-load", ask(C::Load { session, live: true })),
+        ("playback", "ask-attach", ask(C::AttachSource { session, source: description })),
+        ("playback", "ask-seek", ask(C::SetPosition { session, position_ns: 40_000_000_000, epoch: 7 })),
+        ("playback", "ask-flush", ask(C::Flush { session, source, reset_time: true, epoch: 8 })),
+        ("playback", "ask-volume", ask(C::SetVolume { session, volume_permille: 2000 })),
+        ("playback", "ask-window", ask(C::SetVideoWindow { session, window })),
+        ("playback", "ask-mute", ask(C::SetSourceMute { session, source, muted: true })),
+        ("playback", "ask-player", ask(C::Audio(audio::Command::Create { format: STEREO }))),
+        ("playback", "ask-keys", ask(C::Keys(keys::Command::Create { key_system: "org.w3.clearkey" }))),
+    ]
+}
+
+fn playback_messages() -> Vec<Seed> {
+    use playback::{Answer, Event, Message, Refusal};
+    let (session, source) = (SESSION, SourceId(0));
+    let answer = |result| later(&Message::Reply { sequence: 3, result });
+    let event = |event| later(&Message::Event(event));
+    let error = playback::PlaybackError::NoDecoder(Codec::Av1);
+    let text = playback::Text { source, start_ns: 3, duration_ns: Some(4_000_000_000), missed: 1, body: "a line" };
+    let size = Event::PictureSize { session, source, width: 1920, height: 1080 };
+    let memory = Answer::SessionWithMemory { session, client_bytes: 1 << 23, server_bytes: 65_536 };
+    let table = playback::TableName::KeySessions;
+    vec![
+        ("playback", "welcome", answer(Ok(Answer::Welcome { version: 1, state: AppState::Running }))),
+        ("playback", "attached", answer(Ok(Answer::Source { source, ring: PLACE }))),
+        ("playback", "memory", answer(Ok(memory))),
+        ("playback", "length", answer(Ok(Answer::Duration { duration_ns: Some(1 << 40) }))),
+        ("playback", "statistics", answer(Ok(Answer::Statistics(playback::Statistics::default())))),
+        ("playback", "player", answer(Ok(Answer::Audio(player())))),
+        ("playback", "full", answer(Err(Refusal::Full { table, capacity: 4, in_use: 4 }))),
+        ("playback", "wrong", answer(Err(Refusal::WrongPlayerState { state: PlayerState::Failed }))),
+        ("playback", "refused", answer(Err(Refusal::Keys(KeyError::Response)))),
+        ("playback", "failed", event(Event::Failed { session, error })),
+        ("playback", "levels", event(Event::LogLevels(LogLevels::default()))),
+        ("playback", "size", event(size)),
+        ("playback", "text", later(&Message::Text { session, text })),
+        ("playback", "statuses", later(&Message::Keys(statuses()))),
+    ]
+}
+
+fn player() -> audio::Answer {
+    audio::Answer::Player {
+        player: PLAYER,
+        client_bytes: 131_072,
+        server_bytes: 65_536,
+        ring: PLACE,
+        device: DeviceInfo::of(&STEREO, 65_536),
+        format: STEREO,
+    }
+}
+
+fn audio() -> Vec<Seed> {
+    use audio::{Answer, Command, Event};
+    let (player_id, volume_permille) = (PLAYER, 2000);
+    vec![
+        ("audio", "ask-create", later(&Command::Create { format: STEREO })),
+        ("audio", "ask-destroy", later(&Command::Destroy { player: player_id })),
+        ("audio", "ask-play", later(&Command::Play { player: player_id })),
+        ("audio", "ask-volume", later(&Command::SetVolume { player: player_id, volume_permille })),
+        ("audio", "ask-played", later(&Command::GetPlayed { player: player_id })),
+        ("audio", "answer-player", later(&player())),
+        ("audio", "answer-volume", later(&Answer::Volume { volume_permille })),
+        ("audio", "answer-played", later(&Answer::Played { frames: 48_000 * 86_400 })),
+        ("audio", "state", later(&Event::State { player: player_id, state: PlayerState::EndOfStream })),
+        ("audio", "failed", later(&Event::Failed { player: player_id, error: playback::PlaybackError::Sink })),
+        ("audio", "ended", later(&Event::Ended { player: player_id })),
+    ]
+}
+
+fn statuses() -> keys::Notice<'static> {
+    let statuses = KeyStatuses(b"a key of 16 byte\0the other 16 one\x05");
+    keys::Notice::KeyStatuses { key_session: KEY_SESSION, statuses }
+}
+
+fn keys() -> Vec<Seed> {
+    use keys::{Answer, Command, Event, Notice};
+    let (key_session, kind) = (KEY_SESSION, InitDataKind::Cenc);
+    let message = LicenseMessage { kind: keys::LicenseMessageKind::Renewal, body: b"a request" };
+    vec![
+        ("keys", "ask-create", later(&Command::Create { key_system: "org.w3.clearkey" })),
+        ("keys", "ask-request", later(&Command::GenerateRequest { key_session, kind, init_data: b"pssh" })),
+        ("keys", "ask-update", later(&Command::Update { key_session, response: b"a response" })),
+        ("keys", "ask-remove", later(&Command::Remove { key_session })),
+        ("keys", "ask-bind", later(&Command::Bind { key_session, session: SESSION })),
+        ("keys", "ask-close", later(&Command::Close { key_session })),
+        ("keys", "answer-session", later(&Answer::KeySession { key_session })),
+        ("keys", "notice-license", later(&Notice::License { key_session, message })),
+        ("keys", "notice-statuses", later(&statuses())),
+        ("keys", "ended", later(&Event::Ended { key_session })),
+    ]
+}
