@@ -46,8 +46,16 @@ enum Deed {
 
 #[derive(Clone, Copy, Debug)]
 enum Operation {
-    Initiate { app: &'static str, state: TargetState, socket: &'static str, sessions: u8 },
-    Change { app: &'static str, state: TargetState },
+    Initiate {
+        app: &'static str,
+        state: TargetState,
+        socket: &'static str,
+        sessions: u8,
+    },
+    Change {
+        app: &'static str,
+        state: TargetState,
+    },
     Ask(Command<'static>),
     Deny(&'static str),
     NextSpawnFails(ErrorKind),
@@ -238,7 +246,12 @@ impl Comparison {
         })
     }
 
-    fn tell(&mut self, owner: Owner, of_app: impl Fn(greenroom_core::manager::AppHandle) -> Input<'static>, event: SpareEvent) {
+    fn tell(
+        &mut self,
+        owner: Owner,
+        of_app: impl Fn(greenroom_core::manager::AppHandle) -> Input<'static>,
+        event: SpareEvent,
+    ) {
         match owner {
             Owner::App(app) => self.give(of_app(app)),
             Owner::Spare(spare) => self.give(Input::Spare { spare, event }),
@@ -249,9 +262,7 @@ impl Comparison {
     fn late(&mut self, back: u8, deed: Deed) {
         let Some(app) = self.world.gone(back) else { return };
         let input = match deed {
-            Deed::Says(state, reason) => {
-                Input::Link { app, message: link::Message::StateChanged { state, reason } }
-            }
+            Deed::Says(state, reason) => Input::Link { app, message: link::Message::StateChanged { state, reason } },
             Deed::Answers(..) | Deed::Obeys => {
                 Input::Link { app, message: link::Message::Reply { sequence: 1, result: Ok(()) } }
             }

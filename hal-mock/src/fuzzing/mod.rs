@@ -11,6 +11,7 @@
 //! | [`mod@ring`] | operations on both ends of a ring | it is a queue, and whoever sleeps is woken |
 //! | [`mod@table`], [`mod@ledger`] | operations | it is a list, it is a sum |
 //! | [`mod@manager`] | requests, deeds of session servers, time | what can be seen of the box from outside |
+//! | [`mod@session`] | what the manager, clients, decoders and key systems do, time | what can be seen of a session server from outside |
 //! | [`corpus`], [`seeds`] | | inputs as they are kept, and those to start from |
 
 pub mod corpus;
@@ -23,6 +24,7 @@ mod naive;
 mod protocol;
 pub mod ring;
 pub mod seeds;
+pub mod session;
 mod steps;
 pub mod table;
 mod value;
@@ -45,4 +47,5 @@ pub const TARGETS: &[Target] = &[
     ("operations_table", table::table),
     ("operations_ledger", ledger::ledger),
     ("operations_manager", manager::manager),
+    ("operations_session", session::session),
 ];

@@ -14,13 +14,8 @@ const LONG_TEXT: Shape = Text(usize::MAX);
 
 // What several conversations share.
 
-const SERVER_STATE: Shape = OneOf(&[
-    ("Uninitialized", Unit),
-    ("Inactive", Unit),
-    ("Active", Unit),
-    ("NotRunning", Unit),
-    ("Error", Unit),
-]);
+const SERVER_STATE: Shape =
+    OneOf(&[("Uninitialized", Unit), ("Inactive", Unit), ("Active", Unit), ("NotRunning", Unit), ("Error", Unit)]);
 const TARGET_STATE: Shape = OneOf(&[("Inactive", Unit), ("Active", Unit), ("NotRunning", Unit)]);
 const APP_STATE: Shape = OneOf(&[("Unknown", Unit), ("Inactive", Unit), ("Running", Unit)]);
 const RESOURCES: Shape =
@@ -138,10 +133,7 @@ const CONTROL_REFUSAL: Shape = OneOf(&[
     ("SocketPath", Unit),
     ("SocketInUse", Fields(&[("app", AppName)])),
     ("Denied", Unit),
-    (
-        "Full",
-        Fields(&[("table", OneOf(&[("Apps", Unit), ("Controllers", Unit)])), ("capacity", U16), ("in_use", U16)]),
-    ),
+    ("Full", Fields(&[("table", OneOf(&[("Apps", Unit), ("Controllers", Unit)])), ("capacity", U16), ("in_use", U16)])),
     (
         "Decoders",
         Fields(&[
@@ -434,10 +426,7 @@ pub(super) const AUDIO_ANSWER: Shape = OneOf(&[
             REGIONS[0],
             REGIONS[1],
             ("ring", RING_PLACE),
-            (
-                "device",
-                Fields(&[("preferred_frames", U32), ("maximum_frames", U32), ("supports_deferred_play", Bool)]),
-            ),
+            ("device", Fields(&[("preferred_frames", U32), ("maximum_frames", U32), ("supports_deferred_play", Bool)])),
             ("format", PCM_FORMAT),
         ]),
     ),

@@ -19,12 +19,8 @@ pub(super) const SLOTS: usize = 4;
 pub(super) const PAYLOAD_BYTES: u32 = 61;
 const CONTROL_BYTES: u32 = client_block_bytes(SLOTS);
 /// Where the ring lies.
-pub(super) const PLACE: RingPlace = RingPlace {
-    client_offset: 0,
-    server_offset: 0,
-    payload_offset: CONTROL_BYTES,
-    payload_bytes: PAYLOAD_BYTES,
-};
+pub(super) const PLACE: RingPlace =
+    RingPlace { client_offset: 0, server_offset: 0, payload_offset: CONTROL_BYTES, payload_bytes: PAYLOAD_BYTES };
 /// Bytes of the region that the client writes.
 pub(super) const CLIENT_BYTES: u32 = CONTROL_BYTES + PAYLOAD_BYTES;
 

@@ -51,7 +51,11 @@ const STORIES: &[(&str, &str, &[u8])] = &[
         "full, waits, is woken",
         &[7, 8, 0, 0, 60, 1, 1, 1, 0, 0, 60, 1, 1, 1, 16, 60, 6, 12, 19, 1, 0, 0, 60, 0, 0, 0, 6, 10, 70, 12],
     ),
-    ("operations_ring", "sleeps, is woken, flushes", &[3, 9, 15, 0, 0, 5, 0, 0, 0, 6, 18, 1, 6, 17, 1, 0, 0, 3, 0, 0, 0, 6]),
+    (
+        "operations_ring",
+        "sleeps, is woken, flushes",
+        &[3, 9, 15, 0, 0, 5, 0, 0, 0, 6, 18, 1, 6, 17, 1, 0, 0, 3, 0, 0, 0, 6],
+    ),
     ("ring_hostile_producer", "an honest one", &[0, 0, 0, 0, 0, 4, 6]),
     ("ring_hostile_consumer", "an honest one", &[0, 0, 0, 20, 0, 0, 30, 0, 5, 60]),
     ("ring_place", "a good one", &[3, 0, 3, 0, 3, 0, 3, 0]),
@@ -59,8 +63,8 @@ const STORIES: &[(&str, &str, &[u8])] = &[
         "operations_manager",
         "a life",
         &[
-            8, 0, 0, 0, 0, 1, 9, 0, 0, 9, 0, 0, 9, 0, 0, 3, 0, 1, 9, 0, 0, 9, 0, 0, 3, 0, 2, 9, 0, 0, 9, 0, 0, 9, 0, 21,
-            0,
+            8, 0, 0, 0, 0, 1, 9, 0, 0, 9, 0, 0, 9, 0, 0, 3, 0, 1, 9, 0, 0, 9, 0, 0, 3, 0, 2, 9, 0, 0, 9, 0, 0, 9, 0,
+            21, 0,
         ],
     ),
     (
@@ -69,6 +73,22 @@ const STORIES: &[(&str, &str, &[u8])] = &[
         &[8, 0, 0, 0, 0, 1, 9, 0, 0, 9, 0, 0, 9, 0, 0, 9, 0, 21, 2, 9, 0, 0, 9, 0, 0, 9, 0, 0, 9, 0, 21, 2, 25],
     ),
     ("operations_manager", "one that never is up", &[0, 0, 0, 1, 0, 1, 25, 25, 25, 25]),
+    (
+        "operations_session",
+        "plays",
+        &[
+            0, 0, 0, 255, 0, 3, 0, 4, 0, 0, 0, 4, 0, 1, 0, 4, 0, 2, 0, 4, 0, 3, 0, 17, 0, 0, 4, 0, 4, 0, 17, 0, 0, 4,
+            0, 5, 0, 17, 0, 0, 4, 0, 6, 0, 17, 0, 0, 17, 0, 15, 0, 4, 0, 7, 0, 17, 0, 12,
+        ],
+    ),
+    (
+        "operations_session",
+        "web audio and keys",
+        &[
+            0, 0, 0, 255, 0, 3, 0, 4, 0, 0, 0, 4, 0, 8, 16, 17, 0, 0, 17, 0, 0, 17, 0, 0, 4, 0, 9, 0, 17, 0, 0, 4, 0,
+            10, 0, 4, 0, 11, 0, 24, 0, 4, 24, 0, 0, 4, 0, 13, 0, 24, 0, 7, 0, 3, 2, 17, 0, 12,
+        ],
+    ),
     (
         "operations_manager",
         "a spare is taken, its server hangs",
@@ -236,7 +256,8 @@ fn link() -> Vec<Seed> {
 fn playback_requests() -> Vec<Seed> {
     use playback::Command as C;
     let (session, source) = (SESSION, SourceId(2));
-    let description = SourceDescription { codec: Codec::H264, shape: playback::Shape::default(), codec_data: &[1, 100] };
+    let description =
+        SourceDescription { codec: Codec::H264, shape: playback::Shape::default(), codec_data: &[1, 100] };
     let window = playback::Window { x: 0, y: 128, width: 1920, height: 1080 };
     let ask = |command| later(&playback::Request { sequence: 1_000_000, command });
     vec![

@@ -190,8 +190,10 @@ impl Model {
             Action::Take { app, spare } => {
                 self.begins(now, *app, name);
                 let taken = self.process(Owner::Spare(*spare));
-                assert!(taken.is_open_here && taken.signals.is_empty(), "{taken:?} is no server to begin with");
-                taken.owner = Owner::App(*app);
+                let is_fit = taken.is_open_here && taken.signals.is_empty() && !taken.is_asked;
+                assert!(is_fit, "{taken:?} is no server to begin with");
+                // The app counts its own requests.
+                (taken.owner, taken.last_sequence) = (Owner::App(*app), 0);
             }
             Action::Configure { app, sequence } => {
                 let state = first.expect("what is configured is known");
@@ -334,7 +336,8 @@ impl Model {
             let process = self.processes.iter().find(|process| process.owner == Owner::App(app));
             assert_eq!(status.process_id, process.map_or(0, |process| process.process_id), "{status:?}");
             // SM-33, SM-40: what a server may use is reserved until it is seen to have let go.
-            let used = process.filter(|process| process.may_decode).map_or(0, |_| status.resources.max_playback_sessions);
+            let used =
+                process.filter(|process| process.may_decode).map_or(0, |_| status.resources.max_playback_sessions);
             assert!(used <= status.decoders, "{} uses {used} and holds {}", status.app, status.decoders);
             let told = self.told.get(status.app.as_str()).copied();
             assert!(status.state.is_none() || status.state == told, "{status:?}, and observers know {told:?}");
