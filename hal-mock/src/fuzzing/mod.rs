@@ -12,8 +12,10 @@
 //! | [`mod@table`], [`mod@ledger`] | operations | it is a list, it is a sum |
 //! | [`mod@manager`] | requests, deeds of session servers, time | what can be seen of the box from outside |
 //! | [`mod@session`] | what the manager, clients, decoders and key systems do, time | what can be seen of a session server from outside |
+//! | [`mod@client`] | what an app, its platform and its session server do, time | what can be seen of a client library from outside |
 //! | [`corpus`], [`seeds`] | | inputs as they are kept, and those to start from |
 
+pub mod client;
 pub mod corpus;
 pub mod differential;
 pub mod hostile_ring;
@@ -48,4 +50,5 @@ pub const TARGETS: &[Target] = &[
     ("operations_ledger", ledger::ledger),
     ("operations_manager", manager::manager),
     ("operations_session", session::session),
+    ("operations_client", client::client),
 ];

@@ -90,6 +90,14 @@ const STORIES: &[(&str, &str, &[u8])] = &[
         ],
     ),
     (
+        "operations_client",
+        "memory, a session, the server goes and comes back",
+        &[
+            0, 0, 3, 14, 0, 0, 0, 8, 0, 14, 0, 0, 0, 8, 2, 14, 0, 1, 1, 8, 7, 1, 1, 14, 0, 0, 0, 7, 0, 3, 14, 0, 0, 0,
+            8, 11, 14, 0, 2, 2, 25, 0, 2, 0, 2,
+        ],
+    ),
+    (
         "operations_manager",
         "a spare is taken, its server hangs",
         &[1, 9, 0, 0, 0, 1, 0, 0, 1, 9, 0, 0, 9, 0, 0, 25, 25, 25, 25, 25, 25],

@@ -7,7 +7,7 @@ use greenroom_core::limits::{CLIENTS_MAX, DECODER_TIMEOUT, KEYS_TIMEOUT};
 use greenroom_core::message::audio::{self, PcmFormat, PlayerId, SampleFormat};
 use greenroom_core::message::keys::{self, InitDataKind, KeySessionId};
 use greenroom_core::message::playback::{Codec, Command, Event, SessionId, Shape, SourceDescription, SourceId, Window};
-use greenroom_core::message::{ServerState, link};
+use greenroom_core::message::{AppState, ServerState, link};
 use greenroom_core::session::{Action, ClientId, FIRST_PLAYER, Response, Server};
 use greenroom_core::time::Instant;
 
@@ -411,7 +411,6 @@ impl Model {
                     let holds = self.memory.is_some() || !self.decoders.is_empty() || !self.keys.is_empty();
                     assert!(!holds, "who is Inactive holds nothing: {self:?}");
                 }
-                assert!(state != Active || self.memory.is_some(), "who is Active has memory");
             }
             link::Message::Listener => assert!(self.is_bound && !self.is_unbound, "there is no socket"),
             link::Message::Clients { connected, .. } => {
@@ -475,6 +474,8 @@ impl Model {
 // What must be.
 impl Model {
     pub(super) fn check(&self, server: &Server) {
+        let is_running = server.app_state() == AppState::Running;
+        assert!(!is_running || self.memory.is_some(), "who is Active has memory");
         let is_player = |session: &&u16| **session >= FIRST_PLAYER;
         let players = self.decoders.keys().filter(is_player).count();
         assert!(self.decoders.len() - players <= usize::from(server.sessions()), "a decoder of no session");
