@@ -377,6 +377,6 @@ fn is_sound(place: &RingPlace) -> bool {
         && payload.end <= CLIENT_BYTES.into()
         && theirs.end <= SERVER_BLOCK_BYTES.into();
     let is_apart = payload.start >= control.end || payload.end <= control.start;
-    let is_aligned = place.client_offset % LINE_BYTES == 0 && place.server_offset % LINE_BYTES == 0;
+    let is_aligned = place.client_offset.is_multiple_of(LINE_BYTES) && place.server_offset.is_multiple_of(LINE_BYTES);
     lies_within && is_apart && is_aligned && place.payload_bytes > 0
 }
