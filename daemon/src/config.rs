@@ -103,6 +103,8 @@ pub struct Config {
     pub sinks: SinksSection,
     /// `[keys]`
     pub keys: KeysSection,
+    /// `[trace]`
+    pub trace: TraceSection,
     /// `[log]`
     pub log: LogSection,
     /// `[app.NAME]`
@@ -254,6 +256,26 @@ pub struct KeysSection {
     pub provider: Provider,
 }
 
+/// What is recorded.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TraceSection {
+    /// Memory for each process; 0 for none.
+    #[serde(deserialize_with = "trace_bytes")]
+    pub bytes: u32,
+}
+
+impl Default for TraceSection {
+    fn default() -> Self {
+        Self { bytes: 65_536 }
+    }
+}
+
+/// The least memory of a trace: each of its segments holds the longest message.
+pub const TRACE_BYTES_MIN: u32 = 65_536;
+/// The most: hours of a busy box.
+pub const TRACE_BYTES_MAX: u32 = 64 * 1024 * 1024;
+
 /// How much is logged.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -372,6 +394,15 @@ fn at_most<'de, D: Deserializer<'de>>(
         )));
     }
     Ok(Some(number))
+}
+
+fn trace_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match within::<0, { TRACE_BYTES_MAX as i64 }, u32, D>(deserializer)? {
+        bytes @ 1..TRACE_BYTES_MIN => Err(D::Error::custom(format!(
+            "a trace has at least {TRACE_BYTES_MIN} bytes, not {bytes}; raise it, or set 0 to record nothing"
+        ))),
+        bytes => Ok(bytes),
+    }
 }
 
 fn spares<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
@@ -652,6 +683,7 @@ mod tests {
             ("[log]\ndefault = 'loud'", "line 2", "loud"),
             ("[app.tv]\nmax_playback_sessions = 200", "line 2", "max_playback_sessions is at most 4 here, not 200"),
             ("[session]\nhealth_failures_max = 0", "line 2", "it is from 1 to 255, not 0"),
+            ("[trace]\nbytes = 4096", "line 2", "at least 65536 bytes, not 4096"),
             ("[session]\nspares = 5", "line 2", "spares is at most 4 here, not 5"),
             ("[app.tv]\nmax_web_audio_players = 5", "line 2", "max_web_audio_players is at most 4 here, not 5"),
             ("[keys]\nprovider = 'magic'", "line 2", "magic"),
@@ -741,6 +773,7 @@ mod tests {
         assert_eq!(section("socket"), keys_of::<SocketSection>());
         assert_eq!(section("session"), keys_of::<SessionSection>());
         assert_eq!(section("sinks"), keys_of::<SinksSection>());
+        assert_eq!(section("trace"), keys_of::<TraceSection>());
         assert_eq!(section("log"), keys_of::<LogSection>());
         let app = documented["app"]["com.example.tv"].as_table().unwrap();
         assert_eq!(keys(app), keys_of::<AppSection>());

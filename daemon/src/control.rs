@@ -1,18 +1,21 @@
 //! Asking the manager, and hearing its events. Blocks; for programs that have nothing else to do meanwhile.
 
 use std::collections::VecDeque;
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use greenroom_core::codec::postcard::{self, CodecError};
-use greenroom_core::limits::MESSAGE_BYTES_MAX;
+use greenroom_core::limits::{DESCRIPTORS_MAX, MESSAGE_BYTES_MAX};
 use greenroom_core::message::control::{Answer, AppStatus, BoxStatus, Command, Event, Message, Refusal, Request};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv, send, socket_with,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags,
+    SocketType, connect, recvmsg, send, socket_with,
 };
 
 /// The manager answers within this, or is taken for stuck: its own time limits all together are shorter.
@@ -81,13 +84,19 @@ impl ControlClient {
 
     /// Asks and waits for the answer.
     pub fn request(&mut self, command: Command<'_>) -> Result<Answer, ControlError> {
+        self.request_with_descriptors(command).map(|(answer, _)| answer)
+    }
+
+    /// Asks and waits for the answer, and for the descriptors that come with it.
+    pub fn request_with_descriptors(&mut self, command: Command<'_>) -> Result<(Answer, Vec<OwnedFd>), ControlError> {
         self.send(command)?;
         let deadline = Instant::now() + ANSWER_TIMEOUT;
         loop {
-            match self.receive(deadline)?.ok_or(ControlError::Timeout)? {
+            let (message, descriptors) = self.receive(deadline)?.ok_or(ControlError::Timeout)?;
+            match message {
                 Message::Event(event) => self.events.push_back(event),
                 Message::Reply { sequence, result } if sequence == self.sequence => {
-                    return result.map_err(ControlError::Refused);
+                    return result.map(|answer| (answer, descriptors)).map_err(ControlError::Refused);
                 }
                 Message::Reply { .. } => return Err(ControlError::Protocol),
             }
@@ -101,8 +110,8 @@ impl ControlClient {
         }
         match self.receive(deadline)? {
             None => Ok(None),
-            Some(Message::Event(event)) => Ok(Some(event)),
-            Some(Message::Reply { .. }) => Err(ControlError::Protocol),
+            Some((Message::Event(event), _)) => Ok(Some(event)),
+            Some((Message::Reply { .. }, _)) => Err(ControlError::Protocol),
         }
     }
 
@@ -146,15 +155,27 @@ impl ControlClient {
         }
     }
 
-    fn receive(&mut self, deadline: Instant) -> Result<Option<Message>, ControlError> {
+    fn receive(&mut self, deadline: Instant) -> Result<Option<(Message, Vec<OwnedFd>)>, ControlError> {
         if !self.wait_readable(deadline)? {
             return Ok(None);
         }
         let mut buffer = [0_u8; MESSAGE_BYTES_MAX];
-        match recv(&self.socket, &mut buffer[..], RecvFlags::empty()) {
-            Ok((0, _)) | Err(Errno::CONNRESET | Errno::PIPE) => Err(ControlError::Closed),
-            Ok((bytes, _)) => Ok(Some(postcard::decode(&buffer[..bytes])?)),
-            Err(errno) => Err(ControlError::Socket(errno)),
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut into = [IoSliceMut::new(&mut buffer)];
+        let bytes = match recvmsg(&self.socket, &mut into, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+            Ok(received) => received.bytes,
+            Err(Errno::CONNRESET | Errno::PIPE) => 0,
+            Err(errno) => return Err(ControlError::Socket(errno)),
+        };
+        let descriptors = ancillary.drain().filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+            _ => None,
+        });
+        let descriptors = descriptors.flatten().collect();
+        match buffer.get(..bytes) {
+            None | Some([]) => Err(ControlError::Closed),
+            Some(message) => Ok(Some((postcard::decode(message)?, descriptors))),
         }
     }
 
@@ -196,7 +217,7 @@ impl AsFd for ControlClient {
 mod tests {
     use super::*;
     use greenroom_core::message::{AppId, ServerState};
-    use rustix::net::{accept, bind, listen};
+    use rustix::net::{accept, bind, listen, recv};
     use std::thread;
 
     type Script = Vec<Message>;

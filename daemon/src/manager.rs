@@ -1,5 +1,6 @@
 //! The manager's process: its host, and the loop.
 
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -11,13 +12,14 @@ use greenroom_core::limits::SOCKET_PATH_BYTES_MAX;
 use greenroom_core::manager::Manager;
 use greenroom_core::message::{AppId, LogLevels};
 use greenroom_core::time::earliest;
-use greenroom_core::trace::NoRecorder;
+use greenroom_core::trace::TraceBuffer;
 use greenroom_hal_linux::clock::Clock;
 use greenroom_hal_linux::error::LinuxError;
 use greenroom_hal_linux::event_loop::EventLoop;
 use greenroom_hal_linux::listener::{ListeningSocket, SocketFiles};
+use greenroom_hal_linux::memory::trace::TraceMemory;
 use greenroom_hal_linux::owner;
-use greenroom_hal_linux::process::{self, Program, Spawner};
+use greenroom_hal_linux::process::{self, PidChild, Program, Spawner};
 use greenroom_hal_linux::signals::{Asked, Signals};
 use tracing::{error, info, warn};
 
@@ -88,6 +90,8 @@ struct Host {
     events: EventLoop,
     spawner: Spawner,
     files: SocketFiles,
+    /// The memory of the manager's own trace.
+    trace: Option<OwnedFd>,
 }
 
 impl Launcher for Host {
@@ -136,9 +140,26 @@ impl ManagerHost for Host {
             error!("{error}");
         }
     }
+
+    fn own_trace(&mut self) -> Option<(u32, OwnedFd)> {
+        let descriptor = duplicate(self.trace.as_ref()?.as_fd())?;
+        Some((std::process::id(), descriptor))
+    }
+
+    fn trace_of(&mut self, child: &PidChild) -> Option<OwnedFd> {
+        duplicate(child.trace()?)
+    }
+
+    fn duplicate_trace(&mut self, trace: &OwnedFd) -> Option<OwnedFd> {
+        duplicate(trace.as_fd())
+    }
 }
 
-type Driver = ManagerDriver<Host>;
+fn duplicate(trace: BorrowedFd<'_>) -> Option<OwnedFd> {
+    trace.try_clone_to_owned().inspect_err(|error| warn!("a trace cannot be handed out: {error}")).ok()
+}
+
+type Driver = ManagerDriver<Host, Option<TraceBuffer<TraceMemory>>>;
 
 /// Everything has a fixed place in the driver, so it is as large as the capacities say. It is moved a few times until it
 /// lies where it stays.
@@ -159,16 +180,28 @@ fn serve(config: Config, logging: Logging, mut signals: Signals) -> Result<(), M
     let (mut host, control) = open(config, logging, &path)?;
     host.events.watch(&signals, SIGNALS, Interest::Read)?;
     let settings = host.config.settings();
-    let mut driver = Driver::new(Manager::new(settings), host, control, NoRecorder);
+    let recorder = recorder(&mut host);
+    let mut driver = Driver::new(Manager::new(settings), host, control, recorder);
     let mut service = Service::from_environment(Clock.now());
     driver.start().map_err(ManagerError::Watch)?;
     service.ready();
     info!("the manager listens at {}, {} decoder(s)", path.display(), settings.decoders);
     let ended = pump(&mut driver, &mut signals, &mut service);
+    if let Some(fault) = driver.recorder().as_ref().and_then(TraceBuffer::fault) {
+        warn!("the manager was not recorded: {fault}; see [trace] in the configuration");
+    }
     service.stopping();
     driver.host().files.remove(text(&path)?);
     info!("the manager has ended");
     ended
+}
+
+/// Without memory for its trace a manager runs all the same.
+fn recorder(host: &mut Host) -> Option<TraceBuffer<TraceMemory>> {
+    let bytes = Some(host.config.trace.bytes).filter(|&bytes| bytes > 0)?;
+    let memory = TraceMemory::new(bytes).inspect_err(|error| warn!("the manager is not recorded: {error}")).ok()?;
+    host.trace = duplicate(memory.as_fd());
+    Some(TraceBuffer::new(memory))
 }
 
 fn pump(driver: &mut Driver, signals: &mut Signals, service: &mut Service) -> Result<(), ManagerError> {
@@ -231,13 +264,15 @@ fn open(config: Config, logging: Logging, path: &Path) -> Result<(Host, Listenin
     let control = listen(&mut files, &config, path)?;
     // A second manager at the same place has been refused by now.
     SocketFiles::sweep(&directory, OWN_SOCKETS);
+    let trace_bytes = config.trace.bytes;
     let spawner = Spawner::new(Program {
         path: config.session_program(),
         arguments: config.session.arguments.clone(),
         environment: config.session_environment(),
     });
+    let spawner = spawner.with_trace(trace_bytes);
     let directory = text(&directory)?.to_owned();
-    let host = Host { config, directory, access, logging, events: EventLoop::new()?, spawner, files };
+    let host = Host { config, directory, access, logging, events: EventLoop::new()?, spawner, files, trace: None };
     Ok((host, control))
 }
 

@@ -16,17 +16,20 @@ use rustix::process::{
 
 use crate::error::{self, LinuxError};
 use crate::harden;
+use crate::memory::trace;
 use crate::socket::SeqPacket;
 
 /// The descriptor at which a child finds its end of the link.
 pub const LINK_DESCRIPTOR: i32 = 3;
+/// The descriptor at which a child finds the memory of its trace, if it is recorded.
+pub const TRACE_DESCRIPTOR: i32 = 4;
 
 /// What is run, and with what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {
     /// The full path of its file; `$PATH` is not searched. It may be a link.
     pub path: PathBuf,
-    /// Its arguments, without its own name. `--link-fd 3` is added.
+    /// Its arguments, without its own name. `--link-fd 3` is added, and `--trace-fd 4` where it is recorded.
     pub arguments: Vec<String>,
     /// All of its environment: nothing of ours is inherited.
     pub environment: Vec<(String, String)>,
@@ -34,17 +37,30 @@ pub struct Program {
 
 /// Starts one program, again and again: the same for every app, which it learns from the link.
 ///
-/// A child gets standard input, output and error, its end of the link, and no other descriptor; no signal is blocked or
-/// ignored in it. Where this process may have been started with `SIGCHLD` ignored, [`keep_ended_children`] comes first.
+/// A child gets standard input, output and error, its end of the link, the memory of its trace, and no other descriptor; no
+/// signal is blocked or ignored in it. Where this process may have been started with `SIGCHLD` ignored, [`keep_ended_children`] comes first.
 #[derive(Debug)]
 pub struct Spawner {
     program: Program,
+    trace_bytes: u32,
 }
 
 impl Spawner {
     /// Will start this program.
     pub fn new(program: Program) -> Self {
-        Self { program }
+        Self { program, trace_bytes: 0 }
+    }
+
+    /// Gives each child so much memory for its trace; 0 is none.
+    pub fn with_trace(self, trace_bytes: u32) -> Self {
+        Self { trace_bytes, ..self }
+    }
+
+    /// Above the numbers at which a child finds what it gets, so that nothing is overwritten on the way there.
+    fn trace(&self) -> Result<OwnedFd, LinuxError> {
+        let memory = trace::create(self.trace_bytes)?;
+        rustix::io::fcntl_dupfd_cloexec(&memory, TRACE_DESCRIPTOR + 1)
+            .map_err(|errno| LinuxError::new("make the memory of a trace", errno))
     }
 }
 
@@ -61,7 +77,11 @@ impl Spawn for Spawner {
         // What is inherited is expected to block, until its new owner says otherwise.
         rustix::io::ioctl_fionbio(&theirs, false)
             .map_err(|errno| LinuxError::new("make the link of a child", errno))?;
-        let child = start(&self.program, theirs.as_fd())?;
+        // A child without a trace is better than none.
+        let trace = (self.trace_bytes > 0)
+            .then(|| self.trace())
+            .and_then(|made| made.inspect_err(|error| tracing::warn!(%error, "a session server is not recorded")).ok());
+        let child = start(&self.program, theirs.as_fd(), trace)?;
         Ok((child, ours))
     }
 }
@@ -75,19 +95,19 @@ pub fn keep_ended_children() -> Result<(), LinuxError> {
         .map_err(|errno| LinuxError::new("keep ended children", error::from_nix(errno)))
 }
 
-fn start(program: &Program, link: BorrowedFd<'_>) -> Result<PidChild, LinuxError> {
+fn start(program: &Program, link: BorrowedFd<'_>, trace: Option<OwnedFd>) -> Result<PidChild, LinuxError> {
     let because = |errno| LinuxError::new("start", errno).about(program.path.display());
     check_executable(&program.path).map_err(because)?;
     // Ours are made so; this is for what was inherited, or made by a library.
     close_on_exec_from(LINK_DESCRIPTOR).map_err(because)?;
-    let id = posix_spawn_with(program, link).map_err(|errno| because(error::from_nix(errno)))?;
+    let id = posix_spawn_with(program, link, trace.as_ref()).map_err(|errno| because(error::from_nix(errno)))?;
     // A child is there until it is waited for, which only its PidChild does.
     let id = Pid::from_raw(id.as_raw()).ok_or_else(|| because(Errno::SRCH))?;
     let descriptor = pidfd_open(id, PidfdFlags::empty()).map_err(|errno| {
         abandon(id);
         because(errno)
     })?;
-    Ok(PidChild { id, descriptor, status: None })
+    Ok(PidChild { id, descriptor, status: None, trace })
 }
 
 /// No descriptor from this number on is inherited by a child.
@@ -117,15 +137,18 @@ fn close_each_on_exec_from(first: RawFd) -> Result<(), Errno> {
     Ok(())
 }
 
-fn posix_spawn_with(program: &Program, link: BorrowedFd<'_>) -> nix::Result<nix::unistd::Pid> {
+fn posix_spawn_with(program: &Program, link: BorrowedFd<'_>, trace: Option<&OwnedFd>) -> nix::Result<nix::unistd::Pid> {
     let mut descriptors = PosixSpawnFileActions::init()?;
     // Also where both numbers are the same this takes close-on-exec away.
     descriptors.add_dup2(link.as_raw_fd(), LINK_DESCRIPTOR)?;
+    if let Some(trace) = trace {
+        descriptors.add_dup2(trace.as_raw_fd(), TRACE_DESCRIPTOR)?;
+    }
     let mut attributes = PosixSpawnAttr::init()?;
     attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
     attributes.set_sigdefault(&all_signals())?;
     attributes.set_sigmask(&SigSet::empty())?;
-    posix_spawn(&program.path, &descriptors, &attributes, &arguments(program)?, &environment(program)?)
+    posix_spawn(&program.path, &descriptors, &attributes, &arguments(program, trace.is_some())?, &environment(program)?)
 }
 
 /// All whose disposition can be set.
@@ -136,12 +159,13 @@ fn all_signals() -> SigSet {
     signals
 }
 
-fn arguments(program: &Program) -> nix::Result<Vec<CString>> {
+fn arguments(program: &Program, is_traced: bool) -> nix::Result<Vec<CString>> {
     let name = program.path.as_os_str().as_bytes();
     let given = program.arguments.iter().map(String::as_bytes);
-    let link = LINK_DESCRIPTOR.to_string();
+    let (link, trace) = (LINK_DESCRIPTOR.to_string(), TRACE_DESCRIPTOR.to_string());
     let added = [b"--link-fd".as_slice(), link.as_bytes()];
-    [name].into_iter().chain(given).chain(added).map(text).collect()
+    let traced = [b"--trace-fd".as_slice(), trace.as_bytes()].into_iter().filter(|_| is_traced);
+    [name].into_iter().chain(given).chain(added).chain(traced).map(text).collect()
 }
 
 fn environment(program: &Program) -> nix::Result<Vec<CString>> {
@@ -174,6 +198,14 @@ pub struct PidChild {
     id: Pid,
     descriptor: OwnedFd,
     status: Option<ExitStatus>,
+    trace: Option<OwnedFd>,
+}
+
+impl PidChild {
+    /// The memory of its trace, if it was given one. It stays when the child has ended.
+    pub fn trace(&self) -> Option<BorrowedFd<'_>> {
+        self.trace.as_ref().map(AsFd::as_fd)
+    }
 }
 
 impl ErrorType for PidChild {

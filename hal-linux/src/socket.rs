@@ -193,7 +193,7 @@ impl AsFd for SeqPacket {
 
 /// A descriptor that came through `exec`. It is known by not being close-on-exec: all that this process has opened is.
 /// Taking it makes it so, which is why it can be taken once.
-fn inherited(number: RawFd) -> Option<OwnedFd> {
+pub(crate) fn inherited(number: RawFd) -> Option<OwnedFd> {
     if number <= libc::STDERR_FILENO {
         return None;
     }

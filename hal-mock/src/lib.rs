@@ -18,6 +18,7 @@
 //! | [`bell`] | bells |
 //! | [`hostile`] | memory whose owner changes it between any two reads |
 //! | [`error`] | failures of a kind that a test chose |
+//! | [`replay`] | runs that were recorded, once more |
 //! | [`fuzzing`] | what must hold for any bytes, and the seeds to start from |
 //!
 //! A test stands on the other side of what it tests. Here a driver would hold `spawner`, `events` and what comes out of
@@ -69,6 +70,7 @@ pub mod keys;
 pub mod listener;
 pub mod memory;
 pub mod process;
+pub mod replay;
 pub mod socket;
 pub mod world;
 

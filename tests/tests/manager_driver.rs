@@ -15,7 +15,7 @@ use greenroom_core::message::control::{Answer, BoxStatus, Command, Event, Messag
 use greenroom_core::message::{
     Allowed, AppId, Component, LogLevel, LogLevels, Reason, Resources, ServerState, TargetState, link,
 };
-use greenroom_core::trace::{Record, Recorder};
+use greenroom_core::trace::{Polled, Record, Recorder, Replayable};
 use greenroom_hal_mock::process::Process;
 use greenroom_hal_mock::{
     Call, Descriptor, EventLoop, Grants, ListeningSocket, SeqPacket, SocketFiles, Spawner, World,
@@ -86,9 +86,11 @@ impl ManagerHost for Host {
 struct Count(usize);
 
 impl Recorder for Count {
-    fn record<Input: serde::Serialize>(&mut self, _: Record<&Input>) {
+    fn record<M: Replayable, Input: serde::Serialize>(&mut self, _: &M, _: &Record<Input>) {
         self.0 += 1;
     }
+
+    fn settle<M: Replayable>(&mut self, _: &M, _: Polled) {}
 }
 
 /// A box with a manager.
@@ -707,7 +709,7 @@ fn who_may_drive_one_app_is_refused_every_other_and_the_box() {
     assert_eq!(stage.ask(&mut partial, Command::ChangeState { app: "app2", state: TargetState::Active }), denied);
     assert_eq!(stage.ask(&mut partial, Command::ConnectionInfo { app: "app2" }), denied);
     let levels = Command::SetLogLevel { component: Component::Default, level: LogLevel::Debug };
-    for command in [levels, Command::Stop] {
+    for command in [levels, Command::Stop, Command::Trace { from: 0 }] {
         assert_eq!(stage.ask(&mut partial, command), Err(Refusal::BoxDenied { user_id }));
     }
     for socket in ["app2.sock", "app1.sock", "/run/anywhere.sock"] {

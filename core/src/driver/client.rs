@@ -12,7 +12,7 @@ use crate::message::audio;
 use crate::message::keys::Notice;
 use crate::message::playback::{Answer, Command, Message, Request, SessionId, Text};
 use crate::time::Instant;
-use crate::trace::{NoRecorder, Record, Recorder};
+use crate::trace::{NoRecorder, Recorder, Traced};
 
 /// Descriptors that came with an answer.
 pub type AnswerDescriptors<H> = Descriptors<<<H as Connect>::Socket as Socket>::Descriptor>;
@@ -40,7 +40,7 @@ pub trait ClientHost: Connect + Watch<<Self as Connect>::Socket> {
 ///
 /// The host calls [`Self::ready`] when the connection's token is ready and [`Self::tick`] at [`Self::next_deadline`].
 pub struct ClientDriver<S: Socket, R: Recorder = NoRecorder> {
-    machine: Client,
+    machine: Traced<Client, R>,
     path: SocketPath,
     kind: u8,
     connection: Option<Connection<S>>,
@@ -49,27 +49,30 @@ pub struct ClientDriver<S: Socket, R: Recorder = NoRecorder> {
     interest: Interest,
     /// What the last turn's actions came to; it is handled before anything else.
     follow_up: Option<Input<'static>>,
-    recorder: R,
 }
 
 impl<S: Socket, R: Recorder> ClientDriver<S, R> {
     /// A client of the session server at `path`, without a connection. Its tokens are of this `kind`.
     pub fn new(path: SocketPath, kind: u8, recorder: R) -> Self {
         Self {
-            machine: Client::new(),
+            machine: Traced::new(Client::new(), recorder),
             path,
             kind,
             connection: None,
             generation: 0,
             interest: Interest::Read,
             follow_up: None,
-            recorder,
         }
     }
 
     /// The machine, to look at.
     pub fn machine(&self) -> &Client {
         &self.machine
+    }
+
+    /// What its inputs are recorded by.
+    pub fn recorder(&self) -> &R {
+        self.machine.recorder()
     }
 
     /// Starts to connect. Notifications tell how it went. A connection that ends because the server has gone is made again
@@ -173,7 +176,6 @@ impl<S: Socket, R: Recorder> ClientDriver<S, R> {
         input: Input<'_>,
         mut descriptors: AnswerDescriptors<H>,
     ) -> Result<Option<CallId>, NotTaken> {
-        self.recorder.record(Record { at: now, input: &input });
         self.machine.handle(now, input)?;
         let mut accepted = None;
         while let Some(action) = self.machine.poll_action() {
@@ -205,6 +207,7 @@ impl<S: Socket, R: Recorder> ClientDriver<S, R> {
                 }
             }
         }
+        self.machine.settle();
         Ok(accepted)
     }
 

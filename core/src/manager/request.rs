@@ -24,8 +24,8 @@ impl<const APPS: usize> Manager<APPS> {
             Command::ConnectionInfo { app } => self.connection_info(app).map(Some),
             Command::SetLogLevel { component, level } => Ok(Some(self.set_log_level(now, component, level))),
             Command::List { from } => Ok(Some(self.list(now, from))),
-            // Who watches is the driver's matter.
-            Command::Watch => Ok(Some(Answer::Done)),
+            // Who watches is the driver's matter, and so are the traces.
+            Command::Watch | Command::Trace { .. } => Ok(Some(Answer::Done)),
             Command::Stop => {
                 self.terminate(now);
                 Ok(Some(Answer::Done))

@@ -1,5 +1,7 @@
 //! Users and groups by number, and lists of those who may.
 
+use core::fmt;
+
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -7,12 +9,18 @@ use crate::hal::Peer;
 use crate::limits::IDS_MAX;
 
 /// Numbers of users, or of groups; at most [`IDS_MAX`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[serde(from = "Vec<u32, IDS_MAX>", into = "Vec<u32, IDS_MAX>")]
 pub struct Ids {
     ids: [u32; IDS_MAX],
     length: u16,
+}
+
+impl fmt::Debug for Ids {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_list().entries(self.as_slice()).finish()
+    }
 }
 
 impl Default for Ids {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AppId, Component, LogLevel, Reason, Resources, ServerState, SocketPath, TargetState};
 use crate::limits::HOLDERS_MAX;
+use crate::trace::file::Origin;
 
 /// One request, with the number that its one answer repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +65,12 @@ pub enum Command<'a> {
     Watch,
     /// End every app in order and then the manager (SM-38).
     Stop,
+    /// The next trace, from this place on: [`Answer::Trace`], or [`Answer::Done`] after the last. It tells of all apps, so
+    /// only who may drive the whole box gets it.
+    Trace {
+        /// 0 at first, then [`Answer::Trace::next`].
+        from: u16,
+    },
 }
 
 impl<'a> Command<'a> {
@@ -71,7 +78,12 @@ impl<'a> Command<'a> {
     pub const fn app(&self) -> Option<&'a str> {
         match *self {
             Self::Initiate { app, .. } | Self::ChangeState { app, .. } | Self::ConnectionInfo { app } => Some(app),
-            Self::Hello | Self::SetLogLevel { .. } | Self::List { .. } | Self::Watch | Self::Stop => None,
+            Self::Hello
+            | Self::SetLogLevel { .. }
+            | Self::List { .. }
+            | Self::Watch
+            | Self::Stop
+            | Self::Trace { .. } => None,
         }
     }
 
@@ -122,6 +134,13 @@ pub enum Answer {
     },
     /// After the last app: how the box is.
     Box(BoxStatus),
+    /// One trace. With it goes a descriptor of its memory, to read it from; who is recorded goes on to write there.
+    Trace {
+        /// Where the traces go on.
+        next: u16,
+        /// Whose it is.
+        origin: Origin,
+    },
 }
 
 /// How an app is.

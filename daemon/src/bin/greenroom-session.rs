@@ -11,7 +11,7 @@ use greenroom_core::driver::{Connection, FIRST_FREE_KIND, Frames, Platform, Sess
 use greenroom_core::hal::{Descriptors, Interest, Token, Watch};
 use greenroom_core::message::link::{Configuration, Message};
 use greenroom_core::message::{LogLevels, Reason, ServerState};
-use greenroom_core::trace::NoRecorder;
+use greenroom_core::trace::TraceBuffer;
 use greenroom_daemon::command_line::session::Arguments;
 use greenroom_daemon::keys::Provider;
 use greenroom_daemon::log::{Format, Logging};
@@ -24,6 +24,7 @@ use greenroom_hal_linux::heap;
 use greenroom_hal_linux::keys::KeySystems;
 use greenroom_hal_linux::listener::{ListeningSocket, SocketFiles};
 use greenroom_hal_linux::memory::LinuxMemory;
+use greenroom_hal_linux::memory::trace::TraceMemory;
 use greenroom_hal_linux::signals::{Asked, Signals};
 use greenroom_hal_linux::socket::SeqPacket;
 use tracing::span::EnteredSpan;
@@ -33,7 +34,8 @@ const USAGE: u8 = 2;
 const SIGNALS: Token = Token { kind: FIRST_FREE_KIND, index: 0, generation: 0 };
 
 type Decoder = GstDecoder<Frames<LinuxMemory>>;
-type Driver = SessionDriver<Host>;
+type Trace = TraceBuffer<TraceMemory>;
+type Driver = SessionDriver<Host, Option<Trace>>;
 
 /// What the driver finds on Linux.
 struct Host {
@@ -81,19 +83,32 @@ impl SessionHost for Host {
     }
 }
 
+/// Numbers of the descriptors that it was started with: of the link, and of the memory of its trace.
+type Given = (RawFd, Option<RawFd>);
+
 /// What the manager gives. For this the parser, which is as large as the rest of this program, need not be touched.
-fn link_given() -> Option<RawFd> {
-    let mut arguments = std::env::args().skip(1);
-    let (name, number, more) = (arguments.next()?, arguments.next()?, arguments.next());
-    number.parse().ok().filter(|_| name == "--link-fd" && more.is_none())
+fn given() -> Option<Given> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["--link-fd", link] => Some((link.parse().ok()?, None)),
+        ["--link-fd", link, "--trace-fd", trace] => Some((link.parse().ok()?, Some(trace.parse().ok()?))),
+        _ => None,
+    }
+}
+
+fn parsed() -> Option<Given> {
+    let Arguments { link_fd, trace_fd } = Arguments::parse();
+    Some((link_fd?, trace_fd))
 }
 
 fn main() -> ExitCode {
-    let Some(link) = link_given().or_else(|| Arguments::parse().link_fd) else {
+    let Some((link, trace)) = given().or_else(parsed) else {
         eprintln!("greenroom-session: no --link-fd: greenroomd starts this program; see 'greenroomctl --help'");
         return USAGE.into();
     };
-    let hardening = harden(&[link]);
+    let keep: Vec<RawFd> = [Some(link), trace].into_iter().flatten().collect();
+    let hardening = harden(&keep);
     heap::share_arenas();
     let link = match SeqPacket::from_inherited(link) {
         Ok(link) => link,
@@ -102,7 +117,7 @@ fn main() -> ExitCode {
             return USAGE.into();
         }
     };
-    match serve(link, hardening) {
+    match serve(link, trace, hardening) {
         Ok(status) => status.into(),
         Err(error) => {
             eprintln!("greenroom-session: {error}");
@@ -111,7 +126,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(link: SeqPacket, hardening: Hardening) -> Result<u8, Box<dyn std::error::Error>> {
+fn serve(link: SeqPacket, trace: Option<RawFd>, hardening: Hardening) -> Result<u8, Box<dyn std::error::Error>> {
     let logging = Logging::start(&LogLevels::default(), Format::from_environment())?;
     report(hardening);
     // Before any thread is started: each must block the signals.
@@ -122,11 +137,22 @@ fn serve(link: SeqPacket, hardening: Hardening) -> Result<u8, Box<dyn std::error
             return Err(error.into());
         }
     };
-    let mut driver = Driver::new(link, NoRecorder);
+    let mut driver = Driver::new(link, trace.and_then(recorder));
     driver.start(&mut host, Clock.now(), Ok(()));
     let status = run(&mut driver, &mut host, &mut signals)?;
     tracing::info!(status, "ends");
     Ok(status)
+}
+
+/// Without memory for its trace a session server serves all the same.
+fn recorder(trace: RawFd) -> Option<Trace> {
+    match TraceMemory::from_inherited(trace) {
+        Ok(memory) => Some(Trace::new(memory)),
+        Err(error) => {
+            tracing::warn!(%error, "nothing is recorded");
+            None
+        }
+    }
 }
 
 fn prepare(logging: Logging) -> Result<(Host, Signals), LinuxError> {

@@ -1,16 +1,18 @@
 //! Drives the manager from a command line or a script.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use greenroom_core::message::control::{Answer, Command, Event, Refusal};
 use greenroom_core::message::{Reason, ServerState, TargetState};
-use greenroom_daemon::command_line::ctl::{Arguments, Order, Wait};
+use greenroom_daemon::command_line::ctl::{Arguments, Order, TraceOrder, Wait};
 use greenroom_daemon::control::{ControlClient, ControlError};
 use greenroom_daemon::ctl::live::{self, LiveError};
 use greenroom_daemon::ctl::report;
+use greenroom_daemon::ctl::trace::{self, TraceError};
 use greenroom_daemon::names;
 use greenroom_daemon::runtime;
 use serde_json::{Value, json};
@@ -22,6 +24,8 @@ enum Failure {
     Control(#[from] ControlError),
     #[error("{0}")]
     Live(LiveError),
+    #[error("{0}")]
+    Trace(TraceError),
     #[error("app {app}: {refusal}")]
     Refused { app: String, refusal: Refusal },
     #[error("app {app} is {} and will not be {}: {why}", names::state(*is), names::state(*wanted))]
@@ -39,12 +43,23 @@ impl From<LiveError> for Failure {
     }
 }
 
+impl From<TraceError> for Failure {
+    fn from(error: TraceError) -> Self {
+        match error {
+            TraceError::Control(error) => Self::Control(error),
+            other => Self::Trace(other),
+        }
+    }
+}
+
 impl Failure {
     fn status(&self) -> u8 {
         match self {
-            Self::Refused { .. } | Self::Elsewhere { .. } | Self::Live(_) | Self::Control(ControlError::Refused(_)) => {
-                1
-            }
+            Self::Refused { .. }
+            | Self::Elsewhere { .. }
+            | Self::Live(_)
+            | Self::Trace(_)
+            | Self::Control(ControlError::Refused(_)) => 1,
             Self::Control(ControlError::TooLong) => 2,
             Self::Late { .. } | Self::Control(ControlError::Timeout) => 4,
             Self::Control(_) => 3,
@@ -56,7 +71,7 @@ impl Failure {
             Self::Refused { refusal, .. } | Self::Control(ControlError::Refused(refusal)) => {
                 Some(format!("{refusal:?}"))
             }
-            Self::Control(_) | Self::Live(_) | Self::Elsewhere { .. } | Self::Late { .. } => None,
+            Self::Control(_) | Self::Live(_) | Self::Trace(_) | Self::Elsewhere { .. } | Self::Late { .. } => None,
         };
         json!({"error": self.to_string(), "refusal": refusal, "status": self.status()})
     }
@@ -87,6 +102,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
+    if let Order::Trace { order: TraceOrder::Replay { file, quiet } } = &arguments.command {
+        return replay(file, *quiet, arguments.json);
+    }
     let path = arguments.control.unwrap_or_else(runtime::control_socket);
     let mut session = Session { client: ControlClient::connect(&path)?, json: arguments.json };
     match &arguments.command {
@@ -100,6 +118,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Order::List => return session.list(),
         Order::Watch { lines } => return session.watch(*lines),
         Order::Stop => session.order(Command::Stop)?,
+        Order::Trace { order: TraceOrder::Save { file } } => return session.save_trace(file),
+        Order::Trace { order: TraceOrder::Replay { .. } } => {}
     }
     session.tell_done();
     Ok(())
@@ -226,6 +246,17 @@ impl Session {
         Ok(())
     }
 
+    fn save_trace(&mut self, file: &Path) -> Result<(), Failure> {
+        for saved in trace::save(&mut self.client, file)? {
+            let (origin, segments) = (&saved.origin, saved.segments);
+            match self.json {
+                true => say!("{}", json!({"saved": origin.to_string(), "segments": segments})),
+                false => say!("{origin}: {segments} segment(s)"),
+            }
+        }
+        Ok(())
+    }
+
     fn watch(&mut self, lines: bool) -> Result<(), Failure> {
         self.client.request(Command::Watch)?;
         if !lines && !self.json && live::can_draw() {
@@ -263,6 +294,22 @@ impl Session {
             false => say!("{}", report::event_text(event)),
         }
     }
+}
+
+/// Steps as lines, then what each machine has come to.
+fn replay(file: &Path, quiet: bool, json: bool) -> Result<(), Failure> {
+    let outcomes = trace::replay_file(file, |step| {
+        if !quiet && !json {
+            say!("{step}");
+        }
+    })?;
+    for outcome in &outcomes {
+        match json {
+            true => say!("{}", report::replay_json(outcome)),
+            false => say!("{outcome}"),
+        }
+    }
+    Ok(())
 }
 
 fn late(app: &str, wanted: ServerState, timeout: Duration, is: Option<ServerState>) -> Failure {

@@ -89,6 +89,31 @@ pub enum Order {
     },
     /// End every app in order, and then the manager
     Stop,
+    /// Save or replay what the manager and the session servers were told
+    Trace {
+        /// Which
+        #[command(subcommand)]
+        order: TraceOrder,
+    },
+}
+
+/// What is done with a trace.
+#[derive(Debug, Subcommand)]
+pub enum TraceOrder {
+    /// Save the latest inputs of the manager and of every session server, the last crashed one of each app included
+    Save {
+        /// Where to
+        file: PathBuf,
+    },
+    /// Run the machines of a saved trace again, step by step, and check that they come to the recorded state; needs no
+    /// manager
+    Replay {
+        /// The trace
+        file: PathBuf,
+        /// Print the final states only
+        #[arg(long, short)]
+        quiet: bool,
+    },
 }
 
 /// Whether to wait, and how long.

@@ -11,4 +11,7 @@ pub struct Arguments {
     /// The descriptor of its link to the manager.
     #[arg(long, value_name = "N")]
     pub link_fd: Option<RawFd>,
+    /// The descriptor of the memory in which it is recorded.
+    #[arg(long, value_name = "N")]
+    pub trace_fd: Option<RawFd>,
 }

@@ -1,5 +1,6 @@
-//! What `greenroomctl` shows: the list for people and programs, and the live view.
+//! What `greenroomctl` shows: the list for people and programs, the live view, and traces.
 
 pub mod live;
 mod memory;
 pub mod report;
+pub mod trace;

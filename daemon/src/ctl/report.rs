@@ -1,6 +1,7 @@
 //! How things are, as a table for people and as JSON for programs.
 
 use greenroom_core::message::control::{AppStatus, BoxStatus, Event, LastRefusal};
+use greenroom_hal_mock::replay::Outcome;
 use serde_json::{Value, json};
 
 use super::memory::Memory;
@@ -15,6 +16,22 @@ pub fn text(apps: &[AppStatus], status: &BoxStatus) -> String {
 /// Every app and the box, for programs.
 pub fn json(apps: &[AppStatus], status: &BoxStatus) -> Value {
     json!({"apps": apps.iter().map(app_json).collect::<Vec<_>>(), "box": box_json(status)})
+}
+
+/// What a replay has shown, as one value.
+pub fn replay_json(outcome: &Outcome) -> Value {
+    json!({
+        "machine": outcome.origin.to_string(),
+        "segments": outcome.segments,
+        "gaps": outcome.gaps,
+        "inputs": outcome.inputs,
+        "states_compared": outcome.compared,
+        "inputs_since_compared": outcome.inputs_since,
+        "from_ms": outcome.from.as_millis(),
+        "to_ms": outcome.to.as_millis(),
+        "checksum": format!("{:08x}", outcome.checksum),
+        "state": outcome.state,
+    })
 }
 
 /// An event, for people.

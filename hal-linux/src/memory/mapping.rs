@@ -57,6 +57,16 @@ impl Mapping {
         Ok(Self { base, bytes })
     }
 
+    /// All of it.
+    ///
+    /// # Safety
+    ///
+    /// It was made by [`Self::read_write`], and nobody else writes it.
+    pub(super) unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: mapped for that many bytes for as long as `self`; the caller vouches for the rest.
+        unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr(), self.bytes as usize) }
+    }
+
     /// Where `bytes` bytes from `offset` on lie. The only place where an address is made.
     #[inline]
     fn at(&self, offset: u32, bytes: usize) -> Result<NonNull<u8>, OutOfRegion> {
@@ -84,6 +94,12 @@ impl Drop for Mapping {
         // SAFETY: made by mmap with this length; no address of it outlives `self`.
         let unmapped = unsafe { rustix::mm::munmap(self.base.as_ptr().cast::<c_void>(), self.bytes as usize) };
         debug_assert_eq!(unmapped, Ok(()));
+    }
+}
+
+impl fmt::Debug for Mapping {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Mapping").field("bytes", &self.bytes).finish()
     }
 }
 

@@ -15,6 +15,7 @@ mod bell;
 mod copy;
 mod fence;
 mod mapping;
+pub mod trace;
 
 use std::os::fd::{AsFd, OwnedFd};
 

@@ -45,6 +45,8 @@ struct Entry<S: Socket> {
     waits: bool,
     watches: bool,
     reply: Option<Message>,
+    /// What goes with the reply.
+    descriptors: Descriptors<S::Descriptor>,
     backlog: Deque<Event, OBSERVER_BACKLOG_MAX>,
     missed: u32,
     /// To be closed as soon as its answer has gone.
@@ -75,25 +77,21 @@ impl<S: Socket> Entry<S> {
         }
     }
 
-    fn next_message(&mut self) -> Option<Message> {
+    fn next_message(&mut self) -> Option<(Message, Descriptors<S::Descriptor>)> {
         if let Some(reply) = self.reply.take() {
-            return Some(reply);
+            return Some((reply, core::mem::take(&mut self.descriptors)));
         }
-        if let Some(event) = self.backlog.pop_front() {
-            return Some(Message::Event(event));
-        }
-        match core::mem::take(&mut self.missed) {
-            0 => None,
-            missed => Some(Message::Event(Event::Missed(missed))),
-        }
+        let missed = |count: &mut u32| Some(core::mem::take(count)).filter(|missed| *missed > 0).map(Event::Missed);
+        let event = self.backlog.pop_front().or_else(|| missed(&mut self.missed))?;
+        Some((Message::Event(event), Descriptors::new()))
     }
 
     /// Sends what waits, as far as the socket takes it.
     fn pump(&mut self) -> Result<(), ConnectionError> {
         self.connection.flush()?;
         while !self.connection.is_blocked() {
-            let Some(message) = self.next_message() else { break };
-            self.connection.send(&message, Descriptors::new())?;
+            let Some((message, descriptors)) = self.next_message() else { break };
+            self.connection.send(&message, descriptors)?;
         }
         Ok(())
     }
@@ -186,6 +184,7 @@ impl<S: Socket> Controllers<S> {
             waits: false,
             watches: false,
             reply: None,
+            descriptors: Descriptors::new(),
             backlog: Deque::new(),
             missed: 0,
             ends: false,
@@ -244,6 +243,19 @@ impl<S: Socket> Controllers<S> {
         entry.waits = false;
         entry.reply = Some(Message::Reply { sequence: to.sequence, result });
         self.settle(watch, to.controller);
+    }
+
+    /// Answers with descriptors.
+    pub(super) fn give<W: Watch<S>>(
+        &mut self,
+        watch: &mut W,
+        to: Ticket,
+        answer: Answer,
+        descriptors: Descriptors<S::Descriptor>,
+    ) {
+        let Some(entry) = self.get(to.controller) else { return };
+        entry.descriptors = descriptors;
+        self.reply(watch, to, Ok(answer));
     }
 
     /// Who is at the other end of a connection.

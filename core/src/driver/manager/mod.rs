@@ -3,11 +3,13 @@
 mod controllers;
 mod servers;
 mod spares;
+mod traces;
 
 use heapless::Deque;
 
 use self::controllers::{Asked, Controllers};
 use self::servers::{Heard, Kinds, Servers};
+use self::traces::Crashes;
 use super::Machine;
 use crate::fmt::{info, warning};
 use crate::hal::{
@@ -20,7 +22,7 @@ use crate::message::control::{Answer, Command, Event, LastRefusal, Refusal};
 use crate::message::{AppId, LogLevels, SocketPath, link};
 use crate::table::Handle;
 use crate::time::{Instant, earliest};
-use crate::trace::{NoRecorder, Record, Recorder};
+use crate::trace::{NoRecorder, Recorder, Traced};
 
 /// Kinds of the tokens that the driver uses; lower ones are served first.
 mod kind {
@@ -65,8 +67,33 @@ pub trait ManagerHost: Launcher + Authority {
     fn listen(&mut self) -> &mut Self::Listen;
     /// From now on the manager's own process logs as this says (SM-39).
     fn apply_log_levels(&mut self, levels: &LogLevels);
+
+    /// The number of the manager's own process, and a descriptor from which its trace can be read, if it is recorded.
+    fn own_trace(&mut self) -> Option<(u32, ControlDescriptor<Self>)>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
+    /// A descriptor from which the trace of a session server can be read, if it is recorded.
+    fn trace_of(&mut self, _child: &<Self::Spawn as Spawn>::Child) -> Option<ControlDescriptor<Self>>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
+    /// Another descriptor of the same trace.
+    fn duplicate_trace(&mut self, _trace: &ControlDescriptor<Self>) -> Option<ControlDescriptor<Self>>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
+type ControlDescriptor<H> = <<<H as ManagerHost>::Control as Listener>::Socket as Socket>::Descriptor;
 type LinkDescriptor<H> = <<<H as ManagerHost>::Spawn as Spawn>::Socket as Socket>::Descriptor;
 
 /// What follows a turn.
@@ -83,7 +110,7 @@ pub enum Turn {
 /// The program calls [`Self::start`] once, then [`Self::turn`] whenever something is ready or [`Self::next_deadline`]
 /// has come, until that says [`Turn::Exit`].
 pub struct ManagerDriver<H: ManagerHost, R: Recorder = NoRecorder, const APPS: usize = APPS_MAX> {
-    machine: Manager<APPS>,
+    machine: Traced<Manager<APPS>, R>,
     host: H,
     control: H::Control,
     /// Set while no connection is accepted.
@@ -91,30 +118,30 @@ pub struct ManagerDriver<H: ManagerHost, R: Recorder = NoRecorder, const APPS: u
     controllers: Controllers<<H::Control as Listener>::Socket>,
     servers: Servers<H, App, APPS>,
     spares: Servers<H, Spare, SPARES_MAX>,
+    crashes: Crashes<H, APPS>,
     /// What became of the apps' spawns; handled when all actions are carried out. Several apps can be due at one tick, each
     /// with one spawn at most.
     spawned: Deque<(AppHandle, Result<u32, ErrorKind>), APPS>,
     /// What became of a spare's spawn: one is started after the other.
     spare_spawned: Option<(SpareHandle, Result<u32, ErrorKind>)>,
     exited: bool,
-    recorder: R,
 }
 
 impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
     /// A manager that answers at `control`.
     pub fn new(machine: Manager<APPS>, host: H, control: H::Control, recorder: R) -> Self {
         Self {
-            machine,
+            machine: Traced::new(machine, recorder),
             host,
             control,
             accept_again_at: None,
             controllers: Controllers::new(),
             servers: Servers::new(Kinds { child: kind::CHILD, link: kind::LINK }),
             spares: Servers::new(Kinds { child: kind::SPARE_CHILD, link: kind::SPARE_LINK }),
+            crashes: Crashes::new(),
             spawned: Deque::new(),
             spare_spawned: None,
             exited: false,
-            recorder,
         }
     }
 
@@ -126,6 +153,11 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
     /// The machine, to look at.
     pub fn machine(&self) -> &Manager<APPS> {
         &self.machine
+    }
+
+    /// What its inputs are recorded by.
+    pub fn recorder(&self) -> &R {
+        self.machine.recorder()
     }
 
     /// Where it lives.
@@ -165,6 +197,7 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
     }
 
     fn end_turn(&mut self) -> Turn {
+        self.machine.settle();
         self.controllers.rewatch(self.host.watch());
         if self.exited { Turn::Exit } else { Turn::Next }
     }
@@ -204,7 +237,6 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
     }
 
     fn step(&mut self, now: Instant, input: Input<'_>) {
-        self.recorder.record(Record { at: now, input: &input });
         // What is stale was counted, and is no failure.
         let _ = self.machine.handle(now, input);
         while let Some(action) = self.machine.poll_action() {
@@ -287,7 +319,8 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
 
     /// What a process has said before it ended comes before its end, or the reason that it gave would be lost.
     fn child_ready(&mut self, now: Instant, app: AppHandle) {
-        let Some(status) = self.servers.try_wait(&mut self.host, app) else { return };
+        let Some((status, child)) = self.servers.try_wait(&mut self.host, app) else { return };
+        self.note_end(self.machine.app_id(app).cloned(), &child, status);
         let mut messages = 0..LAST_WORDS_MAX;
         while messages.next().is_some() && self.hear(now, app) {}
         self.servers.bury(&mut self.host, app);
@@ -403,6 +436,7 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
                 let command = Command::List { from: self.next_visible(&peer, place) };
                 self.feed(now, Input::Request { from, command, facts: None });
             }
+            Command::Trace { from: place } => self.give_trace(from, place),
             Command::Hello
             | Command::ChangeState { .. }
             | Command::ConnectionInfo { .. }
@@ -420,7 +454,7 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
             Command::Initiate { app, .. } | Command::ChangeState { app, .. } | Command::ConnectionInfo { app } => {
                 AppId::new(app).map_or(true, |app| self.host.may(peer, Right::App(&app)))
             }
-            Command::SetLogLevel { .. } | Command::Stop => self.host.may(peer, Right::Box),
+            Command::SetLogLevel { .. } | Command::Stop | Command::Trace { .. } => self.host.may(peer, Right::Box),
             Command::Hello | Command::List { .. } | Command::Watch => true,
         }
     }

@@ -130,8 +130,18 @@ impl<H: ManagerHost, T, const N: usize> Servers<H, T, N> {
         self.unwatched.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
     }
 
+    pub(super) const fn capacity(&self) -> usize {
+        N
+    }
+
+    /// The process at this place, and whose it is.
+    pub(super) fn child_at(&self, place: usize) -> Option<(Handle<T>, &ChildOf<H>)> {
+        let server = self.servers.get(place)?.as_ref()?;
+        Some((server.owner, server.child.as_ref()?))
+    }
+
     /// Reaps a process that has ended, and watches it no more.
-    pub(super) fn try_wait(&mut self, host: &mut H, owner: Handle<T>) -> Option<ExitStatus> {
+    pub(super) fn try_wait(&mut self, host: &mut H, owner: Handle<T>) -> Option<(ExitStatus, ChildOf<H>)> {
         let server = self.get(owner)?;
         let child = server.child.as_mut()?;
         let status = match child.try_wait() {
@@ -144,7 +154,7 @@ impl<H: ManagerHost, T, const N: usize> Servers<H, T, N> {
         };
         let child = server.child.take()?;
         host.watch().unwatch(&child);
-        Some(status)
+        Some((status, child))
     }
 
     pub(super) fn signal(&mut self, owner: Handle<T>, signal: Signal) {

@@ -40,7 +40,8 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
 
     pub(super) fn spare_child_ready(&mut self, now: Instant, ready: &Ready) {
         let spare = spare_of(ready);
-        let Some(status) = self.spares.try_wait(&mut self.host, spare) else { return };
+        let Some((status, child)) = self.spares.try_wait(&mut self.host, spare) else { return };
+        self.note_end(None, &child, status);
         let mut messages = 0..LAST_WORDS_MAX;
         while messages.next().is_some() && self.hear_spare(now, spare) {}
         self.spares.bury(&mut self.host, spare);

@@ -2,7 +2,6 @@
 
 use super::port::Port;
 use super::{Given, SessionDriver, SessionHost};
-use crate::driver::Machine;
 use crate::fmt::{Said, info, warning};
 use crate::hal::{Decoder, Descriptors, Error, ErrorKind, Interest, KeyProvider, Listen, Stream, Watch};
 use crate::limits::{LINK_TIMEOUT, TEXT_BYTES_MAX};

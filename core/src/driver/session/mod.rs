@@ -23,7 +23,7 @@ use crate::message::{LogLevels, keys, link, playback};
 use crate::ring::RingSource;
 use crate::session::{ClientId, Input, NotTaken, Server};
 use crate::time::{Instant, earliest};
-use crate::trace::{NoRecorder, Record, Recorder};
+use crate::trace::{NoRecorder, Recorder, Traced};
 
 /// One more than may be served: the last one is told so.
 const PORTS: usize = CLIENTS_MAX + 1;
@@ -111,7 +111,7 @@ struct Link<S: Socket> {
 /// The host watches its decoders as [`SessionDriver::DECODER`] and its key systems as [`SessionDriver::KEYS`], calls [`Self::start`] once and [`Self::turn`] whenever
 /// something is ready or [`Self::next_deadline`] has come, until [`Self::exit_status`] says that all is over.
 pub struct SessionDriver<H: SessionHost, R: Recorder = NoRecorder> {
-    machine: Server,
+    machine: Traced<Server, R>,
     link: Option<Link<H::Socket>>,
     listener: Option<H::Listener>,
     /// The manager was sent the socket, and answers for its file while it is there.
@@ -132,7 +132,6 @@ pub struct SessionDriver<H: SessionHost, R: Recorder = NoRecorder> {
     /// Whether calls that had to wait may be taken now.
     retries: bool,
     exit_status: Option<u8>,
-    recorder: R,
 }
 
 impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
@@ -146,7 +145,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
     /// A server at this end of the link. It speaks first.
     pub fn new(link: H::Socket, recorder: R) -> Self {
         Self {
-            machine: Server::new(),
+            machine: Traced::new(Server::new(), recorder),
             link: Some(Link { connection: Connection::asking(link), watched: Interest::Read }),
             listener: None,
             is_socket_shared: false,
@@ -162,13 +161,17 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
             is_link_broken: false,
             retries: false,
             exit_status: None,
-            recorder,
         }
     }
 
     /// The machine, to look at.
     pub fn machine(&self) -> &Server {
         &self.machine
+    }
+
+    /// What its inputs are recorded by.
+    pub fn recorder(&self) -> &R {
+        self.machine.recorder()
     }
 
     /// The status with which the process is to end now, if it is.
@@ -202,7 +205,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
     pub fn turn(&mut self, host: &mut H, now: Instant, ready: &[Ready]) {
         for ready in ready {
             if self.exit_status.is_some() {
-                return;
+                return self.machine.settle();
             }
             match ready.token.kind {
                 KIND_LINK => self.link_ready(host, now, *ready),
@@ -463,19 +466,14 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
 
     /// Handles an input, carries out the actions, and then handles what came of them.
     fn take_with(&mut self, host: &mut H, now: Instant, input: Input<'_>, given: Given<'_>) -> Result<(), NotTaken> {
-        self.handle(now, input)?;
+        self.machine.handle(now, input)?;
         self.drain(host, now, given);
         while let Some(consequence) = self.next_consequence(host) {
-            if self.handle(now, consequence).is_ok() {
+            if self.machine.handle(now, consequence).is_ok() {
                 self.drain(host, now, Given::Nothing);
             }
         }
         Ok(())
-    }
-
-    fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), NotTaken> {
-        self.recorder.record(Record { at: now, input: &input });
-        self.machine.handle(now, input)
     }
 
     fn next_consequence(&mut self, host: &mut H) -> Option<Input<'static>> {
@@ -517,6 +515,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
         {
             self.accept_again = Some(now.after(ACCEPT_RETRY_INTERVAL));
         }
+        self.machine.settle();
     }
 
     fn rewatch_link(&mut self, host: &mut H, now: Instant) {
@@ -537,7 +536,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
             Ok(Sent::Whole) => {}
             // What it stops is the next action, so it is said at once.
             Ok(Sent::WouldBlock) => {
-                let _ = self.handle(now, Input::LinkBlocked);
+                let _ = self.machine.handle(now, Input::LinkBlocked);
             }
             Err(_) => self.is_link_broken = true,
         }
@@ -554,7 +553,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
         match port.connection.send(message, descriptors) {
             Ok(Sent::Whole) => {}
             Ok(Sent::WouldBlock) => {
-                let _ = self.handle(now, Input::ClientBlocked { client });
+                let _ = self.machine.handle(now, Input::ClientBlocked { client });
             }
             Err(_) => port.is_broken = true,
         }

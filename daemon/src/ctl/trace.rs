@@ -1,0 +1,125 @@
+//! Saves what the manager and the session servers have recorded, and replays it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use greenroom_core::message::control::{Answer, Command};
+use greenroom_core::trace::file::{self, File, FileError, Origin};
+use greenroom_hal_linux::error::LinuxError;
+use greenroom_hal_linux::memory::trace;
+use greenroom_hal_mock::replay::{Outcome, ReplayError, replay};
+
+use crate::config::TRACE_BYTES_MAX;
+use crate::control::{ControlClient, ControlError};
+
+/// Why there is no trace, or none that can be replayed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TraceError {
+    /// The manager was not asked, or refused.
+    #[error("{0}")]
+    Control(#[from] ControlError),
+    /// Caller: nobody records.
+    #[error("nothing is recorded; set [trace] bytes in the configuration and restart the manager")]
+    Off,
+    /// Caller: the file cannot be written.
+    #[error("cannot write {path}: {cause}; give another path")]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the platform said.
+        cause: io::Error,
+    },
+    /// Caller: the file cannot be read.
+    #[error("cannot read {path}: {cause}; give another path")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the platform said.
+        cause: io::Error,
+    },
+    /// Platform: what a process has recorded cannot be read.
+    #[error("{0}")]
+    Memory(#[from] LinuxError),
+    /// Caller: the file is no trace, or is not whole.
+    #[error("{path}: {error}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: FileError,
+    },
+    /// The replay does not come to what was recorded.
+    #[error("{path}: {error}")]
+    Replay {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: ReplayError,
+    },
+}
+
+/// One trace of a file that was saved.
+#[derive(Clone, Debug)]
+pub struct Saved {
+    /// Whose it is.
+    pub origin: Origin,
+    /// Segments that are whole.
+    pub segments: usize,
+}
+
+/// Saves the traces of the manager and of all session servers; those that have only just started have none.
+pub fn save(client: &mut ControlClient, path: &Path) -> Result<Vec<Saved>, TraceError> {
+    let mut bytes = Vec::new();
+    let mut write = |written: &[u8]| bytes.extend_from_slice(written);
+    let mut saved = Vec::new();
+    file::opening(&mut write);
+    for (origin, memory) in traces(client)? {
+        let memory = trace::read(memory, TRACE_BYTES_MAX)?;
+        if greenroom_core::trace::segments(&memory).next().is_some() {
+            let segments = file::part(&origin, &memory, &mut write);
+            saved.push(Saved { origin, segments });
+        }
+    }
+    file::end(&mut write);
+    if saved.is_empty() {
+        return Err(TraceError::Off);
+    }
+    write_whole(path, &bytes).map_err(|cause| TraceError::Unwritable { path: path.to_owned(), cause })?;
+    Ok(saved)
+}
+
+fn traces(client: &mut ControlClient) -> Result<Vec<(Origin, OwnedFd)>, ControlError> {
+    let (mut traces, mut from) = (Vec::new(), 0);
+    loop {
+        match client.request_with_descriptors(Command::Trace { from })? {
+            (Answer::Trace { next, origin }, mut descriptors) if next > from => {
+                traces.push((origin, descriptors.pop().ok_or(ControlError::Protocol)?));
+                from = next;
+            }
+            (Answer::Done, _) => return Ok(traces),
+            _ => return Err(ControlError::Protocol),
+        }
+    }
+}
+
+/// Nobody finds half a file. What is in it is for who may drive the box only.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
+        let _ = fs::remove_file(&beside);
+    })
+}
+
+/// Replays a file. `line` gets what can be read about each step.
+pub fn replay_file(path: &Path, mut line: impl FnMut(&str)) -> Result<Vec<Outcome>, TraceError> {
+    let bytes = fs::read(path).map_err(|cause| TraceError::Unreadable { path: path.to_owned(), cause })?;
+    let file = File::parse(&bytes).map_err(|error| TraceError::File { path: path.to_owned(), error })?;
+    let outcomes = replay(&file, |step| line(&step.to_string()));
+    outcomes.map_err(|error| TraceError::Replay { path: path.to_owned(), error })
+}
