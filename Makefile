@@ -29,7 +29,7 @@ SECONDS ?= 3
 ROUNDS ?= 21
 
 # What `make test` does, in this order: first what fails fastest.
-STEPS := packages format lint features docs build unit loom no-alloc firmware fuzz e2e demo-check
+STEPS := packages format lint features docs build unit loom no-alloc firmware mutants fuzz e2e demo-check
 
 # How long `make chaos` lasts. Its seed is another one each time unless SEED says one.
 MINUTES ?= 5
@@ -110,6 +110,10 @@ loom: ## Try every interleaving of the ring
 
 no-alloc: ## Prove that the core needs no allocator
 	.ci/no-alloc
+
+# The directory of its own: nothing else is built with bugs in it.
+mutants: ## Plant one bug after another: each must be noticed by a test that names what it breaks (ONLY=SM-36)
+	CARGO_TARGET_DIR=$(BUILDS)/mutants cargo run --quiet -p greenroom-mutants -- $(if $(ONLY),--only "$(ONLY)")
 
 firmware: ## Build the core's example for a bare Cortex-M4 and run it in an emulator
 	.ci/firmware

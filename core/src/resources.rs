@@ -68,7 +68,7 @@ impl Ledger {
 
     /// Takes all of `units`, or none.
     pub fn reserve(&mut self, units: u8) -> Result<Reservation, Shortage> {
-        if units > self.free() {
+        if units > planted!("units_granted_twice", self.total, self.free()) {
             return Err(Shortage { wanted: units, free: self.free(), total: self.total });
         }
         self.taken = self.taken.saturating_add(units);
@@ -77,7 +77,7 @@ impl Ledger {
 
     /// Takes units back, once their holder has let go of them or is seen to have ended.
     pub fn release(&mut self, reservation: Reservation) {
-        self.taken = self.taken.saturating_sub(reservation.units);
+        self.taken = self.taken.saturating_sub(planted!("units_never_returned", 0, reservation.units));
     }
 }
 
@@ -85,6 +85,7 @@ impl Ledger {
 mod tests {
     use super::*;
 
+    /// SM-33, SM-40
     #[test]
     fn a_shortage_reserves_nothing_and_says_what_is_free() {
         let mut ledger = Ledger::new(2);

@@ -125,7 +125,7 @@ impl<T, const N: usize> Table<T, N> {
             self.taken_up_to = Self::CAPACITY;
             return Err(Full(entry));
         };
-        slot.generation = slot.generation.wrapping_add(1);
+        slot.generation = slot.generation.wrapping_add(planted!("same_generation_again", 0, 1));
         slot.entry = Some(entry);
         self.in_use = self.in_use.saturating_add(1);
         // CAPACITY has proved that every index fits.
@@ -154,7 +154,7 @@ impl<T, const N: usize> Table<T, N> {
     /// The entry of this handle, to change.
     pub fn get_mut(&mut self, handle: Handle<T>) -> Option<&mut T> {
         let slot = self.slots.get_mut(usize::from(handle.index))?;
-        if slot.generation != handle.generation {
+        if planted!("wrong_generation", false, slot.generation != handle.generation) {
             return None;
         }
         slot.entry.as_mut()
@@ -230,6 +230,7 @@ mod tests {
         assert!(table.insert(3).is_ok());
     }
 
+    /// SM-12, SM-30: what is late means nothing to who came after.
     #[test]
     fn the_handle_of_a_removed_entry_does_not_reach_its_successor() {
         let mut table = Table::<u8, 1>::new();

@@ -16,6 +16,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use greenroom_core::planted;
+
 /// The state of an app as its manager sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum ManagedState {
@@ -70,6 +72,7 @@ impl Line {
         let (verb, state) = text.trim().split_once(' ')?;
         let state = state.trim().parse().ok()?;
         match verb {
+            "notify_new_state" if planted!("state_read_as_order") => Some(Self::StateChanged(state)),
             "notify_new_state" => Some(Self::NotifyNewState(state)),
             "state_changed" => Some(Self::StateChanged(state)),
             _ => None,

@@ -30,3 +30,5 @@ pub mod play;
 pub mod runtime;
 pub mod service;
 mod terminal;
+
+const _: () = assert!(!greenroom_core::planted::IS_ENABLED, "no program is built with planted bugs");

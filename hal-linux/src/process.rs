@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use greenroom_core::hal::{Child, ErrorKind, ErrorType, ExitStatus, Signal, Spawn};
+use greenroom_core::planted;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SigHandler, SigSet, Signal as NixSignal};
 use rustix::fs::{Access, AtFlags, CWD};
@@ -99,7 +100,9 @@ fn start(program: &Program, link: BorrowedFd<'_>, trace: Option<OwnedFd>) -> Res
     let because = |errno| LinuxError::new("start", errno).about(program.path.display());
     check_executable(&program.path).map_err(because)?;
     // Ours are made so; this is for what was inherited, or made by a library.
-    close_on_exec_from(LINK_DESCRIPTOR).map_err(because)?;
+    if !planted!("descriptors_inherited") {
+        close_on_exec_from(LINK_DESCRIPTOR).map_err(because)?;
+    }
     let id = posix_spawn_with(program, link, trace.as_ref()).map_err(|errno| because(error::from_nix(errno)))?;
     // A child is there until it is waited for, which only its PidChild does.
     let id = Pid::from_raw(id.as_raw()).ok_or_else(|| because(Errno::SRCH))?;

@@ -13,7 +13,7 @@ use greenroom_core::limits::{CONTROLLERS_MAX, MESSAGE_BYTES_MAX, OBSERVER_BACKLO
 use greenroom_core::manager::{Manager, Settings};
 use greenroom_core::message::control::{Answer, BoxStatus, Command, Event, Message, Refusal, Request};
 use greenroom_core::message::{
-    Allowed, AppId, Component, LogLevel, LogLevels, Reason, Resources, ServerState, TargetState, link,
+    Allowed, AppId, AppState, Component, LogLevel, LogLevels, Reason, Resources, ServerState, TargetState, link,
 };
 use greenroom_core::trace::{Polled, Record, Recorder, Replayable};
 use greenroom_hal_mock::process::Process;
@@ -355,6 +355,22 @@ fn an_app_lives_and_ends_and_leaves_nothing() {
     assert_eq!(stage.driver.machine().apps().count(), 0);
 }
 
+/// SM-02
+#[test]
+fn each_session_server_has_a_link_of_its_own() {
+    let mut stage = Stage::new();
+    let mut controller = stage.observe();
+    let mut servers = ["app1", "app2"].map(|app| stage.initiate(&mut controller, app));
+    servers[1].says(ServerState::Uninitialized, None);
+    stage.settle();
+    assert_eq!(controller.heard(), [("app2".to_owned(), ServerState::Uninitialized, None)]);
+    servers[1].hears(|command| {
+        assert!(matches!(command, link::Command::SetConfiguration(configuration) if configuration.app == "app2"));
+    });
+    let received = servers[0].process.link().receive(&mut [0; 16], &mut Descriptors::new());
+    assert_eq!(received.unwrap(), Received::WouldBlock);
+}
+
 /// SM-10: its end can be seen before its last words were read.
 #[test]
 fn the_reason_that_a_server_gave_before_it_ended_is_not_lost() {
@@ -561,16 +577,17 @@ fn a_restart_that_the_platform_cannot_watch_is_tried_again() {
 /// SM-36
 #[test]
 fn a_server_that_sends_garbage_or_unwanted_descriptors_is_killed_alone() {
-    for with_descriptor in [false, true] {
+    let clients = link::Message::Clients { connected: 1, state: AppState::Inactive };
+    // Without its descriptor the one would be lawful; without its lack of one the other.
+    for (message, descriptors) in [(None, 0), (Some(clients), 1), (Some(link::Message::Listener), 0)] {
         let mut stage = Stage::new();
         let mut controller = stage.observe();
         let mut server = stage.run(&mut controller, "app1");
         let other = stage.run(&mut controller, "app2");
         let descriptor = greenroom_hal_mock::Descriptor::new(std::rc::Rc::new(1_u8));
-        match with_descriptor {
-            true => server.process.link().send(&[2], &[]).unwrap(),
-            false => server.process.link().send(&[1, 1, 0], &[&descriptor]).unwrap(),
-        };
+        let mut buffer = [0; 16];
+        let bytes = message.map_or(&[99][..], |message| postcard::encode(&message, &mut buffer).unwrap());
+        server.process.link().send(bytes, &[&descriptor][..descriptors]).unwrap();
         stage.settle();
         assert_eq!((server.process.is_alive(), other.process.is_alive()), (false, true));
         let last = controller.heard().pop().unwrap();

@@ -77,7 +77,7 @@ impl Client {
     pub(super) fn start_connecting(&mut self, now: Instant, reconnect_for: Duration) {
         self.state = ConnectionState::Connecting { deadline: now.after(CALL_TIMEOUT), retry_at: None };
         self.retry = Retry::new(reconnect_for);
-        self.open = true;
+        self.open = planted!("connects_when_called", false, true);
     }
 
     pub(super) fn greet(&mut self, now: Instant) {
@@ -144,8 +144,10 @@ impl Client {
         self.close = true;
         self.open = false;
         self.outgoing = None;
-        self.give_up_memory();
-        for (_, call) in self.calls.iter_mut() {
+        if !planted!("memory_kept_at_the_end") {
+            self.give_up_memory();
+        }
+        for (_, call) in self.calls.iter_mut().filter(|_| !planted!("reply_lost_on_eof")) {
             call.outcome.get_or_insert(Outcome::ConnectionLost);
         }
     }

@@ -322,7 +322,9 @@ impl Client {
         let mut outcome = Outcome::Answered(answer);
         match answer {
             Answer::Welcome { state, .. } => self.welcomed(now, state),
-            Answer::SharedMemory { .. } if self.memory == Memory::Asked(id) => self.memory = Memory::Leased,
+            Answer::SharedMemory { .. } if self.memory == Memory::Asked(id) => {
+                self.memory = planted!("memory_not_held", Memory::None, Memory::Leased);
+            }
             // The app has given the memory back before it came.
             Answer::SharedMemory { .. } => outcome = Outcome::Refused(Refusal::Interrupted),
             Answer::Session { session } | Answer::SessionWithMemory { session, .. }
@@ -414,6 +416,7 @@ impl Client {
     fn tick_calls(&mut self, now: Instant) {
         let mut unwelcome = false;
         for (id, call) in self.calls.iter_mut().filter(|(_, call)| call.deadline <= now) {
+            planted!("reply_lost_on_timeout" => continue);
             call.outcome.get_or_insert(Outcome::TimedOut);
             unwelcome |= call.kind == CallKind::Hello;
             if self.memory == Memory::Asked(id) {

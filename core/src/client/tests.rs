@@ -357,6 +357,16 @@ fn a_server_that_leaves_active_takes_memory_and_sessions_with_it() {
     assert_eq!(client.handle(START, Input::Call(play)), Err(NotTaken::SessionEnded));
 }
 
+/// SM-26: what it has not given back before goes with the connection.
+#[test]
+fn an_app_that_ends_its_connection_keeps_neither_memory_nor_session() {
+    let mut client = with_session();
+    let actions = step(&mut client, START, Input::Disconnect);
+    let (gone, asked) = (Action::DropMemory(Some(LostReason::Asked)), LostReason::Asked);
+    assert_eq!(actions, [gone, Action::Close, ended(SESSION), lost(asked), given_up(asked)]);
+    assert_eq!((client.has_memory(), client.application()), (false, AppState::Unknown));
+}
+
 /// SM-30: the server's own word about a session that we ended before comes too late.
 #[test]
 fn a_session_ends_only_once() {

@@ -257,7 +257,7 @@ impl App {
                 Event::Told
             }
             link::Message::Reply { sequence, result } => match self.outstanding {
-                Some((asked, subject)) if asked == sequence => {
+                Some((asked, subject)) if planted!("any_pong_accepted", true, asked == sequence) => {
                     self.outstanding = None;
                     match (subject, result) {
                         (Subject::Order, Ok(())) => Event::Accepted,
@@ -279,6 +279,7 @@ impl App {
         use Event as E;
         use Phase as P;
         use ServerState as S;
+        planted!("unit_freed_on_timer" => if event == E::TimedOut { self.release(scene) });
         match (self.phase, event) {
             (P::Spawning, E::Spawned(process_id)) => self.spawned(process_id, scene),
             (P::Spawning, E::SpawnFailed(kind)) => self.spawn_failed(kind, scene),
@@ -320,11 +321,17 @@ impl App {
                 P::Configuring | P::Inactive | P::Activating | P::Active | P::Deactivating | P::Failed,
                 E::TimedOut,
             ) => self.kill(Reason::LinkTimeout, Outcome::ServerTimeout, scene),
+            (P::Stopping, E::TimedOut) if planted!("no_escalation_to_term") => self.deadline = None,
             (P::Stopping, E::TimedOut) => self.terminate(scene),
+            (P::Terminating, E::TimedOut) if planted!("no_escalation_to_kill") => self.deadline = None,
             (P::Terminating, E::TimedOut) => self.kill(Reason::LinkTimeout, Outcome::ServerTimeout, scene),
 
             // What a server says that is being killed, or sent TERM, changes nothing but that it ends.
+            (P::Killing, E::Said(state, _)) if planted!("dead_one_believed") => self.notify(state, None),
             (P::Killing, _) => return Err(Late),
+            (P::Stopping, E::Said(S::NotRunning, _)) if planted!("end_before_reaped") => {
+                self.notify(S::NotRunning, None);
+            }
             (P::Stopping | P::Terminating, E::Said(S::NotRunning, _)) => self.announced = true,
             (P::Stopping | P::Terminating, E::LinkClosed) => self.lose_link(),
             (P::Stopping | P::Terminating, E::LinkBroken) => {
@@ -351,7 +358,9 @@ impl App {
         use ServerState as S;
         match (self.phase, event) {
             (P::Starting, E::Said(S::Uninitialized, _)) => {
-                self.notify(S::Uninitialized, None);
+                if !planted!("up_not_passed_on") {
+                    self.notify(S::Uninitialized, None);
+                }
                 self.enter_with_order(P::Configuring, scene);
             }
             (P::Configuring, E::Said(state @ (S::Inactive | S::Active), _)) if self.may_arrive(self.first, state) => {
@@ -381,6 +390,7 @@ impl App {
             }
 
             (P::Configuring | P::Activating | P::Deactivating, E::Accepted) => {
+                planted!("decoder_free_too_soon" => if self.phase == P::Deactivating { self.release(scene) });
                 self.order = Order::Accepted;
                 self.settle(Outcome::Done);
                 self.arm(scene);
@@ -399,6 +409,7 @@ impl App {
                 }
             }
             (P::Configuring | P::Inactive | P::Activating | P::Active | P::Deactivating | P::Failed, E::Told) => {}
+            (_, E::LinkClosed) if planted!("respawn_before_reaped") => self.carry_on(scene),
             (_, E::LinkClosed) => {
                 self.lose_link();
                 self.await_end(scene);
@@ -448,7 +459,7 @@ impl App {
         }
         self.finish(scene);
         self.settle(match kind {
-            ErrorKind::NotFound => Outcome::ProgramMissing,
+            ErrorKind::NotFound => planted!("spawn_failure_is_fine", Outcome::Done, Outcome::ProgramMissing),
             ErrorKind::Denied => Outcome::ProgramDenied,
             _ => Outcome::SpawnFailed,
         });
@@ -472,7 +483,9 @@ impl App {
     /// It could not become Active, and lives (SM-17).
     fn fail(&mut self, reason: Option<Reason>, scene: &mut Scene<'_>) {
         self.notify(ServerState::Error, reason);
-        self.release(scene);
+        if !planted!("failed_keeps_decoder") {
+            self.release(scene);
+        }
         self.enter(Phase::Failed, scene);
     }
 
@@ -531,10 +544,11 @@ impl App {
 
     /// Starts the time limit of the present phase anew.
     fn arm(&mut self, scene: &Scene<'_>) {
+        planted!("ready_timer_goes_on" => if self.phase == Phase::Configuring { return });
         let settings = scene.settings;
         let limit = match self.phase {
             Phase::Spawning | Phase::Resting | Phase::Killing | Phase::Reaped => None,
-            Phase::Starting => settings.ready_timeout,
+            Phase::Starting => planted!("ready_timer_off", None, settings.ready_timeout),
             Phase::Configuring | Phase::Activating | Phase::Deactivating => Some(settings.link_timeout),
             Phase::Inactive | Phase::Active | Phase::Failed => {
                 (self.levels_due || self.is_answer_due()).then_some(settings.link_timeout)

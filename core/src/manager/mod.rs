@@ -364,7 +364,7 @@ impl<const APPS: usize> Manager<APPS> {
             app: app.id(),
             socket: app.socket(),
             state: app.first(),
-            resources: app.resources(),
+            resources: planted!("resources_not_told", Resources::default(), app.resources()),
             log_levels: self.log_levels,
             health: self.settings.health,
         })
@@ -466,7 +466,7 @@ impl<const APPS: usize> Manager<APPS> {
 
     /// Frees the place of an app of which everything was told.
     fn forget_if_reaped(&mut self, handle: AppHandle) {
-        if self.apps.get(handle).is_some_and(|app| app.phase() == Phase::Reaped) {
+        if !planted!("place_never_freed") && self.apps.get(handle).is_some_and(|app| app.phase() == Phase::Reaped) {
             self.deadlines.set(handle.index(), None);
             self.apps.remove(handle);
         }
@@ -560,7 +560,7 @@ impl<const APPS: usize> Machine for Manager<APPS> {
             }
             Input::Spare { spare, event } => self.spares.on_event(now, spare, event, &self.settings),
         };
-        if self.exit_by.is_some_and(|at| at <= now) {
+        if self.exit_by.is_some_and(|at| planted!("end_without_bound", false, at <= now)) {
             self.exited = true;
         }
         if self.may_start_spare() {

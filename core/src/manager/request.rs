@@ -91,6 +91,7 @@ impl<const APPS: usize> Manager<APPS> {
         }
         match self.apps.find(name).and_then(|handle| self.apps.get(handle)) {
             None => Ok(()),
+            Some(app) if planted!("started_while_ending", app.is_ending(), false) => Ok(()),
             Some(app) if app.is_ending() || app.is_restarting() => Err(Refusal::Busy),
             Some(app) => Err(Refusal::AlreadyRunning { state: app.notified() }),
         }
@@ -100,7 +101,9 @@ impl<const APPS: usize> Manager<APPS> {
         if socket.is_empty() {
             // Each app has one socket, so among one name more than there are apps one is free.
             let mut names = (0..=self.apps.table().capacity()).map(|attempt| socket_path::own(directory, id, attempt));
-            let free = names.find(|path| path.as_ref().is_none_or(|path| self.apps.owner_of(path).is_none()));
+            let is_free =
+                |path: &SocketPath| planted!("socket_name_taken_twice", true, self.apps.owner_of(path).is_none());
+            let free = names.find(|path| path.as_ref().is_none_or(is_free));
             return free.flatten().ok_or(Refusal::SocketPath);
         }
         let path = socket_path::resolve(directory, socket).ok_or(Refusal::SocketPath)?;
@@ -123,7 +126,7 @@ impl<const APPS: usize> Manager<APPS> {
         }
         let units = app.resources().max_playback_sessions;
         let held = match state {
-            TargetState::Active => Some(self.reserve(units)?),
+            TargetState::Active => Some(self.reserve(planted!("active_for_free", 0, units))?),
             TargetState::Inactive | TargetState::NotRunning => None,
         };
         if let Some(app) = self.apps.get_mut(handle) {
@@ -138,7 +141,7 @@ impl<const APPS: usize> Manager<APPS> {
     /// SM-09
     fn connection_info(&self, name: &str) -> Result<Answer, Refusal> {
         let app = self.apps.get(self.find(name)?).ok_or(Refusal::UnknownApp)?;
-        if !app.is_reachable() {
+        if planted!("address_before_first_state", false, !app.is_reachable()) {
             return Err(Refusal::NotRunning);
         }
         Ok(Answer::ConnectionInfo { socket: app.socket().clone() })
@@ -165,7 +168,8 @@ impl<const APPS: usize> Manager<APPS> {
         if AppId::new(name).is_err() {
             return Err(Refusal::AppName);
         }
-        self.apps.find(name).ok_or(Refusal::UnknownApp)
+        let found = self.apps.find(name);
+        planted!("other_app_asked", found.or(self.apps.table().handle_at(0)), found).ok_or(Refusal::UnknownApp)
     }
 
     /// SM-40: all of the units or a refusal that says who has them.

@@ -28,10 +28,10 @@ impl Restarts {
         if self.closes_at(settings).is_none_or(|at| at <= now) {
             (self.opened_at, self.in_window) = (Some(now), 0);
         }
-        if self.in_window >= settings.restart_intensity {
+        if planted!("no_restart_cap", false, self.in_window >= settings.restart_intensity) {
             return None;
         }
-        let pause = pause_after(self.in_window, settings.restart_pause);
+        let pause = pause_after(planted!("no_restart_pause", 0, self.in_window), settings.restart_pause);
         self.in_window = self.in_window.saturating_add(1);
         self.total = self.total.saturating_add(1);
         Some(pause)
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn after_a_window_the_count_starts_anew() {
         let (mut restarts, now) = (Restarts::default(), Instant::from_millis(5));
-        while restarts.next(now, &settings()).is_some() {}
+        (0..9).for_each(|_| assert!(restarts.next(now, &settings()).is_some()));
         let just_before = now.after(settings().restart_window - Duration::from_millis(1));
         assert_eq!(restarts.next(just_before, &settings()), None);
         assert_eq!(restarts.next(now.after(settings().restart_window), &settings()), Some(Duration::ZERO));

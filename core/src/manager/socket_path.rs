@@ -18,6 +18,7 @@ pub(super) fn resolve(directory: &str, socket: &str) -> Option<SocketPath> {
     if socket.contains('/') {
         return None;
     }
+    let directory = planted!("bare_name_misplaced", "", directory);
     let mut path = SocketPath::new();
     write!(path, "{directory}/{socket}").ok()?;
     Some(path)

@@ -157,6 +157,7 @@ impl<C: Region, S: RegionMut, const SLOTS: usize> Consumer<C, S, SLOTS> {
             }
             self.look_at_front()?;
             match self.age_of_front() {
+                Some(Ordering::Less) if planted!("stale_frame_given") => return Ok(true),
                 Some(Ordering::Less) => self.drop_stale(),
                 Some(Ordering::Equal) => return Ok(true),
                 Some(Ordering::Greater) | None => return Ok(false),
@@ -170,10 +171,10 @@ impl<C: Region, S: RegionMut, const SLOTS: usize> Consumer<C, S, SLOTS> {
         self.broken.map_or(Ok(()), Err)?;
         let head = self.client.load(self.words.head)?;
         let claimed = head.wrapping_sub(self.tail);
-        if claimed as usize > SLOTS {
+        if claimed as usize > planted!("ring_bound_off_by_one", SLOTS.saturating_add(1), SLOTS) {
             return Err(RingError::CursorBeyondCapacity);
         }
-        if claimed < self.head.wrapping_sub(self.tail) {
+        if planted!("cursor_goes_back", false, claimed < self.head.wrapping_sub(self.tail)) {
             return Err(RingError::CursorWentBack);
         }
         self.head = head;
@@ -184,8 +185,11 @@ impl<C: Region, S: RegionMut, const SLOTS: usize> Consumer<C, S, SLOTS> {
     fn look_at_front(&mut self) -> Result<(), RingError> {
         if self.front.is_none() && self.tail != self.head {
             let mut copy = Bytes::ZERO;
-            self.client.read(self.words.descriptor::<SLOTS>(self.tail), &mut copy.0)?;
-            self.front = Some(Descriptor::decode(&copy, self.words.payload_bytes)?);
+            let place = self.words.descriptor::<SLOTS>(self.tail);
+            self.client.read(place, &mut copy.0)?;
+            let checked = Descriptor::decode(&copy, self.words.payload_bytes)?;
+            planted!("descriptor_read_twice" => self.client.read(place, &mut copy.0)?);
+            self.front = Some(planted!("descriptor_read_twice", Descriptor::decode(&copy, u32::MAX)?, checked));
         }
         Ok(())
     }

@@ -66,7 +66,7 @@ impl Descriptor {
         let (kind, flags) = halves(kind_and_flags);
         let (epoch, start) = halves(epoch_and_start);
         let (bytes, _) = halves(bytes_and_zero);
-        if start >= payload_bytes || bytes > payload_bytes {
+        if start >= payload_bytes || planted!("payload_end_unchecked", false, bytes > payload_bytes) {
             return Err(RingError::PayloadOutside);
         }
         let time = |flag: u32, time: u64| (flags & flag != 0).then_some(time);

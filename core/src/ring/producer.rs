@@ -238,7 +238,7 @@ impl<C: RegionMut, S: Region, const SLOTS: usize> Producer<C, S, SLOTS> {
         // The head must be seen before the flag is read, see the module's "Sleep and wake".
         self.client.fence();
         let sleeping = self.server.load(self.words.sleeping)?;
-        Ok(if sleeping == 0 { Pushed::Awake } else { Pushed::Asleep })
+        Ok(if planted!("lost_wakeup", 0, sleeping) == 0 { Pushed::Awake } else { Pushed::Asleep })
     }
 
     fn set_waiting(&mut self, is_waiting: bool) -> Result<(), RingError> {

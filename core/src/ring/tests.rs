@@ -265,6 +265,8 @@ fn every_field_of_a_record_arrives() {
     }
 }
 
+/// SM-35
+///
 /// Field failure M
 #[test]
 fn the_same_record_is_given_until_it_is_released_and_copied_out_of_the_ring_once() {
@@ -445,6 +447,7 @@ fn a_producer_that_waits_is_woken_by_what_a_flush_drops() {
     assert_eq!(ring.space.0.get(), 1);
 }
 
+/// SM-35
 #[test]
 fn a_head_that_claims_more_than_the_ring_holds_is_refused() {
     for head in [SLOTS as u32 + 1, u32::MAX, 1 << 31] {
@@ -464,6 +467,7 @@ fn the_head_is_not_looked_at_while_there_are_records_that_are_known_of() {
     assert_eq!(ring.source.next(), Err(RingError::CursorBeyondCapacity));
 }
 
+/// SM-35
 #[test]
 fn a_head_that_goes_back_is_refused() {
     let mut ring = ring();
@@ -474,6 +478,8 @@ fn a_head_that_goes_back_is_refused() {
     assert_eq!(ring.source.next(), Err(RingError::CursorWentBack));
 }
 
+/// SM-35
+///
 /// Field failure 57
 #[test]
 fn a_descriptor_that_no_honest_producer_writes_is_refused() {

@@ -89,7 +89,7 @@ impl Server {
 
     /// SM-23, SM-24, SM-33
     fn get_shared_memory(&mut self, id: ClientId, sequence: u32) -> Outcome {
-        if self.phase != Phase::Active {
+        if planted!("memory_outside_active", false, self.phase != Phase::Active) {
             return refused(Refusal::NotActive);
         }
         if let Some(slot) = self.clients.get(id).and_then(|client| client.slot) {
@@ -137,6 +137,7 @@ impl Server {
 
     /// SM-25: key sessions end with it, then sessions and players.
     fn release_shared_memory(&mut self, now: Instant, id: ClientId, sequence: u32) -> Outcome {
+        planted!("release_closes_nothing" => return Ok(Taken::Answered(Response::Done)));
         let slot = self.clients.get_mut(id).ok_or(NotTaken::Stale)?.slot.take();
         self.end_lease(slot);
         self.clients.get_mut(id).ok_or(NotTaken::Stale)?.waiting = Some(Waiting::Release { sequence });
@@ -185,7 +186,8 @@ impl Server {
         command: Command<'_>,
     ) -> Outcome {
         let handle = Handle::from_parts(session.index, session.generation);
-        let own = self.sessions.get_mut(handle).filter(|session| session.owner == id && !session.is_closing());
+        let is_own = |session: &Playback| planted!("sessions_of_all", true, session.owner == id);
+        let own = self.sessions.get_mut(handle).filter(|session| is_own(session) && !session.is_closing());
         let Some(playback) = own else { return refused(Refusal::UnknownSession) };
         if matches!(command, Command::DestroySession { .. }) {
             self.close_session(now, handle, Farewell { sequence: Some(sequence), unasked: false });

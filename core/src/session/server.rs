@@ -187,6 +187,7 @@ impl Server {
         self.phase = phase;
         match phase {
             Phase::Starting | Phase::Gone => {}
+            Phase::Uninitialized if planted!("up_not_said") => {}
             Phase::Uninitialized => self.notify(ServerState::Uninitialized, None),
             Phase::Binding { .. } => self.due.bind = true,
             Phase::Allocating => {
@@ -201,7 +202,9 @@ impl Server {
             Phase::Active => {
                 // Checked with the configuration: there are no more than places.
                 let _ = self.slots.resize(self.resources.max_playback_sessions.into(), Slot::Fresh);
-                self.notify(ServerState::Active, None);
+                if !planted!("active_not_said") {
+                    self.notify(ServerState::Active, None);
+                }
                 self.tell_clients();
             }
             Phase::Deactivating { then } => {
@@ -233,6 +236,7 @@ impl Server {
     }
 
     fn tell_clients(&mut self) {
+        planted!("clients_not_told" => return);
         let state = self.app_state();
         self.clients.iter_mut().for_each(|(_, client)| client.app_state_changed(state));
         self.link.clients_untold |= self.clients.in_use() > 0;
@@ -248,7 +252,7 @@ impl Server {
     /// all, in the end, and of clients that give everything back or have gone.
     fn close_what_has_no_keys(&mut self, now: Instant) {
         let is_all = matches!(self.phase, Phase::Deactivating { .. });
-        if is_all && self.keys.in_use() > 0 {
+        if planted!("players_before_keys", false, is_all && self.keys.in_use() > 0) {
             return;
         }
         for index in 0..self.sessions.capacity() {
@@ -268,7 +272,7 @@ impl Server {
     /// Whether a client has gone or gives everything back, and has no key session left.
     fn gives_up(&self, owner: ClientId) -> bool {
         let ends = match self.clients.get(owner) {
-            None => true,
+            None => planted!("dead_client_plays_on", false, true),
             Some(client) => matches!(client.waiting, Some(Waiting::Release { .. })),
         };
         ends && !self.keys.has_any_of(owner)
@@ -287,6 +291,7 @@ impl Server {
             }
         }
         let is_empty = self.keys.in_use() == 0 && self.sessions.in_use() == 0 && self.audio.in_use() == 0;
+        let is_empty = planted!("memory_freed_under_players", true, is_empty);
         if is_empty && matches!(self.phase, Phase::Deactivating { .. }) {
             // Lawful in this phase, as the line above says.
             let _ = self.apply(now, Cause::Emptied);
@@ -294,6 +299,7 @@ impl Server {
     }
 
     fn free_memory(&mut self) {
+        planted!("memory_kept_in_inactive" => self.has_memory = false);
         self.due.free |= core::mem::take(&mut self.has_memory);
         self.slots.clear();
         for (_, client) in self.clients.iter_mut() {
@@ -388,6 +394,7 @@ impl Server {
     fn set_levels(&mut self, levels: LogLevels) {
         self.levels = levels;
         self.due.levels = true;
+        planted!("levels_kept_from_clients" => return);
         self.clients.iter_mut().for_each(|(_, client)| client.levels_changed());
     }
 

@@ -248,6 +248,7 @@ impl<H: ManagerHost, T, const N: usize> Servers<H, T, N> {
     /// could connect to it: then the next one makes another.
     pub(super) fn socket_to_inherit(&mut self, host: &mut H, owner: Handle<T>) -> Descriptors<LinkDescriptor<H>> {
         let mut descriptors = Descriptors::new();
+        planted!("socket_not_handed_on" => return descriptors);
         let Some(server) = self.get(owner) else { return descriptors };
         let Some((listener, path)) = server.listener.take_if(|(_, path)| host.listen().has_file(path)) else {
             // One that is kept would make the path look taken.
@@ -302,7 +303,7 @@ fn heard<D>(message: link::Message, mut descriptors: Descriptors<D>) -> Heard<D>
             Heard::Message { message, listener: None }
         }
         (link::Message::Reply { .. } | link::Message::StateChanged { .. } | link::Message::Clients { .. }, _) => {
-            Heard::Broken
+            planted!("surplus_descriptor_taken", Heard::Message { message, listener: None }, Heard::Broken)
         }
     }
 }
@@ -319,6 +320,7 @@ fn watch_both<H: ManagerHost, T>(
     socket: &LinkOf<H>,
 ) -> Result<(), ErrorKind> {
     host.watch().watch(child, token(kinds.child, owner), Interest::Read).map_err(|error| error.kind())?;
+    let owner = planted!("links_mixed_up", Handle::from_parts(0, owner.generation()), owner);
     host.watch().watch(socket, token(kinds.link, owner), Interest::Read).map_err(|error| {
         host.watch().unwatch(child);
         error.kind()

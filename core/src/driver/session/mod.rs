@@ -424,7 +424,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
             _ => Given::Nothing,
         };
         let taken = self.take_with(host, now, Input::Call { client, sequence, command }, given);
-        if taken == Err(NotTaken::Later)
+        if planted!("held_call_lost", false, taken == Err(NotTaken::Later))
             && let Some(port) = self.port(client)
         {
             port.hold(request);

@@ -16,7 +16,7 @@ impl App {
             _ => false,
         };
         let was_asked = self.wanted == TargetState::NotRunning && self.cause.is_none();
-        if !follows || !was_asked || self.announced {
+        if planted!("any_state_passed_on", false, !follows || !was_asked || self.announced) {
             return Err(Late);
         }
         self.notify(state, None);
@@ -79,6 +79,8 @@ impl App {
 
     pub(super) fn reaped(&mut self, status: ExitStatus, scene: &mut Scene<'_>) {
         let (state, reason) = self.end_state(status, self.is_kept_up(scene));
+        planted!("reply_lost_on_exit" => self.requester = None);
+        planted!("decoder_of_the_dead" => self.reservation = None);
         self.settle(Outcome::ServerGone);
         self.notify(state, Some(reason));
         self.release(scene);
@@ -103,7 +105,8 @@ impl App {
             Some(cause) => (ServerState::Error, cause),
             None if was_asked && seen == Reason::Exited(0) => (ServerState::NotRunning, Reason::Asked),
             None if was_asked || self.announced || self.notified == Some(ServerState::Error) => {
-                (if is_kept_up { ServerState::Error } else { ServerState::NotRunning }, seen)
+                let goes_on = planted!("restart_after_not_running", false, is_kept_up);
+                (if goes_on { ServerState::Error } else { ServerState::NotRunning }, seen)
             }
             None if self.signalled => (ServerState::Error, Reason::LinkBroken),
             None => (ServerState::Error, seen),

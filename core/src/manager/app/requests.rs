@@ -23,6 +23,7 @@ impl App {
             (P::Stopping | P::Terminating | P::Killing | P::Reaped, To::NotRunning)
             | (P::Inactive, To::Inactive)
             | (P::Active, To::Active) => Ok(Admission::There),
+            (P::Activating, To::Inactive) if planted!("second_request_taken") => Ok(Admission::Open),
             (P::Resting | P::Spawning | P::Starting | P::Configuring, To::NotRunning)
             | (P::Activating | P::Deactivating, To::NotRunning)
             | (P::Inactive | P::Active | P::Failed, To::NotRunning)
@@ -52,6 +53,7 @@ impl App {
         self.settle(Outcome::Superseded);
         self.requester = Some(from);
         self.wanted = target;
+        planted!("active_answered_unasked" => if target == TargetState::Active { self.settle(Outcome::Done) });
         match target {
             TargetState::Active => {
                 self.reservation = held;
@@ -65,12 +67,13 @@ impl App {
     /// Ends it in order, because the manager ends: Inactive first if it is Active (SM-38).
     pub(in crate::manager) fn retire(&mut self, scene: &Scene<'_>) {
         let was_asked_to_end = self.wanted == TargetState::NotRunning;
-        self.wanted = TargetState::NotRunning;
+        self.wanted = planted!("restarts_while_ending", self.wanted, TargetState::NotRunning);
         if self.is_ending() || was_asked_to_end {
             return;
         }
         self.settle(Outcome::ShuttingDown);
         match self.phase {
+            Phase::Active if planted!("ended_from_active") => self.stop(scene),
             Phase::Active => self.enter_with_order(Phase::Deactivating, scene),
             // Both come to a stop by themselves, because that is what is wanted now.
             Phase::Spawning | Phase::Deactivating => {}
@@ -84,7 +87,9 @@ impl App {
     pub(in crate::manager) fn levels_changed(&mut self, scene: &Scene<'_>) {
         self.levels_due = match self.phase {
             Phase::Configuring => self.order != Order::Due,
-            Phase::Inactive | Phase::Activating | Phase::Active | Phase::Deactivating | Phase::Failed => true,
+            Phase::Inactive | Phase::Activating | Phase::Active | Phase::Deactivating | Phase::Failed => {
+                planted!("levels_for_new_servers", false, true)
+            }
             Phase::Resting | Phase::Spawning | Phase::Starting => false,
             Phase::Stopping | Phase::Terminating | Phase::Killing | Phase::Reaped => false,
         };

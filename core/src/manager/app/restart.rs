@@ -52,7 +52,7 @@ impl App {
                 Err(_) => (self.wanted, self.demotion) = (TargetState::Inactive, Some(Reason::DecodersTaken)),
             }
         }
-        self.first = self.wanted;
+        self.first = planted!("restarted_inactive", TargetState::Inactive, self.wanted);
         (self.notified, self.cause) = (None, None);
         self.forget_health();
         (self.levels_due, self.signalled, self.announced) = (false, false, false);
@@ -82,7 +82,7 @@ impl App {
 
     /// No server follows.
     pub(super) fn finish(&mut self, scene: &Scene<'_>) {
-        self.socket_removal_due = true;
+        self.socket_removal_due = planted!("socket_left_behind", false, true);
         self.enter(Phase::Reaped, scene);
     }
 }

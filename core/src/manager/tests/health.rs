@@ -63,6 +63,18 @@ fn other_messages_of_a_server_are_no_proof_that_it_gets_on() {
     assert!(is_asked_to_end(&stage.time_out()));
 }
 
+/// SM-36
+#[test]
+fn an_answer_with_another_number_is_no_proof_that_a_server_gets_on() {
+    let mut stage = Stage::with_checks();
+    stage.run("app1", TargetState::Active);
+    stage.time_out();
+    let app = stage.app("app1");
+    let sequence = stage.asked_last(app).unwrap() - 1;
+    let reply = link::Message::Reply { sequence, result: Ok(()) };
+    assert_eq!(signals(&stage.give(Input::Link { app, message: reply })), [Signal::Kill]);
+}
+
 #[test]
 fn a_request_goes_to_a_healthy_server_as_soon_as_it_has_answered() {
     let mut stage = Stage::with_checks();

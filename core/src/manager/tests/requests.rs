@@ -111,6 +111,16 @@ fn an_app_that_is_unknown_or_not_up_cannot_change_its_state() {
     assert_eq!(stage.answer(change("app1")), Err(Refusal::NotRunning));
 }
 
+/// SM-14
+#[test]
+fn a_request_about_an_unknown_app_reaches_no_other() {
+    let mut stage = Stage::new();
+    stage.run("app1", TargetState::Inactive);
+    let refused = stage.change("app2", TargetState::Active);
+    assert_eq!(stage.reply_in(&refused), Some(Err(Refusal::UnknownApp)));
+    assert_eq!(refused.len(), 1, "nothing is sent");
+}
+
 /// SM-09
 #[test]
 fn connection_info_is_there_from_the_first_notification_until_the_end() {

@@ -49,7 +49,7 @@ fn a_server_that_dies_is_followed_at_once_by_one_in_the_state_that_the_app_was_m
     }
 }
 
-/// SM-36: what it was asked, and has accepted, is what it is meant to be in; what was refused is not.
+/// SM-30, SM-36: what it was asked, and has accepted, is what it is meant to be in; what was refused is not.
 #[test]
 fn a_request_that_was_not_accepted_is_not_what_the_next_server_is_to_do() {
     for (accepts, wanted) in [(true, TargetState::Active), (false, TargetState::Inactive)] {
@@ -65,7 +65,7 @@ fn a_request_that_was_not_accepted_is_not_what_the_next_server_is_to_do() {
     }
 }
 
-/// SM-36: a silent server, one that closes its link, and one that ends by itself.
+/// SM-31, SM-36: a silent server, one that closes its link, and one that ends by itself.
 #[test]
 fn a_server_that_the_manager_ends_is_restarted_only_when_it_was_reaped() {
     let mut stage = stage();

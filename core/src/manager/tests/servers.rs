@@ -63,6 +63,18 @@ fn a_server_that_is_not_up_in_time_is_killed_and_told_of_when_it_is_reaped() {
     assert!(stage.is_gone("app1"));
 }
 
+/// SM-06
+#[test]
+fn a_server_that_is_up_is_told_of_and_its_ready_time_is_over() {
+    let mut stage = Stage::new();
+    stage.initiate("app1", TargetState::Inactive);
+    stage.spawned("app1");
+    stage.now = stage.now.after(Duration::from_millis(500));
+    let up = stage.says("app1", ServerState::Uninitialized, None);
+    assert_eq!(heard("app1", &up), [UP]);
+    assert_eq!(stage.manager.next_deadline(), Some(stage.now.after(LINK_TIMEOUT)));
+}
+
 /// SM-04
 ///
 /// Field failure 14
@@ -139,7 +151,7 @@ fn a_server_that_refuses_to_become_active_stays_inactive_and_gives_its_decoders_
     assert!(asks_for(&stage.change("app1", TargetState::Active), TargetState::Active));
 }
 
-/// SM-21
+/// SM-21, SM-40: its decoder is free when it is dead, and not when its time is up.
 ///
 /// Field failure 4
 #[test]
@@ -265,7 +277,7 @@ fn a_server_that_lies_is_killed_and_what_it_claimed_is_not_passed_on() {
     assert_eq!(stage.heard("app1"), [error(Reason::LinkBroken)]);
 }
 
-/// SM-33: on its way out it may not claim what it was not granted.
+/// SM-31, SM-33: on its way out it may not claim what it was not granted.
 #[test]
 fn a_server_that_claims_active_while_it_ends_is_not_believed() {
     let mut stage = Stage::new();
@@ -275,6 +287,8 @@ fn a_server_that_claims_active_while_it_ends_is_not_believed() {
     assert_eq!(stage.heard("app1"), [UP, INACTIVE]);
 }
 
+/// SM-12
+///
 /// Field failure 7
 #[test]
 fn what_comes_from_an_earlier_life_of_an_app_is_counted_and_changes_nothing() {

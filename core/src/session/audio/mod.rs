@@ -128,7 +128,7 @@ impl Server {
         if !format.is_supported() {
             return refused(Refusal::UnsupportedFormat);
         }
-        let share = match self.audio.shares.reserve(1) {
+        let share = match self.audio.shares.reserve(planted!("limit_per_client", self.audio.has_any_of(id).into(), 1)) {
             Ok(share) => share,
             Err(shortage) => return refused(no_share(shortage)),
         };

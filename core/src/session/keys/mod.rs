@@ -103,7 +103,7 @@ impl Server {
 
     /// SM-32, SM-33
     fn create_key_session(&mut self, id: ClientId, sequence: u32) -> Outcome {
-        if self.phase != Phase::Active {
+        if planted!("keys_outside_active", false, self.phase != Phase::Active) {
             return refused(Refusal::NotActive);
         }
         let share = match self.keys.shares.reserve(1) {

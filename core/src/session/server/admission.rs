@@ -58,7 +58,9 @@ impl Server {
         for index in 0..self.clients.capacity() {
             let Some(id) = self.clients.handle_at(index) else { continue };
             let (holds, check) = (self.holds_anything(id), self.health_check);
-            if self.clients.get_mut(id).is_some_and(|client| client.tick(now, holds, check)) {
+            if self.clients.get_mut(id).is_some_and(|client| client.tick(now, holds, check))
+                && !planted!("silent_client_kept")
+            {
                 // It was there just now, and there are as many places as clients.
                 let _ = self.on_client_closed(now, id);
                 let _ = self.due.evicted.push(id);
@@ -75,7 +77,7 @@ impl Server {
 
     pub(in crate::session) fn end_lease(&mut self, slot: Option<u8>) {
         if let Some(place) = slot.and_then(|slot| self.slots.get_mut(usize::from(slot))) {
-            *place = Slot::Used;
+            *place = planted!("used_memory_lent", Slot::Fresh, Slot::Used);
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn checked(configuration: &Configuration<'_>) -> Result<Place, Refusa
     }
     Ok(Place {
         path: String::try_from(socket).map_err(|_| wrong)?,
-        mode: configuration.socket_mode,
+        mode: planted!("socket_mode_ignored", 0o666, configuration.socket_mode),
         owner: String::try_from(socket_owner).map_err(|_| wrong)?,
         group: String::try_from(socket_group).map_err(|_| wrong)?,
     })

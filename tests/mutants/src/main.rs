@@ -1,0 +1,134 @@
+//! Plants one bug after another, and shows which test notices it.
+//!
+//! ```text
+//! build once --> control: no bug, all pass --> each bug, the canary first --> table, verdict
+//! ```
+//!
+//! A bug is killed when a test fails, or hangs, that names in its documentation what the bug breaks.
+
+mod names;
+mod programs;
+mod report;
+mod trial;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+use std::{io, thread};
+
+use clap::Parser;
+use greenroom_core::planted::{BUGS, Bug};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::names::Names;
+use crate::programs::Test;
+use crate::trial::{Trial, Verdict};
+
+/// Where tests are.
+const SOURCES: &[&str] = &["core", "daemon/src", "hal-linux/src", "hal-mock", "tests"];
+/// Requirements are numbered from 1 to this.
+const REQUIREMENTS: u8 = 40;
+
+/// Plants one bug after another, and shows which test notices it.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Only bugs whose name, or what they break, contains this.
+    #[arg(long)]
+    only: Option<String>,
+    /// Only say which bugs there are.
+    #[arg(long)]
+    list: bool,
+}
+
+/// Why it cannot be said which bugs are noticed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("the tests do not build")]
+    Build,
+    #[error("there are no tests")]
+    NoTests,
+    #[error("without a bug not all tests pass in {program}")]
+    Control { program: PathBuf },
+    #[error("the canary lives: a bug that is awake is not noticed, so nothing can be said of the others")]
+    Canary,
+    #[error("a thread that waits for a test has panicked")]
+    Waiter,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.list {
+        BUGS.iter().for_each(|bug| println!("{:<17} {:<27} {}", bug.breaks, bug.name, bug.what));
+        return ExitCode::SUCCESS;
+    }
+    match hunt(arguments.only.as_deref().unwrap_or_default()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("greenroom-mutants: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether every bug was killed, and every requirement has one.
+fn hunt(only: &str) -> Result<bool, Failure> {
+    let tests = programs::build(&Names::read(SOURCES)?)?;
+    let started = Instant::now();
+    trial::control(&tests)?;
+    println!("control: {} tests pass without a bug, in {:.1} s", tests.len(), started.elapsed().as_secs_f64());
+    let (canaries, bugs): (Vec<Bug>, Vec<Bug>) = BUGS.iter().partition(|bug| bug.breaks == "CANARY");
+    for canary in canaries {
+        let trial = trial::run(canary, &tests)?;
+        if !matches!(trial.verdict, Verdict::Killed(_)) {
+            return Err(Failure::Canary);
+        }
+        println!("canary: dead, in {:.2} s, as it must be", trial.took.as_secs_f64());
+    }
+    let wanted = bugs.into_iter().filter(|bug| bug.name.contains(only) || bug.breaks.contains(only));
+    let trials = all(&wanted.collect::<Vec<_>>(), &tests)?;
+    println!("{:.1} s\n", started.elapsed().as_secs_f64());
+    let missing = requirements_without_a_bug();
+    missing.iter().for_each(|requirement| println!("NO BUG breaks {requirement}"));
+    Ok(report::print(&trials) && missing.is_empty())
+}
+
+fn requirements_without_a_bug() -> Vec<String> {
+    let broken: BTreeSet<&str> = BUGS.iter().map(|bug| bug.breaks).collect();
+    let all = (1..=REQUIREMENTS).map(|number| format!("SM-{number:02}"));
+    all.filter(|requirement| !broken.contains(requirement.as_str())).collect()
+}
+
+/// Tries all bugs, as many at a time as there are processors.
+fn all(bugs: &[Bug], tests: &[Test]) -> Result<Vec<Trial>, Failure> {
+    let (next, trials) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let bar = bar(bugs.len());
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let work = || -> Result<(), Failure> {
+        while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let trial = trial::run(*bug, tests)?;
+            bar.inc(1);
+            trials.lock().map_err(|_| Failure::Waiter)?.push(trial);
+        }
+        Ok(())
+    };
+    thread::scope(|scope| -> Result<(), Failure> {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| Failure::Waiter)?)
+    })?;
+    bar.finish_and_clear();
+    let mut trials = trials.into_inner().map_err(|_| Failure::Waiter)?;
+    trials.sort_by_key(|trial| bugs.iter().position(|bug| *bug == trial.bug));
+    Ok(trials)
+}
+
+/// Shows itself on a terminal only.
+fn bar(length: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} bugs, {elapsed}");
+    ProgressBar::new(length as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
