@@ -91,7 +91,7 @@ impl<const APPS: usize> Manager<APPS> {
         }
         match self.apps.find(name).and_then(|handle| self.apps.get(handle)) {
             None => Ok(()),
-            Some(app) if planted!("started_while_ending", app.is_ending(), false) => Ok(()),
+            Some(app) if planted!("started_while_ending") && app.is_ending() => Ok(()),
             Some(app) if app.is_ending() || app.is_restarting() => Err(Refusal::Busy),
             Some(app) => Err(Refusal::AlreadyRunning { state: app.notified() }),
         }

@@ -18,9 +18,8 @@ pub(super) fn resolve(directory: &str, socket: &str) -> Option<SocketPath> {
     if socket.contains('/') {
         return None;
     }
-    let directory = planted!("bare_name_misplaced", "", directory);
     let mut path = SocketPath::new();
-    write!(path, "{directory}/{socket}").ok()?;
+    write!(path, "{}/{socket}", planted!("bare_name_misplaced", "", directory)).ok()?;
     Some(path)
 }
 

@@ -320,8 +320,8 @@ fn watch_both<H: ManagerHost, T>(
     socket: &LinkOf<H>,
 ) -> Result<(), ErrorKind> {
     host.watch().watch(child, token(kinds.child, owner), Interest::Read).map_err(|error| error.kind())?;
-    let owner = planted!("links_mixed_up", Handle::from_parts(0, owner.generation()), owner);
-    host.watch().watch(socket, token(kinds.link, owner), Interest::Read).map_err(|error| {
+    let link = token(kinds.link, planted!("links_mixed_up", Handle::from_parts(0, owner.generation()), owner));
+    host.watch().watch(socket, link, Interest::Read).map_err(|error| {
         host.watch().unwatch(child);
         error.kind()
     })
