@@ -51,6 +51,31 @@ pub enum Call {
     CommandKeys,
 }
 
+impl Call {
+    /// How it fails where nobody chose how.
+    pub const fn usual_failure(self) -> ErrorKind {
+        match self {
+            Self::Send | Self::Receive | Self::Connect => ErrorKind::Gone,
+            Self::CommandDecoder | Self::CommandKeys | Self::Attach => ErrorKind::Other,
+            Self::Watch
+            | Self::Accept
+            | Self::Listen
+            | Self::Adopt
+            | Self::Duplicate
+            | Self::Spawn
+            | Self::Signal
+            | Self::TryWait
+            | Self::CreateMemory
+            | Self::CreateBell
+            | Self::Ring
+            | Self::Populate
+            | Self::DuplicateRegion
+            | Self::OpenDecoder
+            | Self::OpenKeys => ErrorKind::Exhausted,
+        }
+    }
+}
+
 /// A call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SimulatedError {

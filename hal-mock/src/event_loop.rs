@@ -71,6 +71,11 @@ impl EventLoop {
         ready
     }
 
+    /// Whether anything is ready.
+    pub fn has_ready(&self) -> bool {
+        self.watched.iter().any(|watched| watched.ready().is_some())
+    }
+
     fn withhold_some(&self, ready: &mut Vec<Ready>) {
         let kept = self.world.random(ready.len().max(1) as u64) as usize;
         let mut index = 0;

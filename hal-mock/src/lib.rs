@@ -14,8 +14,11 @@
 //! | [`decoder`] | decoders that do what a test says |
 //! | [`keys`] | key systems that do what a test says |
 //! | [`descriptor`] | what travels with messages |
+//! | [`meddling`] | what can go wrong with messages on their way |
 //! | [`memory`] | shared memory |
 //! | [`bell`] | bells |
+//! | [`party`] | who takes part, and who sees what they say |
+//! | [`sim`] | a whole box in virtual time, with its faults and its checkers |
 //! | [`hostile`] | memory whose owner changes it between any two reads |
 //! | [`error`] | failures of a kind that a test chose |
 //! | [`replay`] | runs that were recorded, once more |
@@ -68,9 +71,12 @@ pub mod fuzzing;
 pub mod hostile;
 pub mod keys;
 pub mod listener;
+pub mod meddling;
 pub mod memory;
+pub mod party;
 pub mod process;
 pub mod replay;
+pub mod sim;
 pub mod socket;
 pub mod world;
 
@@ -83,7 +89,9 @@ pub use event_loop::EventLoop;
 pub use hostile::HostileRegion;
 pub use keys::MockKeys;
 pub use listener::{ListeningSocket, SocketFiles};
+pub use meddling::Meddling;
 pub use memory::Memory;
+pub use party::Party;
 pub use process::{ChildProcess, Process, Spawner};
 pub use socket::SeqPacket;
 pub use world::World;

@@ -66,7 +66,11 @@ impl Listener for ListeningSocket {
 
     fn accept(&mut self) -> Result<Option<(SeqPacket, Peer)>, SimulatedError> {
         self.world.fault(Call::Accept)?;
-        Ok(self.listening.waiting.borrow_mut().pop_front())
+        let arrived = self.listening.waiting.borrow_mut().pop_front();
+        if let Some((socket, _)) = &arrived {
+            socket.belongs_to(self.world.acting());
+        }
+        Ok(arrived)
     }
 }
 

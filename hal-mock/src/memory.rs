@@ -1,8 +1,9 @@
 //! Shared memory.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use greenroom_core::hal::{ErrorKind, ErrorType, OutOfRegion, Region, RegionMut, SharedMemory};
 
@@ -15,26 +16,31 @@ use crate::world::World;
 #[derive(Clone, Debug)]
 pub struct Memory {
     world: World,
-    made: Rc<RefCell<Vec<Weak<Cells>>>>,
+    in_use: Rc<Cell<usize>>,
+    held: Rc<Cell<usize>>,
 }
 
 impl Memory {
     /// Memory of this world, none of it made. Clones know of the same memory.
     pub fn new(world: &World) -> Self {
-        Self { world: world.clone(), made: Rc::default() }
+        Self { world: world.clone(), in_use: Rc::default(), held: Rc::default() }
     }
 
     /// Regions that somebody still maps or has a descriptor of.
     pub fn regions_in_use(&self) -> usize {
-        self.made.borrow().iter().filter(|made| made.strong_count() > 0).count()
+        self.in_use.get()
+    }
+
+    /// Slots that their maker has not given back, whoever still maps one.
+    pub fn slots_held(&self) -> usize {
+        self.held.get()
     }
 
     fn region(&self, bytes: u32, writer: Writer) -> Result<Rc<Cells>, SimulatedError> {
         self.world.fault(Call::CreateMemory)?;
-        let bytes = (0..bytes).map(|_| Cell::new(0)).collect();
-        let region = Rc::new(Cells { bytes, writer });
-        self.made.borrow_mut().push(Rc::downgrade(&region));
-        Ok(region)
+        self.in_use.set(self.in_use.get() + 1);
+        let (pages, in_use) = (RefCell::default(), Rc::clone(&self.in_use));
+        Ok(Rc::new(Cells { bytes, pages, writer, unrest: Cell::new(0), in_use }))
     }
 }
 
@@ -55,6 +61,7 @@ impl SharedMemory for Memory {
     ) -> Result<((PeerRegion, Descriptor), (OwnRegion, Descriptor)), SimulatedError> {
         let client = self.region(client_bytes, Writer::Client)?;
         let server = self.region(server_bytes, Writer::Server)?;
+        self.held.set(self.held.get() + 1);
         let descriptors = (Descriptor::new(client.clone()), Descriptor::new(server.clone()));
         Ok(((PeerRegion(client), descriptors.0), (OwnRegion(server), descriptors.1)))
     }
@@ -76,9 +83,10 @@ impl SharedMemory for Memory {
     }
 
     fn give_back(&mut self, region: &Descriptor, bytes: u32) {
-        let cells = region.object::<Cells>();
-        let given_back = cells.iter().flat_map(|cells| cells.bytes.iter().take(bytes as usize));
-        given_back.for_each(|cell| cell.set(0));
+        self.held.set(self.held.get().saturating_sub(1));
+        if let Some(cells) = region.object::<Cells>() {
+            cells.give_back(bytes);
+        }
     }
 }
 
@@ -89,43 +97,111 @@ enum Writer {
     Server,
 }
 
+/// Bytes of a page. Only pages that were written are there, so that a box with many large regions costs little.
+const PAGE_BYTES: usize = 4096;
+/// Where control words and descriptors lie: what restless memory changes.
+const CONTROL_BYTES: u32 = 13 * 1024;
+
+type Pages = BTreeMap<u32, Box<[u8; PAGE_BYTES]>>;
+
 struct Cells {
-    bytes: Box<[Cell<u8>]>,
+    bytes: u32,
+    pages: RefCell<Pages>,
     writer: Writer,
+    /// What decides how it changes between two reads; 0 where it does not.
+    unrest: Cell<u64>,
+    in_use: Rc<Cell<usize>>,
+}
+
+impl Drop for Cells {
+    fn drop(&mut self) {
+        self.in_use.set(self.in_use.get() - 1);
+    }
 }
 
 impl fmt::Debug for Cells {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} bytes", self.bytes.len())
+        write!(out, "{} bytes", self.bytes)
     }
 }
 
 impl Cells {
     fn of(descriptor: &Descriptor, bytes: u32) -> Result<Rc<Self>, SimulatedError> {
         let cells: Option<Rc<Self>> = descriptor.object();
-        let cells = cells.filter(|cells| cells.bytes.len() == bytes as usize);
+        let cells = cells.filter(|cells| cells.bytes == bytes);
         cells.ok_or(SimulatedError::new(Call::Attach, ErrorKind::Denied))
     }
 
-    fn at(&self, offset: u32, bytes: usize) -> Result<&[Cell<u8>], OutOfRegion> {
-        self.bytes.get(offset as usize..).and_then(|rest| rest.get(..bytes)).ok_or(OutOfRegion)
+    fn check(&self, offset: u32, bytes: usize) -> Result<(), OutOfRegion> {
+        let end = u64::from(offset) + bytes as u64;
+        if end <= u64::from(self.bytes) { Ok(()) } else { Err(OutOfRegion) }
     }
 
-    fn word(&self, offset: u32) -> Result<&[Cell<u8>], OutOfRegion> {
-        if offset.is_multiple_of(4) { self.at(offset, 4) } else { Err(OutOfRegion) }
+    fn check_word(&self, offset: u32) -> Result<(), OutOfRegion> {
+        if offset.is_multiple_of(4) { self.check(offset, 4) } else { Err(OutOfRegion) }
+    }
+
+    fn copy_out(&self, offset: u32, into: &mut [u8]) {
+        let pages = self.pages.borrow();
+        for (page, within, piece) in pieces(offset, into.len()) {
+            let into = &mut into[piece.clone()];
+            match pages.get(&page) {
+                Some(page) => into.copy_from_slice(&page[within..within + piece.len()]),
+                None => into.fill(0),
+            }
+        }
+    }
+
+    fn copy_in(&self, offset: u32, from: &[u8]) {
+        let mut pages = self.pages.borrow_mut();
+        for (page, within, piece) in pieces(offset, from.len()) {
+            let page = pages.entry(page).or_insert_with(|| Box::new([0; PAGE_BYTES]));
+            page[within..within + piece.len()].copy_from_slice(&from[piece]);
+        }
+    }
+
+    fn give_back(&self, bytes: u32) {
+        let mut pages = self.pages.borrow_mut();
+        let first_kept = bytes / PAGE_BYTES as u32;
+        let rest = pages.split_off(&first_kept);
+        *pages = rest;
+        if let Some(page) = pages.get_mut(&first_kept) {
+            page[..bytes as usize % PAGE_BYTES].fill(0);
+        }
+    }
+
+    /// The other side is about to read.
+    fn change(&self) {
+        let unrest = self.unrest.get();
+        if unrest == 0 {
+            return;
+        }
+        let mut next = unrest;
+        next ^= next << 13;
+        next ^= next >> 7;
+        next ^= next << 17;
+        self.unrest.set(next);
+        if next.is_multiple_of(8) {
+            let offset = (next >> 8) as u32 % CONTROL_BYTES.min(self.bytes) & !3;
+            self.copy_in(offset, &((next >> 40) as u32).to_ne_bytes());
+        }
     }
 }
 
-fn copy_out(cells: &[Cell<u8>], into: &mut [u8]) {
-    for (byte, cell) in into.iter_mut().zip(cells) {
-        *byte = cell.get();
-    }
-}
-
-fn copy_in(cells: &[Cell<u8>], from: &[u8]) {
-    for (cell, byte) in cells.iter().zip(from) {
-        cell.set(*byte);
-    }
+/// The pages of a stretch: number, where in it, and which part of the stretch.
+fn pieces(offset: u32, bytes: usize) -> impl Iterator<Item = (u32, usize, std::ops::Range<usize>)> {
+    let start = offset as usize;
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        if done == bytes {
+            return None;
+        }
+        let at = start + done;
+        let within = at % PAGE_BYTES;
+        let piece = done..bytes.min(done + PAGE_BYTES - within);
+        done = piece.end;
+        Some(((at / PAGE_BYTES) as u32, within, piece))
+    })
 }
 
 /// A region that the peer writes and we only read. Clones of it are the same region.
@@ -154,19 +230,29 @@ impl OwnRegion {
     }
 }
 
+impl OwnRegion {
+    /// From now on its control words and descriptors change between any two reads of the other side, by this seed; 0 gives
+    /// rest.
+    pub fn be_restless(&self, seed: u64) {
+        self.0.unrest.set(seed);
+    }
+}
+
 impl Region for Cells {
     fn bytes(&self) -> u32 {
-        self.bytes.len() as u32
+        self.bytes
     }
 
     fn load(&self, offset: u32) -> Result<u32, OutOfRegion> {
+        self.check_word(offset)?;
         let mut word = [0; 4];
-        copy_out(self.word(offset)?, &mut word);
+        self.copy_out(offset, &mut word);
         Ok(u32::from_ne_bytes(word))
     }
 
     fn read(&self, offset: u32, into: &mut [u8]) -> Result<(), OutOfRegion> {
-        copy_out(self.at(offset, into.len())?, into);
+        self.check(offset, into.len())?;
+        self.copy_out(offset, into);
         Ok(())
     }
 
@@ -175,17 +261,19 @@ impl Region for Cells {
 }
 
 macro_rules! region {
-    ($region:ident) => {
+    ($region:ident, $before_read:expr) => {
         impl Region for $region {
             fn bytes(&self) -> u32 {
                 self.0.bytes()
             }
 
             fn load(&self, offset: u32) -> Result<u32, OutOfRegion> {
+                $before_read(&self.0);
                 self.0.load(offset)
             }
 
             fn read(&self, offset: u32, into: &mut [u8]) -> Result<(), OutOfRegion> {
+                $before_read(&self.0);
                 self.0.read(offset, into)
             }
 
@@ -202,17 +290,19 @@ macro_rules! region {
     };
 }
 
-region!(PeerRegion);
-region!(OwnRegion);
+region!(PeerRegion, |cells: &Cells| cells.change());
+region!(OwnRegion, |_: &Cells| ());
 
 impl RegionMut for OwnRegion {
     fn store(&self, offset: u32, word: u32) -> Result<(), OutOfRegion> {
-        copy_in(self.0.word(offset)?, &word.to_ne_bytes());
+        self.0.check_word(offset)?;
+        self.0.copy_in(offset, &word.to_ne_bytes());
         Ok(())
     }
 
     fn write(&self, offset: u32, from: &[u8]) -> Result<(), OutOfRegion> {
-        copy_in(self.0.at(offset, from.len())?, from);
+        self.0.check(offset, from.len())?;
+        self.0.copy_in(offset, from);
         Ok(())
     }
 }

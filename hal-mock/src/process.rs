@@ -8,6 +8,7 @@ use greenroom_core::hal::{Child, ErrorType, ExitStatus, Signal, Spawn};
 
 use crate::error::{Call, SimulatedError};
 use crate::event_loop::{Readiness, Source};
+use crate::party::Party;
 use crate::socket::{End, SeqPacket};
 use crate::world::World;
 
@@ -16,6 +17,7 @@ pub(crate) struct Life {
     id: u32,
     status: Cell<Option<ExitStatus>>,
     ignores_terminate: Cell<bool>,
+    lingers: Cell<bool>,
     signals: RefCell<Vec<Signal>>,
     link: Rc<End>,
 }
@@ -70,10 +72,14 @@ impl Spawn for Spawner {
     fn spawn(&mut self) -> Result<(ChildProcess, SeqPacket), SimulatedError> {
         self.world.fault(Call::Spawn)?;
         let (ours, theirs) = SeqPacket::pair(&self.world);
+        let id = self.world.next_process_id();
+        ours.belongs_to(self.world.acting());
+        theirs.belongs_to(Party::Server(id));
         let life = Rc::new(Life {
-            id: self.world.next_process_id(),
+            id,
             status: Cell::new(None),
             ignores_terminate: Cell::new(false),
+            lingers: Cell::new(false),
             signals: RefCell::default(),
             link: theirs.end(),
         });
@@ -107,6 +113,7 @@ impl Child for ChildProcess {
         match signal {
             Signal::Terminate if self.life.ignores_terminate.get() => {}
             Signal::Terminate => self.life.end(ExitStatus::Killed(15)),
+            Signal::Kill if self.life.lingers.get() => {}
             Signal::Kill => self.life.end(ExitStatus::Killed(9)),
         }
         Ok(())
@@ -129,6 +136,7 @@ impl Source for ChildProcess {
 /// Dropping it does not end it: then it lives on and says nothing.
 #[derive(Debug)]
 pub struct Process {
+    world: World,
     life: Rc<Life>,
     link: SeqPacket,
 }
@@ -136,7 +144,7 @@ pub struct Process {
 impl Process {
     pub(crate) fn new(world: &World, life: Rc<Life>) -> Self {
         let link = SeqPacket::of_end(world, Rc::clone(&life.link));
-        Self { life, link }
+        Self { world: world.clone(), life, link }
     }
 
     /// Its number.
@@ -147,6 +155,21 @@ impl Process {
     /// Its end of the link to its parent.
     pub fn link(&mut self) -> &mut SeqPacket {
         &mut self.link
+    }
+
+    /// Another handle of its end of the link, for a driver.
+    pub fn open_link(&self) -> SeqPacket {
+        SeqPacket::of_end(&self.world, Rc::clone(&self.life.link))
+    }
+
+    /// From now on [`Signal::Kill`] does not end it at once: it hangs in the kernel until [`Process::exit`].
+    pub fn linger(&self) {
+        self.life.lingers.set(true);
+    }
+
+    /// How many signals it was sent.
+    pub fn signal_count(&self) -> usize {
+        self.life.signals.borrow().len()
     }
 
     /// Ends it. Of several ends the first one counts.

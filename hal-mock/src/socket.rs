@@ -2,23 +2,28 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use greenroom_core::hal::{Descriptors, ErrorKind, ErrorType, Received, Sent, Socket};
 use greenroom_core::limits::DESCRIPTORS_MAX;
+use greenroom_core::time::Instant;
 
 use crate::descriptor::Descriptor;
 use crate::error::{Call, SimulatedError};
 use crate::event_loop::{Readiness, Source};
+use crate::meddling::Meddling;
+use crate::party::{Party, Said};
 use crate::world::World;
 
 /// Messages that wait for their receiver before the sender has to.
 pub const CAPACITY: usize = 16;
 
 #[derive(Debug)]
-struct Message {
-    bytes: Vec<u8>,
-    descriptors: Vec<Descriptor>,
+pub(crate) struct Message {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) descriptors: Vec<Descriptor>,
+    from: Party,
+    sent_at: Instant,
 }
 
 /// What flows in one direction.
@@ -27,11 +32,31 @@ struct Queue {
     messages: VecDeque<Message>,
     capacity: usize,
     closed: bool,
+    /// Who receives.
+    to: Party,
+}
+
+/// A queue that may have gone.
+#[derive(Clone, Debug)]
+pub(crate) struct QueueHandle(Weak<RefCell<Queue>>);
+
+impl QueueHandle {
+    pub(crate) fn unclog(&self) {
+        if let Some(queue) = self.0.upgrade() {
+            queue.borrow_mut().capacity = CAPACITY;
+        }
+    }
+
+    pub(crate) fn push(&self, message: Message) {
+        if let Some(queue) = self.0.upgrade().filter(|queue| !queue.borrow().closed) {
+            queue.borrow_mut().messages.push_back(message);
+        }
+    }
 }
 
 impl Queue {
     fn new() -> Rc<RefCell<Self>> {
-        Rc::new(RefCell::new(Self { messages: VecDeque::new(), capacity: CAPACITY, closed: false }))
+        Rc::new(RefCell::new(Self { messages: VecDeque::new(), capacity: CAPACITY, closed: false, to: Party::Nobody }))
     }
 
     fn has_room(&self) -> bool {
@@ -102,6 +127,16 @@ impl SeqPacket {
         self.end.incoming.borrow_mut().capacity = messages;
     }
 
+    /// From now on this end is this party's.
+    pub fn belongs_to(&self, party: Party) {
+        self.end.incoming.borrow_mut().to = party;
+    }
+
+    /// Whether the other end was closed. What it said before may still wait.
+    pub fn has_ended(&self) -> bool {
+        self.end.incoming.borrow().closed
+    }
+
     /// Messages that wait to be received at this end.
     pub fn waiting(&self) -> usize {
         self.end.incoming.borrow().messages.len()
@@ -109,14 +144,40 @@ impl SeqPacket {
 
     /// Sends what a peer that keeps no rules might: an empty message, or too many descriptors. It never blocks.
     pub fn send_anything(&mut self, message: &[u8], descriptors: &[&Descriptor]) {
-        let message = Message {
-            bytes: message.to_vec(),
+        let message = self.message(message, descriptors);
+        self.push(message);
+    }
+
+    fn message(&self, bytes: &[u8], descriptors: &[&Descriptor]) -> Message {
+        Message {
+            bytes: bytes.to_vec(),
             descriptors: descriptors.iter().map(|descriptor| descriptor.duplicate()).collect(),
-        };
+            from: self.world.acting(),
+            sent_at: self.world.now(),
+        }
+    }
+
+    fn push(&self, message: Message) {
         let mut outgoing = self.end.outgoing.borrow_mut();
         if !outgoing.closed {
             outgoing.messages.push_back(message);
         }
+    }
+
+    /// Does what the world has planned for a message.
+    fn meddle(&self, meddling: Meddling, message: &mut Message) {
+        let queue = QueueHandle(Rc::downgrade(&self.end.outgoing));
+        meddling.change(message);
+        if meddling == Meddling::Repeat {
+            let descriptors = message.descriptors.iter().map(Descriptor::duplicate).collect();
+            let again = Message { bytes: message.bytes.clone(), descriptors, ..*message };
+            self.world.meddler().kept.push((queue, again));
+        }
+    }
+
+    fn clog(&self) {
+        self.end.outgoing.borrow_mut().capacity = 0;
+        self.world.meddler().clogged.push(QueueHandle(Rc::downgrade(&self.end.outgoing)));
     }
 
     pub(crate) fn end(&self) -> Rc<End> {
@@ -146,7 +207,18 @@ impl Socket for SeqPacket {
         if !has_room {
             return Ok(Sent::WouldBlock);
         }
-        self.send_anything(message, descriptors);
+        let meddling = self.world.meddling(descriptors.len());
+        if meddling == Some(Meddling::Clog) {
+            self.clog();
+            return Ok(Sent::WouldBlock);
+        }
+        let mut sent = self.message(message, descriptors);
+        let (from, sent_at, to) = (sent.from, sent.sent_at, self.end.outgoing.borrow().to);
+        if let Some(meddling) = meddling {
+            self.meddle(meddling, &mut sent);
+        }
+        self.push(sent);
+        self.world.sent(&Said { from, to, sent_at, bytes: message, descriptors: descriptors.len() });
         Ok(Sent::Whole)
     }
 
@@ -162,6 +234,13 @@ impl Socket for SeqPacket {
             return Ok(if incoming.closed { Received::Closed } else { Received::WouldBlock });
         };
         drop(incoming);
+        self.world.received(&Said {
+            from: message.from,
+            to: self.world.acting(),
+            sent_at: message.sent_at,
+            bytes: &message.bytes,
+            descriptors: message.descriptors.len(),
+        });
         let bytes = message.bytes.len();
         let Some(filled) = buffer.get_mut(..bytes).filter(|filled| !filled.is_empty()) else {
             return Ok(Received::Unusable);

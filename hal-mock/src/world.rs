@@ -1,8 +1,8 @@
 //! Clock, chance, files and faults; children that were started.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use greenroom_core::hal::{ErrorKind, Peer};
@@ -10,6 +10,8 @@ use greenroom_core::time::Instant;
 
 use crate::error::{Call, SimulatedError};
 use crate::listener::Files;
+use crate::meddling::{Meddler, Meddling};
+use crate::party::{Observer, Party, Said};
 use crate::process::{Life, Process};
 use crate::socket::SeqPacket;
 
@@ -25,6 +27,16 @@ struct Shared {
     chance: Cell<u64>,
     unkind: Cell<bool>,
     faults: RefCell<BTreeMap<Call, VecDeque<ErrorKind>>>,
+    /// Failures of one party only.
+    own_faults: RefCell<Vec<(Party, Call, ErrorKind)>>,
+    has_faults: Cell<bool>,
+    /// Calls so far, and which of them fails.
+    calls: Cell<u64>,
+    fails_at: Cell<Option<u64>>,
+    acting: Cell<Party>,
+    observer: RefCell<Option<Weak<dyn Observer>>>,
+    meddler: RefCell<Meddler>,
+    reusable_process_id: Cell<Option<u32>>,
     files: RefCell<Files>,
     owners: RefCell<BTreeSet<String>>,
     // Not yet processes: a process holds the world.
@@ -42,6 +54,14 @@ impl World {
             chance: Cell::new(seed),
             unkind: Cell::new(false),
             faults: RefCell::default(),
+            own_faults: RefCell::default(),
+            has_faults: Cell::default(),
+            calls: Cell::default(),
+            fails_at: Cell::default(),
+            acting: Cell::default(),
+            observer: RefCell::default(),
+            meddler: RefCell::default(),
+            reusable_process_id: Cell::default(),
             files: RefCell::default(),
             owners: RefCell::new(BTreeSet::from(["root".to_owned()])),
             started: RefCell::default(),
@@ -89,12 +109,109 @@ impl World {
     /// The next call of this kind fails in this way; several of them one after the other.
     pub fn fail_next(&self, call: Call, kind: ErrorKind) {
         self.shared.faults.borrow_mut().entry(call).or_default().push_back(kind);
+        self.shared.has_faults.set(true);
+    }
+
+    /// The next call of this kind that this party makes fails in this way.
+    pub fn fail_next_of(&self, party: Party, call: Call, kind: ErrorKind) {
+        self.shared.own_faults.borrow_mut().push((party, call, kind));
+        self.shared.has_faults.set(true);
+    }
+
+    /// This happens to the next message of a party.
+    pub fn meddle_next_of(&self, party: Party, meddling: Meddling) {
+        self.meddler().plan(party, meddling);
+        self.shared.has_faults.set(true);
+    }
+
+    pub(crate) fn meddler(&self) -> RefMut<'_, Meddler> {
+        self.shared.meddler.borrow_mut()
+    }
+
+    pub(crate) fn meddling(&self, descriptors: usize) -> Option<Meddling> {
+        if !self.shared.has_faults.get() {
+            return None;
+        }
+        self.meddler().take(self.acting(), descriptors)
+    }
+
+    /// What was held back arrives, and what was clogged flows.
+    pub fn let_go(&self) {
+        let (kept, clogged) = {
+            let mut meddler = self.meddler();
+            (std::mem::take(&mut meddler.kept), std::mem::take(&mut meddler.clogged))
+        };
+        clogged.iter().for_each(|queue| queue.unclog());
+        kept.into_iter().for_each(|(queue, message)| queue.push(message));
+    }
+
+    /// Takes back every failure that has not happened yet.
+    pub fn forgive(&self) {
+        self.shared.faults.borrow_mut().clear();
+        self.shared.own_faults.borrow_mut().clear();
+        self.meddler().forget();
+        self.shared.has_faults.set(false);
+        self.shared.fails_at.set(None);
+    }
+
+    /// Of all calls that can fail, the one with this number from now on does; 1 is the next one.
+    pub fn fail_call(&self, number: u64) {
+        self.shared.fails_at.set(Some(self.calls().saturating_add(number)));
+    }
+
+    /// Calls so far that could have been made to fail.
+    pub fn calls(&self) -> u64 {
+        self.shared.calls.get()
     }
 
     pub(crate) fn fault(&self, call: Call) -> Result<(), SimulatedError> {
-        match self.shared.faults.borrow_mut().get_mut(&call).and_then(VecDeque::pop_front) {
+        let number = self.shared.calls.get().wrapping_add(1);
+        self.shared.calls.set(number);
+        if self.shared.fails_at.get() == Some(number) {
+            return Err(SimulatedError::new(call, call.usual_failure()));
+        }
+        if !self.shared.has_faults.get() {
+            return Ok(());
+        }
+        match self.take_fault(call) {
             Some(kind) => Err(SimulatedError::new(call, kind)),
             None => Ok(()),
+        }
+    }
+
+    fn take_fault(&self, call: Call) -> Option<ErrorKind> {
+        if let Some(kind) = self.shared.faults.borrow_mut().get_mut(&call).and_then(VecDeque::pop_front) {
+            return Some(kind);
+        }
+        let mut own = self.shared.own_faults.borrow_mut();
+        let place = own.iter().position(|(party, its, _)| (*party, *its) == (self.acting(), call))?;
+        Some(own.swap_remove(place).2)
+    }
+
+    /// From now on this party acts: what is sent, opened and accepted is its own.
+    pub fn act_as(&self, party: Party) {
+        self.shared.acting.set(party);
+    }
+
+    /// Who acts.
+    pub fn acting(&self) -> Party {
+        self.shared.acting.get()
+    }
+
+    /// From now on this one sees every message, as long as it is there.
+    pub fn observe(&self, observer: Weak<dyn Observer>) {
+        *self.shared.observer.borrow_mut() = Some(observer);
+    }
+
+    pub(crate) fn sent(&self, said: &Said<'_>) {
+        if let Some(observer) = self.shared.observer.borrow().as_ref().and_then(Weak::upgrade) {
+            observer.sent(said);
+        }
+    }
+
+    pub(crate) fn received(&self, said: &Said<'_>) {
+        if let Some(observer) = self.shared.observer.borrow().as_ref().and_then(Weak::upgrade) {
+            observer.received(said);
         }
     }
 
@@ -140,11 +257,20 @@ impl World {
         let listening = self.files(|files| files.listening(path));
         let listening = listening.map_err(|kind| SimulatedError::new(Call::Connect, kind))?;
         let (ours, theirs) = SeqPacket::pair(self);
+        ours.belongs_to(self.acting());
         listening.enqueue(theirs, peer).map_err(|kind| SimulatedError::new(Call::Connect, kind))?;
         Ok(ours)
     }
 
+    /// The next process has the number of one that has ended.
+    pub fn reuse_process_id(&self, id: u32) {
+        self.shared.reusable_process_id.set(Some(id));
+    }
+
     pub(crate) fn next_process_id(&self) -> u32 {
+        if let Some(id) = self.shared.reusable_process_id.take() {
+            return id;
+        }
         let id = self.shared.last_process_id.get().wrapping_add(1);
         self.shared.last_process_id.set(id);
         id

@@ -1,0 +1,32 @@
+//! A whole box in virtual time: the drivers, machines, rings and codecs that ship, in a world that does its worst.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`tv_box`] | the box, whose turn it is, and what a scenario can do |
+//! | `manager`, `server`, `client` | the drivers that ship, each in its process |
+//! | `decoder` | decoders that take frames out of the rings |
+//! | `viewer`, `controller` | what apps and application managers do |
+//! | [`fault`] | the classes of faults |
+//! | `referee`, `book` | what must hold, seen from outside, and what is written down |
+//! | [`event`] | what happened, for who draws it or looks for why |
+
+pub mod event;
+pub mod fault;
+pub mod tv_box;
+
+mod book;
+mod client;
+mod controller;
+mod decoder;
+mod digest;
+mod manager;
+mod payload;
+mod referee;
+mod server;
+mod viewer;
+
+pub use book::Violation;
+pub use event::{Event, What};
+pub use fault::{Fault, FaultSet};
+pub use tv_box::{Plan, TvBox};
+pub use viewer::Wish;

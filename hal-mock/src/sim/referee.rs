@@ -1,0 +1,324 @@
+//! Sees every message on its way, and checks what must hold always. It knows nothing of the machines.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use greenroom_core::codec::postcard::{decode, decode_first};
+use greenroom_core::limits::{RESTART_INTENSITY, RESTART_WINDOW};
+use greenroom_core::message::playback::{self, Answer, SessionId};
+use greenroom_core::message::{ServerState, control, link};
+use greenroom_core::time::Instant;
+use serde::Deserialize;
+
+use super::decoder::SimDecoder;
+use crate::memory::Memory;
+use crate::party::{Party, Said};
+
+pub(super) type Finding = Result<(), (&'static str, String)>;
+
+/// The longest encoding of an answer that makes a session.
+const SESSION_REPLY_BYTES_MAX: usize = 32;
+
+/// What is known of one session server's process.
+struct Server {
+    app: Option<String>,
+    is_alive: bool,
+    /// Numbers of the manager's requests that it has not answered.
+    asked: BTreeSet<u32>,
+    told: Option<ServerState>,
+    /// Somebody speaks in its name what it did not say.
+    is_forged: bool,
+    issued: BTreeSet<(u16, u16)>,
+    memory: Memory,
+    decoder: SimDecoder,
+}
+
+#[derive(Default)]
+struct App {
+    /// It was initiated, and no server was configured for that yet.
+    is_fresh: bool,
+    restarts: VecDeque<Instant>,
+}
+
+/// What one party waits for from another.
+#[derive(Default)]
+struct Asker {
+    unanswered: Vec<u32>,
+    initiates: BTreeMap<u32, String>,
+    states: BTreeMap<String, ServerState>,
+}
+
+/// Who checks.
+#[derive(Default)]
+pub(super) struct Referee {
+    servers: BTreeMap<u32, Server>,
+    apps: BTreeMap<String, App>,
+    askers: BTreeMap<Party, Asker>,
+    /// An app that nothing happens to: it must see no failure.
+    innocent: Option<String>,
+}
+
+impl Referee {
+    pub(super) fn set_innocent(&mut self, app: Option<&str>) {
+        self.innocent = app.map(str::to_owned);
+    }
+
+    pub(super) fn spawned(&mut self, process_id: u32, memory: Memory, decoder: SimDecoder) {
+        let server = Server {
+            app: None,
+            is_alive: true,
+            asked: BTreeSet::new(),
+            told: None,
+            is_forged: false,
+            issued: BTreeSet::new(),
+            memory,
+            decoder,
+        };
+        self.servers.insert(process_id, server);
+    }
+
+    pub(super) fn exited(&mut self, process_id: u32) {
+        self.servers.remove(&process_id);
+    }
+
+    pub(super) fn forged(&mut self, process_id: u32) {
+        if let Some(server) = self.servers.get_mut(&process_id) {
+            server.is_forged = true;
+        }
+    }
+
+    pub(super) fn live_servers(&self) -> usize {
+        self.servers.values().filter(|server| server.is_alive).count()
+    }
+
+    /// The app that a process serves, once it was told so.
+    pub(super) fn app_of(&self, process_id: u32) -> Option<&str> {
+        self.servers.get(&process_id)?.app.as_deref()
+    }
+
+    /// A party's connection has ended: nothing is answered on it any more.
+    pub(super) fn disconnected(&mut self, party: Party) {
+        self.askers.remove(&party);
+    }
+
+    /// Whether this party waits for an answer.
+    pub(super) fn waits(&self, party: Party) -> bool {
+        self.askers.get(&party).is_some_and(|asker| !asker.unanswered.is_empty())
+    }
+
+    pub(super) fn sent(&mut self, now: Instant, said: &Said<'_>) -> Finding {
+        match (said.from, said.to) {
+            (Party::Manager, Party::Server(process_id)) => self.manager_asks(now, process_id, said.bytes),
+            (Party::Server(process_id), Party::Manager) => self.server_says(process_id, said.bytes),
+            (Party::Server(process_id), client @ Party::Client { .. }) => {
+                self.server_answers(process_id, client, said.bytes)
+            }
+            (Party::Manager, controller @ Party::Controller(_)) => self.manager_says(controller, said.bytes),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn received(&mut self, _: Instant, said: &Said<'_>) -> Finding {
+        match (said.from, said.to) {
+            (controller @ Party::Controller(_), Party::Manager) => {
+                if let Some((is_first, request)) = read::<control::Request<'_>>(said.bytes) {
+                    self.asks(controller, is_first, request.sequence);
+                    if let control::Command::Initiate { app, .. } = request.command {
+                        self.initiates(controller, request.sequence, app);
+                    }
+                }
+            }
+            (client @ Party::Client { .. }, Party::Server(_)) => {
+                if let Some((is_first, request)) = read::<playback::Request<'_>>(said.bytes) {
+                    self.asks(client, is_first, request.sequence);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn asks(&mut self, party: Party, is_first: bool, sequence: u32) {
+        let asker = self.askers.entry(party).or_default();
+        if is_first {
+            *asker = Asker::default();
+        }
+        asker.unanswered.push(sequence);
+    }
+
+    fn initiates(&mut self, controller: Party, sequence: u32, app: &str) {
+        self.apps.entry(app.to_owned()).or_default().is_fresh = true;
+        self.askers.entry(controller).or_default().initiates.insert(sequence, app.to_owned());
+    }
+
+    /// One live process for each app (SM-36), and not too many of them one after the other.
+    fn manager_asks(&mut self, now: Instant, process_id: u32, bytes: &[u8]) -> Finding {
+        let Some((_, request)) = read::<link::Request<'_>>(bytes) else {
+            return Err(("link", format!("the manager sent server {process_id} what is no request")));
+        };
+        let Some(server) = self.servers.get_mut(&process_id) else { return Ok(()) };
+        if !server.asked.insert(request.sequence) {
+            return Err(("SM-30", format!("request {} was sent twice to server {process_id}", request.sequence)));
+        }
+        let link::Command::SetConfiguration(configuration) = request.command else { return Ok(()) };
+        server.app = Some(configuration.app.to_owned());
+        let same_app = |(id, server): (&u32, &Server)| {
+            (*id != process_id && server.is_alive && server.app.as_deref() == Some(configuration.app)).then_some(*id)
+        };
+        if let Some(other) = self.servers.iter().find_map(same_app) {
+            let what = format!("{} got server {process_id} while its server {other} lives", configuration.app);
+            return Err(("SM-36 one live child", what));
+        }
+        self.count_restart(now, configuration.app)
+    }
+
+    /// Windows may lie so that one closes and the next one opens, so twice as many can come close together.
+    fn count_restart(&mut self, now: Instant, app: &str) -> Finding {
+        let record = self.apps.entry(app.to_owned()).or_default();
+        if std::mem::take(&mut record.is_fresh) {
+            record.restarts.clear();
+            return Ok(());
+        }
+        record.restarts.push_back(now);
+        record.restarts.retain(|at| now.since(*at) < RESTART_WINDOW);
+        if record.restarts.len() > 2 * RESTART_INTENSITY as usize {
+            let what = format!("{app} was restarted {} times within {RESTART_WINDOW:?}", record.restarts.len());
+            return Err(("SM-36 restarts", what));
+        }
+        Ok(())
+    }
+
+    fn server_says(&mut self, process_id: u32, bytes: &[u8]) -> Finding {
+        let Some(server) = self.servers.get_mut(&process_id).filter(|server| !server.is_forged) else { return Ok(()) };
+        match read::<link::Message>(bytes) {
+            Some((_, link::Message::Reply { sequence, .. })) if !server.asked.remove(&sequence) => {
+                Err(("SM-30", format!("server {process_id} answered request {sequence} that it was not asked")))
+            }
+            Some((_, link::Message::StateChanged { state, .. })) => server.says(process_id, state),
+            Some(_) => Ok(()),
+            None => Err(("link", format!("server {process_id} sent the manager what is no message"))),
+        }
+    }
+
+    fn server_answers(&mut self, process_id: u32, client: Party, bytes: &[u8]) -> Finding {
+        // Anything but an answer begins with another number.
+        if bytes.first() != Some(&0) {
+            return Ok(());
+        }
+        let sequence = greenroom_core::codec::postcard::sequence(&bytes[1..], false);
+        let asker = self.askers.entry(client).or_default();
+        match asker.unanswered.iter().position(|asked| Some(*asked) == sequence) {
+            Some(place) => asker.unanswered.swap_remove(place),
+            None => {
+                return Err((
+                    "SM-30",
+                    format!("server {process_id} answered {sequence:?} of {client} that it was not asked"),
+                ));
+            }
+        };
+        if bytes.len() <= SESSION_REPLY_BYTES_MAX { self.check_handle(process_id, bytes) } else { Ok(()) }
+    }
+
+    fn check_handle(&mut self, process_id: u32, bytes: &[u8]) -> Finding {
+        let Ok(playback::Message::Reply {
+            result: Ok(Answer::Session { session } | Answer::SessionWithMemory { session, .. }),
+            ..
+        }) = decode(bytes)
+        else {
+            return Ok(());
+        };
+        let Some(server) = self.servers.get_mut(&process_id) else { return Ok(()) };
+        let SessionId { index, generation } = session;
+        if server.issued.insert((index, generation)) {
+            return Ok(());
+        }
+        Err(("handles", format!("server {process_id} gave out session {index}.{generation} twice")))
+    }
+
+    fn manager_says(&mut self, controller: Party, bytes: &[u8]) -> Finding {
+        let Some((_, message)) = read::<control::Message>(bytes) else {
+            return Err(("control", format!("{controller} was sent what is no message")));
+        };
+        let asker = self.askers.entry(controller).or_default();
+        match message {
+            control::Message::Reply { sequence, result } => {
+                let Some(place) = asker.unanswered.iter().position(|asked| *asked == sequence) else {
+                    return Err(("SM-30", format!("{controller} was answered {sequence} that it did not ask")));
+                };
+                asker.unanswered.swap_remove(place);
+                let refused = asker.initiates.remove(&sequence).filter(|_| result.is_err());
+                if let Some(app) = refused.and_then(|app| self.apps.get_mut(&app)) {
+                    app.is_fresh = false;
+                }
+                Ok(())
+            }
+            control::Message::Event(control::Event::StateChanged { app, state, reason }) => {
+                let before = asker.states.insert(app.as_str().to_owned(), state);
+                if !may_be_told(before, state) {
+                    return Err(("SM-31", format!("{controller} was told that {app} is {state:?} after {before:?}")));
+                }
+                let fails = matches!(state, ServerState::NotRunning | ServerState::Error);
+                if fails && self.innocent.as_deref() == Some(app.as_str()) {
+                    let what = format!("{app} is {state:?} ({reason:?}) although nothing happened to it");
+                    return Err(("SM-35, SM-36 bystander", what));
+                }
+                Ok(())
+            }
+            control::Message::Event(_) => {
+                asker.states.clear();
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Server {
+    /// SM-31, SM-32
+    fn says(&mut self, process_id: u32, state: ServerState) -> Finding {
+        let before = self.told.replace(state);
+        if !follows(before, state) {
+            return Err(("SM-31", format!("server {process_id} says {state:?} after {before:?}")));
+        }
+        let (slots, sessions) = (self.memory.slots_held(), self.decoder.open_sessions());
+        if !matches!(state, ServerState::Active) && (sessions > 0 || slots > 0) {
+            let what = format!("server {process_id} says {state:?} and holds {sessions} sessions, {slots} slots");
+            return Err(("SM-32", what));
+        }
+        Ok(())
+    }
+}
+
+/// What the manager may tell of an app. After its end only the next server's beginning, or that there is none.
+fn may_be_told(before: Option<ServerState>, state: ServerState) -> bool {
+    use ServerState::{Active, Error, Inactive, NotRunning, Uninitialized};
+    match before {
+        None => true,
+        Some(Uninitialized) => state != Uninitialized,
+        Some(Inactive) => state != Inactive && state != Uninitialized,
+        Some(Active) => state != Active && state != Uninitialized,
+        Some(NotRunning) => matches!(state, Uninitialized | Error | NotRunning),
+        Some(Error) => matches!(state, Uninitialized | Error | NotRunning),
+    }
+}
+
+/// What a session server may say of itself.
+fn follows(before: Option<ServerState>, after: ServerState) -> bool {
+    use ServerState::{Active, Error, Inactive, NotRunning, Uninitialized};
+    matches!(
+        (before, after),
+        (None, Uninitialized | Error | NotRunning)
+            | (Some(Uninitialized), Inactive | Active | NotRunning | Error)
+            | (Some(Inactive), Active | NotRunning | Error)
+            | (Some(Active), Inactive | NotRunning | Error)
+            | (Some(Error), NotRunning)
+    )
+}
+
+/// A message, and whether it is the first one of its connection.
+fn read<'b, M: Deserialize<'b>>(bytes: &'b [u8]) -> Option<(bool, M)> {
+    if bytes.first() == Some(&0xC7)
+        && let Ok((_, message)) = decode_first(bytes)
+    {
+        return Some((true, message));
+    }
+    Some((false, decode(bytes).ok()?))
+}

@@ -1,0 +1,237 @@
+//! One session server: the driver that ships, in its simulated process.
+
+use std::rc::Rc;
+
+use greenroom_core::driver::{Platform, SessionDriver, SessionHost};
+use greenroom_core::hal::{ExitStatus, Interest, Signal, Watch};
+use greenroom_core::message::{LogLevels, Resources, link};
+use greenroom_core::time::{Instant, earliest};
+
+use super::book::{Book, Tally};
+use super::decoder::{Hardware, SimDecoder};
+use super::event::What;
+use crate::descriptor::Descriptor;
+use crate::event_loop::EventLoop;
+use crate::keys::MockKeys;
+use crate::listener::{ListeningSocket, SocketFiles};
+use crate::memory::Memory;
+use crate::party::Party;
+use crate::process::Process;
+use crate::socket::SeqPacket;
+use crate::world::World;
+
+pub(super) struct ServerHome {
+    platform: Platform<SocketFiles, Memory, SimDecoder, EventLoop>,
+    pub(super) keys: MockKeys,
+    resources: Resources,
+}
+
+impl SessionHost for ServerHome {
+    type Descriptor = Descriptor;
+    type Socket = SeqPacket;
+    type Listener = ListeningSocket;
+    type Files = SocketFiles;
+    type Memory = Memory;
+    type Decoder = SimDecoder;
+    type Keys = MockKeys;
+    type Events = EventLoop;
+
+    fn platform(&mut self) -> &mut Platform<SocketFiles, Memory, SimDecoder, EventLoop> {
+        &mut self.platform
+    }
+
+    fn keys(&mut self) -> &mut MockKeys {
+        &mut self.keys
+    }
+
+    fn configured(&mut self, configuration: &link::Configuration<'_>) {
+        self.resources = configuration.resources;
+    }
+
+    fn set_log_levels(&mut self, _: &LogLevels) {}
+}
+
+/// What runs in the process once it is up.
+struct Running {
+    home: ServerHome,
+    driver: SessionDriver<ServerHome, Tally>,
+}
+
+/// A session server's process.
+pub(super) struct ServerProcess {
+    world: World,
+    book: Rc<Book>,
+    pub(super) process: Process,
+    pub(super) memory: Memory,
+    pub(super) decoder: SimDecoder,
+    running: Option<Box<Running>>,
+    /// When it is up; `None` when it was, or never will be.
+    pub(super) starts_at: Option<Instant>,
+    pub(super) stalled_until: Instant,
+    /// It does nothing any more, and hears no TERM.
+    pub(super) hangs: bool,
+    /// When it ends, having been killed.
+    pub(super) dies_at: Option<Instant>,
+    /// How long it takes to end after it was killed.
+    pub(super) lingers_ms: u32,
+    signals_heard: usize,
+    terminate: bool,
+    pub(super) has_ended: bool,
+}
+
+impl ServerProcess {
+    pub(super) fn new(
+        world: &World,
+        book: &Rc<Book>,
+        hardware: &Rc<Hardware>,
+        process: Process,
+        is_slow: bool,
+    ) -> Self {
+        let process_id = process.id();
+        let memory = Memory::new(world);
+        let decoder = SimDecoder::new(world, book, hardware, process_id, is_slow);
+        process.ignore_terminate();
+        process.linger();
+        book.untaint(process_id);
+        book.referee.borrow_mut().spawned(process_id, memory.clone(), decoder.clone());
+        book.tell(Party::Manager, Party::Server(process_id), || What::Spawned);
+        Self {
+            world: world.clone(),
+            book: Rc::clone(book),
+            process,
+            memory,
+            decoder,
+            running: None,
+            starts_at: None,
+            stalled_until: Instant::default(),
+            hangs: false,
+            dies_at: None,
+            lingers_ms: 0,
+            signals_heard: 0,
+            terminate: false,
+            has_ended: false,
+        }
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub(super) fn party(&self) -> Party {
+        Party::Server(self.id())
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// The keys, where it is up.
+    pub(super) fn key_sessions(&self) -> usize {
+        self.running.as_ref().map_or(0, |running| running.home.keys.open_sessions())
+    }
+
+    pub(super) fn resources(&self) -> Option<Resources> {
+        self.running.as_ref().map(|running| running.home.resources)
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        if self.has_ended {
+            return None;
+        }
+        let own = self.running.as_ref().filter(|_| !self.hangs).and_then(|running| running.driver.next_deadline());
+        earliest(earliest(own, self.starts_at.filter(|_| !self.hangs)), self.dies_at)
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.has_ended
+            && (self.process.signal_count() > self.signals_heard
+                || (!self.hangs
+                    && (self.terminate
+                        || self.running.as_ref().is_some_and(|running| running.home.platform.events.has_ready()))))
+    }
+
+    /// What only the kernel can do, even for a process that stands still.
+    pub(super) fn is_killed(&self, now: Instant) -> bool {
+        !self.has_ended
+            && (self.dies_at.is_some_and(|at| at <= now) || self.process.signal_count() > self.signals_heard)
+    }
+
+    pub(super) fn hear_signals(&mut self, now: Instant) {
+        let signals = self.process.signals();
+        for signal in signals.iter().skip(self.signals_heard) {
+            self.book.tell(Party::Manager, self.party(), || What::Signalled(*signal));
+            match signal {
+                // Before it is up nothing catches it.
+                Signal::Terminate if self.running.is_none() && !self.hangs => {
+                    self.end(ExitStatus::Killed(15));
+                    return;
+                }
+                Signal::Terminate => self.terminate = true,
+                Signal::Kill if self.lingers_ms == 0 => {
+                    self.end(ExitStatus::Killed(9));
+                    return;
+                }
+                Signal::Kill => {
+                    // It runs no more, but it holds what it held.
+                    self.hangs = true;
+                    let at = now.after(std::time::Duration::from_millis(self.lingers_ms.into()));
+                    self.dies_at.get_or_insert(at);
+                }
+            }
+        }
+        self.signals_heard = signals.len();
+        if self.dies_at.is_some_and(|at| at <= now) {
+            self.end(ExitStatus::Killed(9));
+        }
+    }
+
+    pub(super) fn turn(&mut self, now: Instant) {
+        if self.starts_at.is_some_and(|at| at <= now) {
+            self.starts_at = None;
+            return self.start(now);
+        }
+        let Some(running) = &mut self.running else { return };
+        let Running { home, driver } = &mut **running;
+        if std::mem::take(&mut self.terminate) {
+            driver.terminate(home, now);
+        }
+        let ready = home.platform.events.ready();
+        driver.turn(home, now, &ready);
+        if let Some(status) = driver.exit_status() {
+            self.end(ExitStatus::Exited(status));
+        }
+    }
+
+    fn start(&mut self, now: Instant) {
+        let mut events = EventLoop::new(&self.world);
+        let keys = MockKeys::new(&self.world);
+        let decoder = events.watch(&self.decoder, SessionDriver::<ServerHome>::DECODER, Interest::Read);
+        let watched = decoder.and_then(|()| events.watch(&keys, SessionDriver::<ServerHome>::KEYS, Interest::Read));
+        let prepared = watched.map_err(|error| greenroom_core::hal::Error::kind(&error));
+        let platform = Platform {
+            files: SocketFiles::new(&self.world),
+            memory: self.memory.clone(),
+            decoder: self.decoder.clone(),
+            events,
+        };
+        let resources = Resources { max_playback_sessions: 0, max_web_audio_players: 0, max_key_sessions: 0 };
+        let mut home = ServerHome { platform, keys, resources };
+        let tally = Tally::new(&self.book, self.party());
+        let mut driver = SessionDriver::new(self.process.open_link(), tally);
+        driver.start(&mut home, now, prepared);
+        self.running = Some(Box::new(Running { home, driver }));
+    }
+
+    /// Ends it: what it held is closed first.
+    pub(super) fn end(&mut self, status: ExitStatus) {
+        if self.has_ended {
+            return;
+        }
+        self.has_ended = true;
+        self.running = None;
+        self.decoder.vanish();
+        self.process.exit(status);
+        self.book.referee.borrow_mut().exited(self.id());
+        self.book.tell(self.party(), Party::Manager, || What::Exited(status));
+    }
+}
