@@ -112,6 +112,10 @@ impl Files {
         self.files.remove(path);
     }
 
+    pub(crate) fn paths(&self) -> Vec<String> {
+        self.files.keys().cloned().collect()
+    }
+
     pub(crate) fn permissions(&self, path: &str) -> Option<(u16, String, String)> {
         self.files.get(path).map(|file| (file.mode, file.owner.clone(), file.group.clone()))
     }

@@ -39,8 +39,10 @@ impl Memory {
     fn region(&self, bytes: u32, writer: Writer) -> Result<Rc<Cells>, SimulatedError> {
         self.world.fault(Call::CreateMemory)?;
         self.in_use.set(self.in_use.get() + 1);
-        let (pages, in_use) = (RefCell::default(), Rc::clone(&self.in_use));
-        Ok(Rc::new(Cells { bytes, pages, writer, unrest: Cell::new(0), in_use }))
+        let in_world = self.world.region_count();
+        in_world.set(in_world.get() + 1);
+        let counts = [Rc::clone(&self.in_use), in_world];
+        Ok(Rc::new(Cells { bytes, pages: RefCell::default(), writer, unrest: Cell::new(0), counts }))
     }
 }
 
@@ -110,12 +112,13 @@ struct Cells {
     writer: Writer,
     /// What decides how it changes between two reads; 0 where it does not.
     unrest: Cell<u64>,
-    in_use: Rc<Cell<usize>>,
+    /// Where it is counted as long as it is there.
+    counts: [Rc<Cell<usize>>; 2],
 }
 
 impl Drop for Cells {
     fn drop(&mut self) {
-        self.in_use.set(self.in_use.get() - 1);
+        self.counts.iter().for_each(|count| count.set(count.get() - 1));
     }
 }
 

@@ -37,6 +37,7 @@ struct Shared {
     observer: RefCell<Option<Weak<dyn Observer>>>,
     meddler: RefCell<Meddler>,
     reusable_process_id: Cell<Option<u32>>,
+    regions: Rc<Cell<usize>>,
     files: RefCell<Files>,
     owners: RefCell<BTreeSet<String>>,
     // Not yet processes: a process holds the world.
@@ -62,6 +63,7 @@ impl World {
             observer: RefCell::default(),
             meddler: RefCell::default(),
             reusable_process_id: Cell::default(),
+            regions: Rc::default(),
             files: RefCell::default(),
             owners: RefCell::new(BTreeSet::from(["root".to_owned()])),
             started: RefCell::default(),
@@ -228,6 +230,20 @@ impl World {
     /// Removes any file.
     pub fn remove_file(&self, path: &str) {
         self.files(|files| files.remove(path));
+    }
+
+    /// The paths of all files.
+    pub fn paths(&self) -> Vec<String> {
+        self.files(|files| files.paths())
+    }
+
+    /// Regions of shared memory that anybody maps or has a descriptor of.
+    pub fn regions(&self) -> usize {
+        self.shared.regions.get()
+    }
+
+    pub(crate) fn region_count(&self) -> Rc<Cell<usize>> {
+        Rc::clone(&self.shared.regions)
     }
 
     /// Mode, owner and group of a file, if it is there.

@@ -6,27 +6,33 @@
 //! | `manager`, `server`, `client` | the drivers that ship, each in its process |
 //! | `decoder` | decoders that take frames out of the rings |
 //! | `viewer`, `controller` | what apps and application managers do |
-//! | [`fault`] | the classes of faults |
+//! | [`fault`], `weather`, `guest` | the classes of faults, and when which strikes whom |
+//! | [`run`] | an hour of a box under faults, and what must come of it |
 //! | `referee`, `book` | what must hold, seen from outside, and what is written down |
 //! | [`event`] | what happened, for who draws it or looks for why |
 
 pub mod event;
 pub mod fault;
+pub mod run;
 pub mod tv_box;
 
 mod book;
 mod client;
+mod conductor;
 mod controller;
 mod decoder;
 mod digest;
+mod guest;
 mod manager;
 mod payload;
 mod referee;
 mod server;
 mod viewer;
+mod weather;
 
 pub use book::Violation;
 pub use event::{Event, What};
 pub use fault::{Fault, FaultSet};
+pub use run::{Outcome, Run};
 pub use tv_box::{Plan, TvBox};
 pub use viewer::Wish;

@@ -26,6 +26,9 @@ const BOOT: Duration = Duration::from_millis(20);
 /// So many turns at one instant, and nobody gets on.
 const TURNS_PER_INSTANT_MAX: u32 = 20_000;
 
+/// Answers that are kept for who asked.
+const ANSWERS_MAX: usize = 64;
+
 /// What a box is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -52,6 +55,7 @@ impl Default for Plan {
 pub(super) struct Start {
     pub(super) delay_ms: Option<u32>,
     pub(super) never: bool,
+    pub(super) dies_after_ms: Option<u32>,
 }
 
 /// How time is seen.
@@ -86,6 +90,8 @@ pub struct TvBox {
     pub(super) grain: Grain,
     states: BTreeMap<String, ServerState>,
     answers: BTreeMap<u32, Result<Answer, Refusal>>,
+    /// Which app each request of the first controller that has no answer is about.
+    asked: BTreeMap<u32, String>,
     clients: BTreeMap<String, u16>,
     turns_at: (Instant, u32),
     /// Turns so far.
@@ -122,6 +128,7 @@ impl TvBox {
             grain: Grain(1),
             states: BTreeMap::new(),
             answers: BTreeMap::new(),
+            asked: BTreeMap::new(),
             clients: BTreeMap::new(),
             turns_at: Default::default(),
             turns: 0,
@@ -201,7 +208,24 @@ impl TvBox {
 
     /// The first controller asks; gives the number of its request, unless it is not connected.
     pub fn ask(&mut self, command: Command<'_>) -> Option<u32> {
-        self.ask_as(0, command)
+        let request = self.ask_as(0, command)?;
+        if let Some(app) = command.app() {
+            self.asked.insert(request, app.to_owned());
+        }
+        Some(request)
+    }
+
+    /// Whether a request of the first controller about this app has no answer yet.
+    pub(super) fn is_asked(&self, app: &str) -> bool {
+        self.asked.values().any(|asked| asked == app)
+    }
+
+    /// Connects a controller that has lost its connection.
+    pub(super) fn reconnect(&mut self, controller: usize) {
+        let Some(controller) = self.controllers.get_mut(controller).filter(|it| !it.is_connected()) else { return };
+        self.world.act_as(controller.party);
+        controller.connect();
+        self.world.act_as(Party::Nobody);
     }
 
     pub(super) fn ask_as(&mut self, controller: usize, command: Command<'_>) -> Option<u32> {
@@ -495,6 +519,7 @@ impl TvBox {
             let mut server = ServerProcess::new(&self.world, &self.book, &self.hardware, process, self.plan.takes_time);
             let delay = start.delay_ms.map_or(BOOT, |delay_ms| Duration::from_millis(delay_ms.into()));
             server.starts_at = (!start.never).then(|| now.after(delay));
+            server.dies_at = start.dies_after_ms.map(|after_ms| now.after(Duration::from_millis(after_ms.into())));
             self.servers.push(server);
         }
     }
@@ -506,15 +531,50 @@ impl TvBox {
             }
             match heard {
                 Heard::Answer { sequence, result } => {
-                    self.answers.insert(sequence, result);
+                    self.learn(sequence, &result);
+                    self.keep_answer(sequence, result);
                 }
                 Heard::State { app, state } => {
                     self.states.insert(app, state);
                 }
                 // What was missed is asked for by whoever needs it.
                 Heard::Missed => {}
-                Heard::Closed => self.answers.clear(),
+                Heard::Closed => {
+                    self.answers.clear();
+                    self.asked.clear();
+                }
             }
+        }
+    }
+
+    /// An answer may say more of an app than was told before.
+    fn learn(&mut self, sequence: u32, result: &Result<Answer, Refusal>) {
+        let app = self.asked.remove(&sequence);
+        match (app, result) {
+            (_, Ok(Answer::App { status, .. })) => {
+                self.know(status.app.as_str().to_owned(), status.state);
+            }
+            (Some(app), Err(Refusal::UnknownApp)) => self.know(app, None),
+            (
+                Some(app),
+                Err(Refusal::AlreadyRunning { state: Some(state) } | Refusal::WrongState { state: Some(state) }),
+            ) => self.know(app, Some(*state)),
+            _ => {}
+        }
+    }
+
+    fn know(&mut self, app: String, state: Option<ServerState>) {
+        match state {
+            Some(state) => self.states.insert(app, state),
+            None => self.states.remove(&app),
+        };
+    }
+
+    /// Only the latest are kept: who asks and does not look does not want them.
+    fn keep_answer(&mut self, sequence: u32, result: Result<Answer, Refusal>) {
+        self.answers.insert(sequence, result);
+        if self.answers.len() > ANSWERS_MAX {
+            self.answers.pop_first();
         }
     }
 }

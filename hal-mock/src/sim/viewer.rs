@@ -139,6 +139,20 @@ impl Viewer {
         self.step == Step::Watching && self.state == PlaybackState::Playing
     }
 
+    /// Where it is, for a report.
+    pub(super) fn describe(&self) -> String {
+        format!(
+            "{}: wishes {:?}, connected {}, at {:?}, {:?}, {} calls wait, last failure {:?}",
+            self.client.party,
+            self.wish,
+            self.client.is_connected(),
+            self.step,
+            self.state,
+            self.client.calls_waiting(),
+            self.last_failure,
+        )
+    }
+
     pub(super) fn session(&self) -> Option<SessionId> {
         self.session
     }
