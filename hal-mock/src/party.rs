@@ -47,6 +47,8 @@ pub struct Said<'a> {
     pub from: Party,
     /// Who receives it; nobody while its connection is not accepted.
     pub to: Party,
+    /// Which connection it goes over: later ones have higher numbers.
+    pub connection: u64,
     /// When it was sent.
     pub sent_at: Instant,
     /// The message as it is on the wire.

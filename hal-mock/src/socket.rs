@@ -34,6 +34,7 @@ struct Queue {
     closed: bool,
     /// Who receives.
     to: Party,
+    connection: u64,
 }
 
 /// A queue that may have gone.
@@ -55,8 +56,14 @@ impl QueueHandle {
 }
 
 impl Queue {
-    fn new() -> Rc<RefCell<Self>> {
-        Rc::new(RefCell::new(Self { messages: VecDeque::new(), capacity: CAPACITY, closed: false, to: Party::Nobody }))
+    fn new(connection: u64) -> Rc<RefCell<Self>> {
+        Rc::new(RefCell::new(Self {
+            messages: VecDeque::new(),
+            capacity: CAPACITY,
+            closed: false,
+            to: Party::Nobody,
+            connection,
+        }))
     }
 
     fn has_room(&self) -> bool {
@@ -112,7 +119,8 @@ pub struct SeqPacket {
 impl SeqPacket {
     /// Two ends of a new connection.
     pub fn pair(world: &World) -> (Self, Self) {
-        let (there, back) = (Queue::new(), Queue::new());
+        let connection = world.next_connection();
+        let (there, back) = (Queue::new(connection), Queue::new(connection));
         let one = End { incoming: Rc::clone(&back), outgoing: Rc::clone(&there) };
         let other = End { incoming: there, outgoing: back };
         (Self::of_end(world, Rc::new(one)), Self::of_end(world, Rc::new(other)))
@@ -213,12 +221,16 @@ impl Socket for SeqPacket {
             return Ok(Sent::WouldBlock);
         }
         let mut sent = self.message(message, descriptors);
-        let (from, sent_at, to) = (sent.from, sent.sent_at, self.end.outgoing.borrow().to);
+        let (from, sent_at) = (sent.from, sent.sent_at);
+        let (to, connection) = {
+            let outgoing = self.end.outgoing.borrow();
+            (outgoing.to, outgoing.connection)
+        };
         if let Some(meddling) = meddling {
             self.meddle(meddling, &mut sent);
         }
         self.push(sent);
-        self.world.sent(&Said { from, to, sent_at, bytes: message, descriptors: descriptors.len() });
+        self.world.sent(&Said { from, to, connection, sent_at, bytes: message, descriptors: descriptors.len() });
         Ok(Sent::Whole)
     }
 
@@ -233,10 +245,12 @@ impl Socket for SeqPacket {
         let Some(message) = incoming.messages.pop_front() else {
             return Ok(if incoming.closed { Received::Closed } else { Received::WouldBlock });
         };
+        let connection = incoming.connection;
         drop(incoming);
         self.world.received(&Said {
             from: message.from,
             to: self.world.acting(),
+            connection,
             sent_at: message.sent_at,
             bytes: &message.bytes,
             descriptors: message.descriptors.len(),

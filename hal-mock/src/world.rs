@@ -43,6 +43,7 @@ struct Shared {
     // Not yet processes: a process holds the world.
     started: RefCell<VecDeque<Rc<Life>>>,
     last_process_id: Cell<u32>,
+    last_connection: Cell<u64>,
 }
 
 impl World {
@@ -68,6 +69,7 @@ impl World {
             owners: RefCell::new(BTreeSet::from(["root".to_owned()])),
             started: RefCell::default(),
             last_process_id: Cell::new(1),
+            last_connection: Cell::new(0),
         };
         let world = Self { shared: Rc::new(shared) };
         world.make_directory("/run/greenroom");
@@ -281,6 +283,12 @@ impl World {
     /// The next process has the number of one that has ended.
     pub fn reuse_process_id(&self, id: u32) {
         self.shared.reusable_process_id.set(Some(id));
+    }
+
+    pub(crate) fn next_connection(&self) -> u64 {
+        let number = self.shared.last_connection.get() + 1;
+        self.shared.last_connection.set(number);
+        number
     }
 
     pub(crate) fn next_process_id(&self) -> u32 {

@@ -166,7 +166,7 @@ impl Observer for Book {
 
     fn received(&self, said: &Said<'_>) {
         let now = self.world.now();
-        self.judge(|referee| referee.received(now, said));
+        self.referee.borrow_mut().received(said);
         if let Some(events) = self.events.borrow_mut().as_mut() {
             events.push(said.to_event(now));
         }

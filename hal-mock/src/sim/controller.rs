@@ -1,7 +1,5 @@
 //! Who drives the manager through its control socket: an application manager, or a person.
 
-use std::rc::Rc;
-
 use greenroom_core::driver::{Connection, Incoming};
 use greenroom_core::hal::{Descriptors, Interest, Token, Watch};
 use greenroom_core::limits::MESSAGE_BYTES_MAX;
@@ -9,7 +7,6 @@ use greenroom_core::message::ServerState;
 use greenroom_core::message::control::{Answer, Command, Event, Message, Refusal, Request};
 use greenroom_core::time::Instant;
 
-use super::book::Book;
 use super::manager::{CONTROL, OPERATOR};
 use crate::event_loop::EventLoop;
 use crate::party::Party;
@@ -28,7 +25,6 @@ pub(super) enum Heard {
 /// One connection to the control socket.
 pub(super) struct Controller {
     world: World,
-    book: Rc<Book>,
     pub(super) party: Party,
     connection: Option<Connection<SeqPacket>>,
     events: EventLoop,
@@ -40,10 +36,9 @@ pub(super) struct Controller {
 }
 
 impl Controller {
-    pub(super) fn new(world: &World, book: &Rc<Book>, number: u16) -> Self {
+    pub(super) fn new(world: &World, number: u16) -> Self {
         Self {
             world: world.clone(),
-            book: Rc::clone(book),
             party: Party::Controller(number),
             connection: None,
             events: EventLoop::new(world),
@@ -77,7 +72,6 @@ impl Controller {
     pub(super) fn close(&mut self) {
         if let Some(connection) = self.connection.take() {
             self.events.unwatch(connection.socket());
-            self.book.referee.borrow_mut().disconnected(self.party);
         }
         self.unanswered.clear();
     }
@@ -94,10 +88,6 @@ impl Controller {
         }
         self.unanswered.push(self.sequence);
         Some(self.sequence)
-    }
-
-    pub(super) fn socket(&self) -> Option<&SeqPacket> {
-        self.connection.as_ref().map(Connection::socket)
     }
 
     pub(super) fn has_ready(&self) -> bool {
@@ -117,7 +107,13 @@ impl Controller {
         let mut buffer = [0; MESSAGE_BYTES_MAX];
         match connection.receive(&mut buffer, &mut Descriptors::new()) {
             Ok(Incoming::Message { message: Message::Reply { sequence, result }, .. }) => {
-                self.unanswered.retain(|asked| *asked != sequence);
+                let Some(place) = self.unanswered.iter().position(|asked| *asked == sequence) else {
+                    // What it asked became garbage on its way: which request that was cannot be told.
+                    self.close();
+                    self.heard.push(Heard::Closed);
+                    return false;
+                };
+                self.unanswered.swap_remove(place);
                 self.heard.push(Heard::Answer { sequence, result });
                 true
             }

@@ -135,7 +135,6 @@ struct Shared {
     sessions: RefCell<[Option<Session>; SESSIONS]>,
     events: RefCell<VecDeque<DecoderEvent>>,
     mood: Cell<Mood>,
-    frames: Cell<u64>,
     /// Commands take a while.
     is_slow: bool,
 }
@@ -172,7 +171,6 @@ impl SimDecoder {
             sessions: RefCell::new(std::array::from_fn(|_| None)),
             events: RefCell::default(),
             mood: Cell::default(),
-            frames: Cell::default(),
             is_slow,
         };
         Self { shared: Rc::new(shared) }
@@ -188,11 +186,6 @@ impl SimDecoder {
         let sessions = self.shared.sessions.borrow();
         let (playback, players) = sessions.split_at(SESSIONS_MAX);
         (playback.iter().flatten().count(), players.iter().flatten().count())
-    }
-
-    /// Frames that came out of rings so far.
-    pub(super) fn frames(&self) -> u64 {
-        self.shared.frames.get()
     }
 
     pub(super) fn mood(&self) -> Mood {
@@ -287,7 +280,6 @@ impl SimDecoder {
             }
         }
         if frames > 0 {
-            self.shared.frames.set(self.shared.frames.get() + u64::from(frames));
             self.shared.book.note(u64::from(frames) << 16 | index as u64);
             let (from, to) = (Party::Server(self.shared.process_id), Party::Decoder(self.shared.process_id));
             self.shared.book.tell(from, to, || What::Frames { session: number, count: frames });

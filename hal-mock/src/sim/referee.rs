@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use greenroom_core::codec::postcard::{decode, decode_first};
+use greenroom_core::codec::postcard::{decode, decode_first, sequence};
 use greenroom_core::limits::{RESTART_INTENSITY, RESTART_WINDOW};
 use greenroom_core::message::playback::{self, Answer, SessionId};
 use greenroom_core::message::{ServerState, control, link};
@@ -19,6 +19,7 @@ pub(super) type Finding = Result<(), (&'static str, String)>;
 const SESSION_REPLY_BYTES_MAX: usize = 32;
 
 /// What is known of one session server's process.
+#[derive(Default)]
 struct Server {
     app: Option<String>,
     is_alive: bool,
@@ -28,8 +29,8 @@ struct Server {
     /// Somebody speaks in its name what it did not say.
     is_forged: bool,
     issued: BTreeSet<(u16, u16)>,
-    memory: Memory,
-    decoder: SimDecoder,
+    /// What it has; `None` while its process is only on its way.
+    belongings: Option<(Memory, SimDecoder)>,
 }
 
 #[derive(Default)]
@@ -39,9 +40,10 @@ struct App {
     restarts: VecDeque<Instant>,
 }
 
-/// What one party waits for from another.
+/// What one party waits for from another, on its latest connection.
 #[derive(Default)]
 struct Asker {
+    connection: u64,
     unanswered: Vec<u32>,
     initiates: BTreeMap<u32, String>,
     states: BTreeMap<String, ServerState>,
@@ -63,17 +65,8 @@ impl Referee {
     }
 
     pub(super) fn spawned(&mut self, process_id: u32, memory: Memory, decoder: SimDecoder) {
-        let server = Server {
-            app: None,
-            is_alive: true,
-            asked: BTreeSet::new(),
-            told: None,
-            is_forged: false,
-            issued: BTreeSet::new(),
-            memory,
-            decoder,
-        };
-        self.servers.insert(process_id, server);
+        let server = self.servers.entry(process_id).or_default();
+        (server.is_alive, server.belongings) = (true, Some((memory, decoder)));
     }
 
     pub(super) fn exited(&mut self, process_id: u32) {
@@ -86,68 +79,49 @@ impl Referee {
         }
     }
 
-    pub(super) fn live_servers(&self) -> usize {
-        self.servers.values().filter(|server| server.is_alive).count()
-    }
-
     /// The app that a process serves, once it was told so.
     pub(super) fn app_of(&self, process_id: u32) -> Option<&str> {
         self.servers.get(&process_id)?.app.as_deref()
     }
 
-    /// A party's connection has ended: nothing is answered on it any more.
-    pub(super) fn disconnected(&mut self, party: Party) {
-        self.askers.remove(&party);
-    }
-
-    /// Whether this party waits for an answer.
-    pub(super) fn waits(&self, party: Party) -> bool {
-        self.askers.get(&party).is_some_and(|asker| !asker.unanswered.is_empty())
+    /// What a party asks for on this connection; `None` on one that is not its latest.
+    fn asker(&mut self, party: Party, connection: u64) -> Option<&mut Asker> {
+        let asker = self.askers.entry(party).or_default();
+        if asker.connection < connection {
+            *asker = Asker { connection, ..Asker::default() };
+        }
+        Some(asker).filter(|asker| asker.connection == connection)
     }
 
     pub(super) fn sent(&mut self, now: Instant, said: &Said<'_>) -> Finding {
         match (said.from, said.to) {
             (Party::Manager, Party::Server(process_id)) => self.manager_asks(now, process_id, said.bytes),
             (Party::Server(process_id), Party::Manager) => self.server_says(process_id, said.bytes),
-            (Party::Server(process_id), client @ Party::Client { .. }) => {
-                self.server_answers(process_id, client, said.bytes)
-            }
-            (Party::Manager, controller @ Party::Controller(_)) => self.manager_says(controller, said.bytes),
+            (Party::Server(process_id), Party::Client { .. }) => self.server_answers(process_id, said),
+            (Party::Manager, Party::Controller(_)) => self.manager_says(said),
             _ => Ok(()),
         }
     }
 
-    pub(super) fn received(&mut self, _: Instant, said: &Said<'_>) -> Finding {
-        match (said.from, said.to) {
-            (controller @ Party::Controller(_), Party::Manager) => {
-                if let Some((is_first, request)) = read::<control::Request<'_>>(said.bytes) {
-                    self.asks(controller, is_first, request.sequence);
-                    if let control::Command::Initiate { app, .. } = request.command {
-                        self.initiates(controller, request.sequence, app);
-                    }
-                }
-            }
-            (client @ Party::Client { .. }, Party::Server(_)) => {
-                if let Some((is_first, request)) = read::<playback::Request<'_>>(said.bytes) {
-                    self.asks(client, is_first, request.sequence);
-                }
-            }
-            _ => {}
+    pub(super) fn received(&mut self, said: &Said<'_>) {
+        let is_request = matches!(
+            (said.from, said.to),
+            (Party::Controller(_), Party::Manager) | (Party::Client { .. }, Party::Server(_))
+        );
+        if !is_request {
+            return;
         }
-        Ok(())
-    }
-
-    fn asks(&mut self, party: Party, is_first: bool, sequence: u32) {
-        let asker = self.askers.entry(party).or_default();
-        if is_first {
-            *asker = Asker::default();
+        let Some(asker) = self.asker(said.from, said.connection) else { return };
+        // A request that cannot be read is refused where a number stands at its beginning, wherever the connection is.
+        let numbers = [false, true].map(|is_first| sequence(said.bytes, is_first));
+        asker.unanswered.extend(numbers.into_iter().flatten());
+        if let Party::Controller(_) = said.from
+            && let Some((_, request)) = read::<control::Request<'_>>(said.bytes)
+            && let control::Command::Initiate { app, .. } = request.command
+        {
+            asker.initiates.insert(request.sequence, app.to_owned());
+            self.apps.entry(app.to_owned()).or_default().is_fresh = true;
         }
-        asker.unanswered.push(sequence);
-    }
-
-    fn initiates(&mut self, controller: Party, sequence: u32, app: &str) {
-        self.apps.entry(app.to_owned()).or_default().is_fresh = true;
-        self.askers.entry(controller).or_default().initiates.insert(sequence, app.to_owned());
     }
 
     /// One live process for each app (SM-36), and not too many of them one after the other.
@@ -155,7 +129,8 @@ impl Referee {
         let Some((_, request)) = read::<link::Request<'_>>(bytes) else {
             return Err(("link", format!("the manager sent server {process_id} what is no request")));
         };
-        let Some(server) = self.servers.get_mut(&process_id) else { return Ok(()) };
+        // It may be asked in the turn in which it was started.
+        let server = self.servers.entry(process_id).or_default();
         if !server.asked.insert(request.sequence) {
             return Err(("SM-30", format!("request {} was sent twice to server {process_id}", request.sequence)));
         }
@@ -199,23 +174,18 @@ impl Referee {
         }
     }
 
-    fn server_answers(&mut self, process_id: u32, client: Party, bytes: &[u8]) -> Finding {
+    fn server_answers(&mut self, process_id: u32, said: &Said<'_>) -> Finding {
         // Anything but an answer begins with another number.
-        if bytes.first() != Some(&0) {
-            return Ok(());
-        }
-        let sequence = greenroom_core::codec::postcard::sequence(&bytes[1..], false);
-        let asker = self.askers.entry(client).or_default();
-        match asker.unanswered.iter().position(|asked| Some(*asked) == sequence) {
-            Some(place) => asker.unanswered.swap_remove(place),
-            None => {
-                return Err((
-                    "SM-30",
-                    format!("server {process_id} answered {sequence:?} of {client} that it was not asked"),
-                ));
-            }
+        let Some((0, answer)) = said.bytes.split_first() else { return Ok(()) };
+        let client = said.to;
+        let Some(asker) = self.asker(client, said.connection) else { return Ok(()) };
+        let sequence = sequence(answer, false);
+        let Some(place) = asker.unanswered.iter().position(|asked| Some(*asked) == sequence) else {
+            let what = format!("server {process_id} answered {sequence:?} of {client} that it was not asked");
+            return Err(("SM-30", what));
         };
-        if bytes.len() <= SESSION_REPLY_BYTES_MAX { self.check_handle(process_id, bytes) } else { Ok(()) }
+        asker.unanswered.swap_remove(place);
+        if said.bytes.len() <= SESSION_REPLY_BYTES_MAX { self.check_handle(process_id, said.bytes) } else { Ok(()) }
     }
 
     fn check_handle(&mut self, process_id: u32, bytes: &[u8]) -> Finding {
@@ -234,11 +204,13 @@ impl Referee {
         Err(("handles", format!("server {process_id} gave out session {index}.{generation} twice")))
     }
 
-    fn manager_says(&mut self, controller: Party, bytes: &[u8]) -> Finding {
-        let Some((_, message)) = read::<control::Message>(bytes) else {
+    fn manager_says(&mut self, said: &Said<'_>) -> Finding {
+        let controller = said.to;
+        let Some((_, message)) = read::<control::Message>(said.bytes) else {
             return Err(("control", format!("{controller} was sent what is no message")));
         };
-        let asker = self.askers.entry(controller).or_default();
+        let innocent = self.innocent.clone();
+        let Some(asker) = self.asker(controller, said.connection) else { return Ok(()) };
         match message {
             control::Message::Reply { sequence, result } => {
                 let Some(place) = asker.unanswered.iter().position(|asked| *asked == sequence) else {
@@ -257,7 +229,7 @@ impl Referee {
                     return Err(("SM-31", format!("{controller} was told that {app} is {state:?} after {before:?}")));
                 }
                 let fails = matches!(state, ServerState::NotRunning | ServerState::Error);
-                if fails && self.innocent.as_deref() == Some(app.as_str()) {
+                if fails && innocent.as_deref() == Some(app.as_str()) {
                     let what = format!("{app} is {state:?} ({reason:?}) although nothing happened to it");
                     return Err(("SM-35, SM-36 bystander", what));
                 }
@@ -278,7 +250,8 @@ impl Server {
         if !follows(before, state) {
             return Err(("SM-31", format!("server {process_id} says {state:?} after {before:?}")));
         }
-        let (slots, sessions) = (self.memory.slots_held(), self.decoder.open_sessions());
+        let holds = |(memory, decoder): &(Memory, SimDecoder)| (memory.slots_held(), decoder.open_sessions());
+        let (slots, sessions) = self.belongings.as_ref().map_or((0, 0), holds);
         if !matches!(state, ServerState::Active) && (sessions > 0 || slots > 0) {
             let what = format!("server {process_id} says {state:?} and holds {sessions} sessions, {slots} slots");
             return Err(("SM-32", what));

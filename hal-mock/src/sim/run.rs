@@ -135,6 +135,7 @@ impl Run {
 /// The bystander plays before anything goes wrong.
 fn warm_up(tv: &mut TvBox, conductor: &Conductor) {
     tv.initiate(BYSTANDER, TargetState::Active);
+    tv.run_until(CONVERGENCE, |tv| tv.state(BYSTANDER) == Some(ServerState::Active));
     let bystander = &conductor.apps[0];
     bystander.viewers.iter().for_each(|viewer| tv.wish(*viewer, Wish::Watching));
     let is_up = tv.run_until(CONVERGENCE, |tv| bystander.viewers.iter().all(|viewer| tv.is_playing(*viewer)));

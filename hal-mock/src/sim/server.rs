@@ -77,6 +77,9 @@ pub(super) struct ServerProcess {
     signals_heard: usize,
     terminate: bool,
     pub(super) has_ended: bool,
+    /// When it and its decoders want to be woken, as of their last turn.
+    pub(super) wakes_at: Option<Instant>,
+    pub(super) decoder_wakes_at: Option<Instant>,
 }
 
 impl ServerProcess {
@@ -110,6 +113,8 @@ impl ServerProcess {
             signals_heard: 0,
             terminate: false,
             has_ended: false,
+            wakes_at: None,
+            decoder_wakes_at: None,
         }
     }
 
@@ -121,10 +126,6 @@ impl ServerProcess {
         Party::Server(self.id())
     }
 
-    pub(super) fn is_running(&self) -> bool {
-        self.running.is_some()
-    }
-
     /// The keys, where it is up.
     pub(super) fn key_sessions(&self) -> usize {
         self.running.as_ref().map_or(0, |running| running.home.keys.open_sessions())
@@ -134,7 +135,12 @@ impl ServerProcess {
         self.running.as_ref().map(|running| running.home.resources)
     }
 
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(super) fn refresh(&mut self) {
+        self.wakes_at = self.due();
+        self.decoder_wakes_at = self.decoder.due().filter(|_| !self.has_ended);
+    }
+
+    fn due(&self) -> Option<Instant> {
         if self.has_ended {
             return None;
         }

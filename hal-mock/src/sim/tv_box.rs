@@ -93,6 +93,7 @@ pub struct TvBox {
     /// Which app each request of the first controller that has no answer is about.
     asked: BTreeMap<u32, String>,
     clients: BTreeMap<String, u16>,
+    due: Due,
     turns_at: (Instant, u32),
     /// Turns so far.
     turns: u64,
@@ -130,6 +131,7 @@ impl TvBox {
             answers: BTreeMap::new(),
             asked: BTreeMap::new(),
             clients: BTreeMap::new(),
+            due: Due::default(),
             turns_at: Default::default(),
             turns: 0,
             is_stuck: false,
@@ -198,7 +200,7 @@ impl TvBox {
     /// Another controller, which is told of everything. Gives its number.
     pub fn add_controller(&mut self) -> usize {
         let number = self.controllers.len();
-        let mut controller = Controller::new(&self.world, &self.book, number as u16);
+        let mut controller = Controller::new(&self.world, number as u16);
         self.world.act_as(controller.party);
         controller.connect();
         self.world.act_as(Party::Nobody);
@@ -328,12 +330,14 @@ impl TvBox {
 
     /// Lets time pass up to this instant: everything that is due before it happens.
     pub fn run_to(&mut self, end: Instant) {
+        self.refresh();
         while self.step(end) {}
     }
 
     /// Lets time pass until this is so, but not for longer. Whether it is so.
     pub fn run_until(&mut self, limit: Duration, is_so: impl Fn(&Self) -> bool) -> bool {
         let end = self.now().after(limit);
+        self.refresh();
         while !is_so(self) {
             if !self.step(end) {
                 return is_so(self);
@@ -357,7 +361,10 @@ impl TvBox {
                 self.note_turn(now);
                 true
             }
-            None => self.pass(now, end),
+            None => {
+                self.note_turn(now);
+                self.pass(now, end)
+            }
         }
     }
 
@@ -404,23 +411,32 @@ impl TvBox {
         }
     }
 
+    /// Whatever was done from outside, everybody's deadline is known anew.
+    fn refresh(&mut self) {
+        self.due.manager = self.manager.due();
+        self.servers.retain(|server| !server.has_ended);
+        self.servers.iter_mut().for_each(ServerProcess::refresh);
+        self.viewers.iter_mut().for_each(Viewer::refresh);
+    }
+
     fn is_runnable(&mut self, number: usize, now: Instant) -> bool {
         let is_due = |due: Option<Instant>| due.is_some_and(|at| at <= now);
         match self.actor(number) {
             Actor::Manager => {
-                self.manager.stalled_until <= now && (is_due(self.manager.due()) || self.manager.has_ready())
+                self.manager.stalled_until <= now && (is_due(self.due.manager) || self.manager.has_ready())
             }
             Actor::Server(place) => {
                 let server = &self.servers[place];
-                server.is_killed(now) || (server.stalled_until <= now && (is_due(server.due()) || server.has_ready()))
+                server.is_killed(now)
+                    || (server.stalled_until <= now && (is_due(server.wakes_at) || server.has_ready()))
             }
             Actor::Decoder(place) => {
                 let server = &self.servers[place];
-                !server.has_ended && server.stalled_until <= now && is_due(server.decoder.due())
+                server.stalled_until <= now && is_due(server.decoder_wakes_at)
             }
             Actor::Viewer(place) => {
                 let viewer = &self.viewers[place];
-                viewer.client.stalled_until <= now && (is_due(viewer.due()) || viewer.has_ready())
+                viewer.client.stalled_until <= now && (is_due(viewer.wakes_at) || viewer.has_ready())
             }
             Actor::Controller(place) => {
                 let controller = &self.controllers[place];
@@ -429,33 +445,23 @@ impl TvBox {
         }
     }
 
-    /// When somebody has a turn, if nobody else has one before.
-    fn wakes_at(&mut self, number: usize) -> Option<Instant> {
+    /// When somebody who has nothing to do now may have a turn.
+    fn wakes_at(&self, number: usize) -> Option<Instant> {
         let now = self.now();
-        let (due, stalled_until, has_ready) = match self.actor(number) {
-            Actor::Manager => (self.manager.due(), self.manager.stalled_until, self.manager.has_ready()),
+        let (due, stalled_until) = match self.actor(number) {
+            Actor::Manager => (self.due.manager, self.manager.stalled_until),
             Actor::Server(place) => {
                 let server = &self.servers[place];
-                if let Some(at) = server.dies_at.filter(|_| !server.has_ended) {
-                    return Some(at);
+                match server.dies_at {
+                    Some(at) => return Some(at),
+                    None => (server.wakes_at, server.stalled_until),
                 }
-                (server.due(), server.stalled_until, server.has_ready())
             }
-            Actor::Decoder(place) => {
-                let server = &self.servers[place];
-                (server.decoder.due().filter(|_| !server.has_ended), server.stalled_until, false)
-            }
-            Actor::Viewer(place) => {
-                let viewer = &self.viewers[place];
-                (viewer.due(), viewer.client.stalled_until, viewer.has_ready())
-            }
-            Actor::Controller(place) => {
-                let controller = &self.controllers[place];
-                (None, controller.stalled_until, controller.has_ready())
-            }
+            Actor::Decoder(place) => (self.servers[place].decoder_wakes_at, self.servers[place].stalled_until),
+            Actor::Viewer(place) => (self.viewers[place].wakes_at, self.viewers[place].client.stalled_until),
+            Actor::Controller(place) => (None, self.controllers[place].stalled_until),
         };
-        let due = if has_ready { Some(due.map_or(now, |at| at.min(now))) } else { due };
-        due.map(|at| at.max(stalled_until))
+        if stalled_until > now { Some(stalled_until) } else { due }
     }
 
     fn turn_of(&mut self, number: usize, now: Instant) {
@@ -463,14 +469,19 @@ impl TvBox {
             Actor::Manager => {
                 self.world.act_as(Party::Manager);
                 self.manager.turn(now);
+                self.due.manager = self.manager.due();
                 self.world.act_as(Party::Nobody);
                 self.bear_children(now);
             }
             Actor::Server(place) => self.turn_of_server(place, now),
-            Actor::Decoder(place) => self.servers[place].decoder.act(now),
+            Actor::Decoder(place) => {
+                self.servers[place].decoder.act(now);
+                self.servers[place].refresh();
+            }
             Actor::Viewer(place) => {
                 self.world.act_as(self.viewers[place].client.party);
                 self.viewers[place].turn(now);
+                self.viewers[place].refresh();
             }
             Actor::Controller(place) => {
                 self.world.act_as(self.controllers[place].party);
@@ -488,6 +499,7 @@ impl TvBox {
         if !server.has_ended && !server.hangs && server.stalled_until <= now {
             server.turn(now);
         }
+        server.refresh();
         if server.has_ended {
             self.servers.remove(place);
         } else {
@@ -520,6 +532,7 @@ impl TvBox {
             let delay = start.delay_ms.map_or(BOOT, |delay_ms| Duration::from_millis(delay_ms.into()));
             server.starts_at = (!start.never).then(|| now.after(delay));
             server.dies_at = start.dies_after_ms.map(|after_ms| now.after(Duration::from_millis(after_ms.into())));
+            server.refresh();
             self.servers.push(server);
         }
     }
@@ -577,6 +590,12 @@ impl TvBox {
             self.answers.pop_first();
         }
     }
+}
+
+/// When the manager wants to be woken, as of its last turn. The others keep theirs themselves.
+#[derive(Debug, Default)]
+struct Due {
+    manager: Option<Instant>,
 }
 
 #[derive(Clone, Copy)]

@@ -86,10 +86,11 @@ pub(super) struct Viewer {
     state: PlaybackState,
     /// Beats without a picture that moves.
     dull_beats: u32,
+    /// When it wants to be woken, as of its last turn.
+    pub(super) wakes_at: Option<Instant>,
     /// First frames that it has seen.
     pub(super) shown: u64,
-    /// Times that something failed for it which it did not ask for.
-    pub(super) failures: u64,
+    /// What failed for it last although it did not ask for it.
     pub(super) last_failure: Option<String>,
 }
 
@@ -114,8 +115,8 @@ impl Viewer {
             watched_until: None,
             state: PlaybackState::Idle,
             dull_beats: 0,
+            wakes_at: None,
             shown: 0,
-            failures: 0,
             last_failure: None,
         }
     }
@@ -161,8 +162,8 @@ impl Viewer {
         self.streams.iter().map(|(_, stream)| stream)
     }
 
-    pub(super) fn due(&self) -> Option<Instant> {
-        earliest(self.client.due(), self.next_beat)
+    pub(super) fn refresh(&mut self) {
+        self.wakes_at = earliest(self.client.due(), self.next_beat);
     }
 
     pub(super) fn has_ready(&self) -> bool {
@@ -228,7 +229,6 @@ impl Viewer {
 
     fn failed(&mut self, what: String) {
         if self.wish != Wish::Away {
-            self.failures += 1;
             self.last_failure = Some(what);
         }
     }
