@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use greenroom_core::trace::{Record, Recorder};
+use greenroom_core::trace::{Polled, Record, Recorder, Replayable};
 use serde::Serialize;
 
 use super::digest::Digest;
@@ -133,7 +133,7 @@ impl Book {
         let mut digest = self.digest.get();
         digest.number(record.at.as_millis());
         digest.number(number_of(party));
-        digest.value(record.input);
+        digest.value(&record.input);
         self.digest.set(digest);
         self.inputs.set(self.inputs.get() + 1);
     }
@@ -186,7 +186,9 @@ impl Tally {
 }
 
 impl Recorder for Tally {
-    fn record<Input: Serialize>(&mut self, record: Record<&Input>) {
-        self.book.input(self.party, &record);
+    fn record<M: Replayable, Input: Serialize>(&mut self, _: &M, record: &Record<Input>) {
+        self.book.input(self.party, record);
     }
+
+    fn settle<M: Replayable>(&mut self, _: &M, _: Polled) {}
 }
