@@ -129,7 +129,7 @@ impl Book {
         self.violation_count.get()
     }
 
-    fn input(&self, party: Party, record: &Record<&impl Serialize>) {
+    fn input(&self, party: Party, record: &Record<impl Serialize>) {
         let mut digest = self.digest.get();
         digest.number(record.at.as_millis());
         digest.number(number_of(party));
