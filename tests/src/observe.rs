@@ -8,7 +8,11 @@ pub fn exists(process_id: u32) -> bool {
     Path::new(&format!("/proc/{process_id}")).exists()
 }
 
-/// What the open descriptors of a process refer to, e.g. `/dev/null`, `socket:[123]`, `/memfd:name (deleted)`.
+/// The memory of traces: each process has its own, and the manager keeps that of the last crashed server of each app.
+pub const TRACE: &str = "/memfd:greenroom-trace";
+
+/// What the open descriptors of a process refer to, e.g. `/dev/null`, `socket:[123]`, `/memfd:name (deleted)`; without
+/// those of traces, which come and go with what happens.
 pub fn descriptors(process_id: u32) -> Vec<(u32, PathBuf)> {
     let Ok(entries) = fs::read_dir(format!("/proc/{process_id}/fd")) else { return Vec::new() };
     entries
@@ -16,6 +20,7 @@ pub fn descriptors(process_id: u32) -> Vec<(u32, PathBuf)> {
             let entry = entry.ok()?;
             Some((entry.file_name().to_str()?.parse().ok()?, fs::read_link(entry.path()).ok()?))
         })
+        .filter(|(_, target): &(u32, PathBuf)| !target.to_string_lossy().starts_with(TRACE))
         .collect()
 }
 
@@ -27,7 +32,7 @@ pub fn memfds(process_id: u32) -> usize {
 /// How many mappings of shared memory a process has.
 pub fn memfd_mappings(process_id: u32) -> usize {
     let maps = fs::read_to_string(format!("/proc/{process_id}/maps")).unwrap_or_default();
-    maps.lines().filter(|line| line.contains("/memfd:")).count()
+    maps.lines().filter(|line| line.contains("/memfd:") && !line.contains(TRACE)).count()
 }
 
 /// The processes whose parent is this one, whichever of its threads started them.

@@ -16,6 +16,7 @@ use greenroom_hal_linux::process::{PidChild, Program, Spawner};
 use greenroom_hal_linux::socket::SeqPacket;
 use serde::Deserialize;
 
+use crate::observe::TRACE;
 use crate::session_stage::{OK, configuration, state};
 
 /// Far more than anything here needs; a test fails when it passes, and never depends on it otherwise.
@@ -137,9 +138,10 @@ impl Server {
     pub fn memory(&self) -> (usize, usize) {
         let proc = Path::new("/proc").join(self.child.process_id().to_string());
         let links = fs::read_dir(proc.join("fd")).unwrap().filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
-        let open = links.filter(|link| link.to_string_lossy().contains("memfd:greenroom")).count();
+        let is_shared = |text: &str| text.contains("/memfd:greenroom") && !text.contains(TRACE);
+        let open = links.filter(|link| is_shared(&link.to_string_lossy())).count();
         let maps = fs::read_to_string(proc.join("maps")).unwrap();
-        (open, maps.lines().filter(|line| line.contains("memfd:greenroom")).count())
+        (open, maps.lines().filter(|line| is_shared(line)).count())
     }
 
     /// An app that has said Hello.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use greenroom_core::hal::{Child, Descriptors, Interest, Received, Signal, Socket, Spawn, Token, Watch};
 use greenroom_hal_linux::clock::Clock;
 use greenroom_hal_linux::event_loop::EventLoop;
+use greenroom_hal_linux::memory::trace;
 use greenroom_hal_linux::process::{PidChild, Program, Spawner};
 use greenroom_hal_linux::socket::SeqPacket;
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -20,6 +21,25 @@ fn start(script: &str, environment: &[(&str, &str)]) -> (PidChild, SeqPacket) {
         environment: environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
     };
     Spawner::new(program).spawn().unwrap()
+}
+
+/// It is recorded in memory that its parent holds, too.
+#[test]
+fn a_child_that_is_recorded_finds_its_memory_and_leaves_it_behind() {
+    let program = Program {
+        path: PathBuf::from("/bin/sh"),
+        arguments: vec!["-c".into(), "printf written >&4; echo $0 $1 $2 $3 >&3; read line <&3".into()],
+        environment: Vec::new(),
+    };
+    let (mut child, mut link) = Spawner::new(program).with_trace(8192).spawn().unwrap();
+    assert_eq!(hear(&mut link), "--link-fd 3 --trace-fd 4");
+    child.signal(Signal::Kill).unwrap();
+    while child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    let left = trace::read(child.trace().unwrap(), 8192).unwrap();
+    assert_eq!((&left[..7], left.len()), (&b"written"[..], 8192));
+    assert!(trace::read(child.trace().unwrap(), 4096).is_err(), "its size is not what the child says");
 }
 
 fn hear(link: &mut SeqPacket) -> String {

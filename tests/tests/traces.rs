@@ -112,7 +112,6 @@ fn of_each_app_the_last_crash_is_kept_also_when_it_was_given_up() {
         last = controller.status("app1").unwrap().process_id;
         controller.signal_server("app1", Signal::KILL);
         controller.expect("app1", ServerState::Error);
-        controller.expect("app1", ServerState::NotRunning);
     }
     controller.bring_up("app2", TargetState::Inactive);
     controller.bring_to("app2", TargetState::NotRunning);

@@ -141,7 +141,7 @@ impl<Memory: AsMut<[u8]>> Recorder for TraceBuffer<Memory> {
             return;
         }
         if self.position.is_none() {
-            return;
+            return self.start(machine, before);
         }
         let is_due = self.unchecked_bytes.saturating_mul(CHECK_RATIO) >= self.state_bytes;
         let checksum = is_due.then(|| checksum_of(machine));

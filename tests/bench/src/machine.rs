@@ -7,12 +7,12 @@
 
 use std::hint::black_box;
 
-use greenroom_core::driver::Machine;
 use greenroom_core::manager::{Action, AppHandle, Facts, Input, Manager, Settings, Ticket};
 use greenroom_core::message::control::Command;
 use greenroom_core::message::{Resources, ServerState, TargetState, link};
 use greenroom_core::table::Handle;
 use greenroom_core::time::Instant;
+use greenroom_core::trace::{NoRecorder, Recorder, TraceBuffer, Traced};
 
 use crate::Failure;
 use crate::figure::{Figure, Target};
@@ -21,14 +21,19 @@ use crate::rounds::{Contestant, interleave};
 
 /// Inputs in one turn: some ten milliseconds.
 const TURN_INPUTS: u32 = 6 * 8192;
+/// Memory of a trace, as configured by default.
+const TRACE_BYTES: usize = 65_536;
 /// What a box with the most apps is to reach of one with the fewest.
 const RATIO_MIN: f64 = 0.8;
 
 pub(crate) fn measure(report: &mut Report, rounds: u32) -> Result<(), Failure> {
     let (mut few, mut some, mut many) = (Bench::<8>::new()?, Bench::<64>::new()?, Bench::<512>::new()?);
-    let bar = progress("the manager's machine", 3 * rounds);
-    let [few, some, many] = interleave([&mut *few, &mut *some, &mut *many], rounds, || bar.inc(1))?;
+    let mut recorded = Bench::<8, _>::recorded_by(TraceBuffer::new(vec![0; TRACE_BYTES]))?;
+    let bar = progress("the manager's machine", 4 * rounds);
+    let contestants: [&mut dyn Contestant; 4] = [&mut *few, &mut *some, &mut *many, &mut *recorded];
+    let [few, some, many, recorded] = interleave(contestants, rounds, || bar.inc(1))?;
     bar.finish_and_clear();
+    report.add(Figure::new("core_inputs_8_recorded", "inputs/s", recorded, "core_inputs_8", few));
     for (name, value) in [("core_inputs_8", few), ("core_inputs_64", some), ("core_inputs_512", many)] {
         let figure = Figure::new(name, "inputs/s", value, "core_inputs_8", few);
         report.add(if name == "core_inputs_512" { figure.target(Target::RatioMin(RATIO_MIN)) } else { figure });
@@ -37,8 +42,8 @@ pub(crate) fn measure(report: &mut Report, rounds: u32) -> Result<(), Failure> {
 }
 
 /// A machine whose places are all taken.
-pub(crate) struct Bench<const APPS: usize> {
-    machine: Manager<APPS>,
+pub(crate) struct Bench<const APPS: usize, R = NoRecorder> {
+    machine: Traced<Manager<APPS>, R>,
     apps: Vec<(String, AppHandle)>,
     next: usize,
     inputs: u32,
@@ -48,7 +53,14 @@ const NOW: Instant = Instant::from_millis(1);
 
 impl<const APPS: usize> Bench<APPS> {
     pub(crate) fn new() -> Result<Box<Self>, Failure> {
-        let mut bench = Box::new(Self { machine: Manager::new(Settings::default()), apps: vec![], next: 0, inputs: 0 });
+        Self::recorded_by(NoRecorder)
+    }
+}
+
+impl<const APPS: usize, R: Recorder> Bench<APPS, R> {
+    fn recorded_by(recorder: R) -> Result<Box<Self>, Failure> {
+        let machine = Traced::new(Manager::new(Settings::default()), recorder);
+        let mut bench = Box::new(Self { machine, apps: vec![], next: 0, inputs: 0 });
         for number in 0..APPS {
             bench.start(format!("com.example.app{number}"))?;
         }
@@ -84,6 +96,7 @@ impl<const APPS: usize> Bench<APPS> {
                 for_server = Some(action);
             }
         }
+        self.machine.settle();
         Ok(for_server)
     }
 
@@ -118,7 +131,7 @@ fn state(state: ServerState) -> link::Message {
     link::Message::StateChanged { state, reason: None }
 }
 
-impl<const APPS: usize> Contestant for Bench<APPS> {
+impl<const APPS: usize, R: Recorder> Contestant for Bench<APPS, R> {
     fn turn(&mut self) -> Result<f64, Failure> {
         self.inputs = 0;
         let start = std::time::Instant::now();

@@ -8,7 +8,7 @@ use greenroom_core::hal::{Authority, Launcher, Peer, Profile, Ready, Right, Toke
 use greenroom_core::manager::{Manager, Settings};
 use greenroom_core::message::{Allowed, AppId, LogLevels, Resources};
 use greenroom_core::time::Instant;
-use greenroom_core::trace::NoRecorder;
+use greenroom_core::trace::TraceBuffer;
 
 use crate::platform::Platform;
 
@@ -65,7 +65,9 @@ static GREENROOM_MANAGER: MaybeUninit<ManagerDriver<Platform>> = MaybeUninit::un
 
 pub(crate) fn exercise(now: Instant, token: Token) {
     let machine = Manager::<4>::new(black_box(Settings::default()));
-    let mut driver = ManagerDriver::new(machine, Platform, Platform, NoRecorder);
+    let mut memory = [0; 4096];
+    let recorder = TraceBuffer::new(black_box(&mut memory[..]));
+    let mut driver = ManagerDriver::new(machine, Platform, Platform, recorder);
     let _ = black_box(driver.start());
     black_box(driver.turn(now, &[Ready { token, readable: true, writable: true }]));
     black_box((driver.next_deadline(), driver.controllers(), driver.machine().box_status()));

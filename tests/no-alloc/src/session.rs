@@ -15,7 +15,7 @@ use greenroom_core::message::link::Configuration;
 use greenroom_core::message::playback::{SourceId, Statistics, Text};
 use greenroom_core::ring::FrameSource;
 use greenroom_core::time::Instant;
-use greenroom_core::trace::NoRecorder;
+use greenroom_core::trace::TraceBuffer;
 
 use crate::platform::{AnySocket, Failure, Platform, perhaps};
 
@@ -140,7 +140,8 @@ static GREENROOM_SESSION: MaybeUninit<SessionDriver<Host>> = MaybeUninit::uninit
 
 pub(crate) fn exercise(now: Instant, token: Token) {
     let mut host = Host(Parts { files: Platform, memory: Platform, decoder: Platform, events: Platform });
-    let mut driver = SessionDriver::new(AnySocket, NoRecorder);
+    let mut memory = [0; 4096];
+    let mut driver = SessionDriver::new(AnySocket, TraceBuffer::new(black_box(&mut memory[..])));
     driver.start(&mut host, now, black_box(Ok(())));
     driver.turn(&mut host, now, &[Ready { token, readable: true, writable: true }]);
     driver.terminate(&mut host, now);
