@@ -22,6 +22,8 @@
 //! | [`hostile`] | memory whose owner changes it between any two reads |
 //! | [`error`] | failures of a kind that a test chose |
 //! | [`replay`] | runs that were recorded, once more |
+//! | [`diagram`] | who said what to whom, drawn |
+//! | [`sequence`] | the diagram of a run, out of what its machines were told and did |
 //! | [`fuzzing`] | what must hold for any bytes, and the seeds to start from |
 //!
 //! A test stands on the other side of what it tests. Here a driver would hold `spawner`, `events` and what comes out of
@@ -65,6 +67,7 @@ pub mod authority;
 pub mod bell;
 pub mod decoder;
 pub mod descriptor;
+pub mod diagram;
 pub mod error;
 pub mod event_loop;
 pub mod fuzzing;
@@ -76,6 +79,7 @@ pub mod memory;
 pub mod party;
 pub mod process;
 pub mod replay;
+pub mod sequence;
 pub mod sim;
 pub mod socket;
 pub mod world;
@@ -84,6 +88,7 @@ pub use authority::Grants;
 pub use bell::Bell;
 pub use decoder::{DueText, MockDecoder};
 pub use descriptor::Descriptor;
+pub use diagram::Diagram;
 pub use error::{Call, SimulatedError};
 pub use event_loop::EventLoop;
 pub use hostile::HostileRegion;
@@ -93,5 +98,6 @@ pub use meddling::Meddling;
 pub use memory::Memory;
 pub use party::Party;
 pub use process::{ChildProcess, Process, Spawner};
+pub use sequence::Sequence;
 pub use socket::SeqPacket;
 pub use world::World;

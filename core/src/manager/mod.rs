@@ -352,6 +352,11 @@ impl<const APPS: usize> Manager<APPS> {
         self.apps.get(app).map(|app| app.status(now))
     }
 
+    /// When something becomes due for an app, if time matters to it now.
+    pub fn deadline(&self, app: AppHandle) -> Option<Instant> {
+        self.apps.get(app).and_then(App::deadline)
+    }
+
     /// The apps that there are, in the order of their places.
     pub fn apps(&self) -> impl Iterator<Item = AppHandle> {
         self.apps.table().iter().map(|(handle, _)| handle)

@@ -1,0 +1,477 @@
+//! A box in the simulated world, with the real drivers; a scenario plays the application manager and the apps.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use greenroom_core::client::Outcome;
+use greenroom_core::driver::{ClientDriver, Connection, Incoming, ManagerDriver, SessionDriver};
+use greenroom_core::hal::{Descriptors, ErrorKind, ExitStatus, Interest, Listen, Peer, SocketPlace, Watch};
+use greenroom_core::health::HealthCheck;
+use greenroom_core::limits::MESSAGE_BYTES_MAX;
+use greenroom_core::manager::{Manager, Settings};
+use greenroom_core::message::control::{Answer, Command, Event, Message, Refusal, Request};
+use greenroom_core::message::{ServerState, SocketPath, TargetState, playback};
+use greenroom_hal_mock::diagram::{Diagram, Frame, Lifeline};
+use greenroom_hal_mock::process::Process;
+use greenroom_hal_mock::{SeqPacket, World};
+
+use crate::hosts::{AppPlace, ManagerPlace, ServerPlace};
+use crate::watcher::{Log, Twins, Watcher, Who};
+
+const CONTROL: &str = "/run/greenroom/control.sock";
+/// How long a message is on its way: each round of a stage takes so long.
+const HOP: Duration = Duration::from_millis(1);
+
+/// What becomes of a process that is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It runs.
+    Runs,
+    /// It runs, but its initialization fails.
+    FailsToInitialize,
+    /// It never says anything.
+    IsSilent,
+    /// It runs, and stays when it should exit.
+    StaysForEver,
+}
+
+/// A session server's process.
+struct Server {
+    process: Process,
+    place: ServerPlace,
+    driver: SessionDriver<ServerPlace, Watcher>,
+    stays: bool,
+    is_frozen: bool,
+}
+
+/// An app's process.
+struct App {
+    id: u32,
+    name: &'static str,
+    place: AppPlace,
+    driver: ClientDriver<SeqPacket, Watcher>,
+}
+
+/// The box.
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    log: Log,
+    twins: Twins,
+    manager: Box<ManagerDriver<ManagerPlace, Watcher>>,
+    application_manager: Connection<SeqPacket>,
+    answers: VecDeque<Result<Answer, Refusal>>,
+    states: BTreeMap<String, Vec<ServerState>>,
+    fates: VecDeque<Fate>,
+    servers: Vec<Server>,
+    silent: Vec<Process>,
+    apps: BTreeMap<&'static str, App>,
+    last_process_id: u32,
+}
+
+impl Stage {
+    /// A box with one decoder and a manager that restarts nothing.
+    pub(crate) fn new(title: &str) -> Self {
+        let world = World::new(1);
+        let settings = Settings { restart: false, health: HealthCheck::OFF, ..Settings::default() };
+        let mut place = ManagerPlace::new(&world);
+        let at = SocketPlace { path: CONTROL, mode: 0o600, owner: "", group: "" };
+        let control = greenroom_core::driver::ManagerHost::listen(&mut place).listen(&at).unwrap();
+        let log = Log::default();
+        let twins = Twins::new(log.clone(), settings, title);
+        let driver = ManagerDriver::new(Manager::new(settings), place, control, log.of(Who::Manager));
+        let socket = world.connect(CONTROL, Peer::new(9000, 0, 0)).unwrap();
+        let mut stage = Self {
+            world,
+            log,
+            twins,
+            manager: Box::new(driver),
+            application_manager: Connection::asking(socket),
+            answers: VecDeque::new(),
+            states: BTreeMap::new(),
+            fates: VecDeque::new(),
+            servers: Vec::new(),
+            silent: Vec::new(),
+            apps: BTreeMap::new(),
+            last_process_id: 5000,
+        };
+        stage.manager.start().unwrap();
+        stage.before(|stage| {
+            stage.ask(Command::Hello).unwrap();
+            stage.ask(Command::Watch).unwrap();
+        });
+        stage
+    }
+
+    /// What becomes of the next process.
+    pub(crate) fn next_server(&mut self, fate: Fate) {
+        self.fates.push_back(fate);
+    }
+
+    /// The application manager asks; gives the answer.
+    pub(crate) fn ask(&mut self, command: Command<'_>) -> Result<Answer, Refusal> {
+        self.request(command);
+        self.answer().expect("each request has an answer")
+    }
+
+    /// The application manager asks, and does not wait for the answer.
+    pub(crate) fn request(&mut self, command: Command<'_>) {
+        let request = Request { sequence: 1, command };
+        self.application_manager.send(&request, Descriptors::new()).unwrap();
+        self.run();
+    }
+
+    /// The next answer, if there is one.
+    pub(crate) fn answer(&mut self) -> Option<Result<Answer, Refusal>> {
+        self.answers.pop_front()
+    }
+
+    pub(crate) fn initiate(&mut self, app: &str, state: TargetState) -> Result<(), Refusal> {
+        self.ask(Command::Initiate { app, state, socket: "" }).map(drop)
+    }
+
+    pub(crate) fn change(&mut self, app: &str, state: TargetState) -> Result<(), Refusal> {
+        self.ask(Command::ChangeState { app, state }).map(drop)
+    }
+
+    pub(crate) fn connection_info(&mut self, app: &str) -> SocketPath {
+        match self.ask(Command::ConnectionInfo { app }) {
+            Ok(Answer::ConnectionInfo { socket }) => socket,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The states of an app that the application manager was told since it last looked.
+    pub(crate) fn told(&mut self, app: &str) -> Vec<ServerState> {
+        self.states.remove(app).unwrap_or_default()
+    }
+
+    /// Lets everybody work until nothing is ready and nothing is due. What an ask takes takes some time.
+    pub(crate) fn run(&mut self) {
+        for _ in 0..200 {
+            let worked = [self.run_manager(), self.start_servers(), self.run_servers(), self.run_apps(), self.hear()];
+            self.twins.draw();
+            if !worked.contains(&true) {
+                return;
+            }
+        }
+        panic!("the box does not come to rest");
+    }
+
+    /// Lets time pass to the manager's next deadline.
+    pub(crate) fn time_out(&mut self) {
+        self.world.advance_to(self.manager.next_deadline().expect("the manager waits for something"));
+        self.run();
+    }
+
+    /// Lets time pass to the next deadline of a session server.
+    pub(crate) fn server_time_out(&mut self) {
+        let due = self.servers.iter().filter_map(|server| server.driver.next_deadline()).min();
+        self.world.advance_to(due.expect("a session server waits for something"));
+        self.run();
+    }
+
+    fn run_manager(&mut self) -> bool {
+        let ready = self.manager.host().events.ready();
+        let is_due = self.manager.next_deadline().is_some_and(|at| at <= self.world.now());
+        if ready.is_empty() && !is_due {
+            return false;
+        }
+        self.manager.turn(self.world.now(), &ready);
+        self.world.advance(HOP);
+        true
+    }
+
+    fn start_servers(&mut self) -> bool {
+        let Some(process) = self.world.next_started() else { return false };
+        let fate = self.fates.pop_front().unwrap_or(Fate::Runs);
+        if fate == Fate::IsSilent {
+            self.silent.push(process);
+            return true;
+        }
+        let mut place = ServerPlace::new(&self.world);
+        let platform = &mut place.platform;
+        let decoder = platform.decoder.clone();
+        platform.events.watch(&decoder, SessionDriver::<ServerPlace>::DECODER, Interest::Read).unwrap();
+        platform.events.watch(&place.keys, SessionDriver::<ServerPlace>::KEYS, Interest::Read).unwrap();
+        let mut driver = SessionDriver::new(process.open_link(), self.log.of(Who::Server(process.id())));
+        let prepared = if fate == Fate::FailsToInitialize { Err(ErrorKind::Exhausted) } else { Ok(()) };
+        driver.start(&mut place, self.world.now(), prepared);
+        let stays = fate == Fate::StaysForEver;
+        self.servers.push(Server { process, place, driver, stays, is_frozen: false });
+        self.world.advance(HOP);
+        true
+    }
+
+    fn run_servers(&mut self) -> bool {
+        let mut worked = false;
+        for server in &mut self.servers {
+            worked |= server.run(&self.world);
+        }
+        self.servers.retain(|server| server.process.is_alive());
+        worked
+    }
+
+    fn run_apps(&mut self) -> bool {
+        let mut worked = false;
+        for app in self.apps.values_mut() {
+            let ready = app.place.events.ready();
+            worked |= !ready.is_empty();
+            for ready in ready {
+                app.driver.ready(&mut app.place, self.world.now(), ready);
+            }
+        }
+        if worked {
+            self.world.advance(HOP);
+        }
+        worked
+    }
+
+    fn hear(&mut self) -> bool {
+        let mut buffer = [0; MESSAGE_BYTES_MAX];
+        let mut descriptors = Descriptors::new();
+        let mut heard = false;
+        while let Ok(Incoming::Message { message, .. }) =
+            self.application_manager.receive(&mut buffer, &mut descriptors)
+        {
+            heard = true;
+            match message {
+                Message::Reply { result, .. } => self.answers.push_back(result),
+                Message::Event(Event::StateChanged { app, state, .. }) => {
+                    self.states.entry(app.to_string()).or_default().push(state);
+                }
+                Message::Event(other) => panic!("{other:?}"),
+            }
+        }
+        heard
+    }
+
+    // The diagram.
+
+    /// The diagram of all that has happened.
+    pub(crate) fn finish(self) -> Diagram {
+        self.twins.sequence.finish()
+    }
+
+    /// Does something that is not shown.
+    pub(crate) fn quietly<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> R {
+        let mark = self.diagram().mark();
+        let result = work(self);
+        self.diagram().truncate(mark);
+        result
+    }
+
+    /// Does what comes before the diagram, which begins with what follows.
+    pub(crate) fn before(&mut self, work: impl FnOnce(&mut Self)) {
+        self.quietly(work);
+        self.states.clear();
+        let now = self.world.now();
+        self.twins.sequence.starts_at(now);
+    }
+
+    /// The app's session server is in this state when the diagram begins.
+    pub(crate) fn already(&mut self, app: &str, state: TargetState) {
+        self.before(|stage| stage.initiate(app, state).unwrap());
+    }
+
+    /// Does something that another diagram shows.
+    pub(crate) fn see(&mut self, title: &str, app: &str, work: impl FnOnce(&mut Self) -> Result<(), Refusal>) {
+        let mark = self.diagram().mark();
+        work(self).unwrap();
+        let from = self.twins.sequence.application_manager();
+        let to = self.twins.sequence.session_server(app).expect("it was started");
+        self.diagram().fold(mark, from, to, title);
+    }
+
+    /// From this step on, up to the end, it is one of several ways in which it can go on.
+    pub(crate) fn alt(&mut self, label: &str, from: &str) {
+        self.diagram().enclose(Frame::Alt, label, |step| step.what.contains(from));
+    }
+
+    /// From this step on, up to the end, it does not always happen.
+    pub(crate) fn opt(&mut self, label: &str, from: &str) {
+        self.diagram().enclose(Frame::Opt, label, |step| step.what.contains(from));
+    }
+
+    /// A remark of the application manager.
+    pub(crate) fn note(&mut self, text: &str) {
+        let from = self.twins.sequence.application_manager();
+        let to = self.twins.sequence.server_manager();
+        self.diagram().note(from, to, text);
+    }
+
+    fn diagram(&mut self) -> &mut Diagram {
+        self.twins.sequence.diagram()
+    }
+
+    /// What no machine knows of is drawn by who does it.
+    fn draw(&mut self, draw: impl FnOnce(&mut Diagram, Duration)) {
+        let now = self.world.now();
+        let at = self.twins.sequence.time(now);
+        draw(self.twins.sequence.diagram(), at);
+    }
+
+    // The apps.
+
+    fn ends(&mut self, app: &'static str) -> (Lifeline, Lifeline, Lifeline) {
+        let id = self.apps[app].id;
+        let sequence = &mut self.twins.sequence;
+        (sequence.application_manager(), sequence.application(app), sequence.client_of(id, app))
+    }
+
+    /// The application manager starts an app, which loads the client library, which connects (SM-22).
+    pub(crate) fn start_app(&mut self, name: &'static str, state: &str, socket: &SocketPath) {
+        self.last_process_id += 1;
+        let id = self.last_process_id;
+        let place = AppPlace::new(&self.world, Peer::new(id, 1000, 1000));
+        let driver = ClientDriver::new(socket.clone(), 0, self.log.of(Who::Client(id, name)));
+        self.apps.insert(name, App { id, name, place, driver });
+        let (manager, app, client) = self.ends(name);
+        let what = format!("spawn({state}, {socket})");
+        self.draw(|diagram, at| diagram.create(at, manager, app, &what));
+        self.world.advance(HOP);
+        self.draw(|diagram, at| diagram.create(at, app, client, "load the client library"));
+        self.with_app(name, |app, now| app.driver.connect(&mut app.place, now, Duration::ZERO).unwrap());
+        self.run();
+    }
+
+    fn with_app<R>(
+        &mut self,
+        name: &'static str,
+        work: impl FnOnce(&mut App, greenroom_core::time::Instant) -> R,
+    ) -> R {
+        let now = self.world.now();
+        let result = work(self.apps.get_mut(name).expect("it was started"), now);
+        self.twins.draw();
+        result
+    }
+
+    /// The library tells the app how its call went.
+    pub(crate) fn status(&mut self, name: &'static str, status: &str) {
+        let (_, app, client) = self.ends(name);
+        self.draw(|diagram, at| diagram.answer(at, client, app, status));
+    }
+
+    /// The app tells the application manager its state.
+    pub(crate) fn report(&mut self, name: &'static str, state: &str) {
+        let (manager, app, _) = self.ends(name);
+        let what = format!("state_changed({state})");
+        self.draw(|diagram, at| diagram.notify(at, app, manager, &what));
+        self.world.advance(HOP);
+    }
+
+    /// The application manager tells the app its new state (SM-28).
+    pub(crate) fn notify_new_state(&mut self, name: &'static str, state: &str) {
+        let (manager, app, _) = self.ends(name);
+        let what = format!("notify_new_state({state})");
+        self.draw(|diagram, at| diagram.call(at, manager, app, &what));
+        self.world.advance(HOP);
+    }
+
+    /// The app sets its state in the library to Running (SM-23); whether that went well.
+    pub(crate) fn set_running(&mut self, name: &'static str) -> Result<(), String> {
+        self.set_application_state(name, "Running", playback::Command::GetSharedMemory)?;
+        assert!(self.apps[name].place.memory.is_some());
+        let (_, _, client) = self.ends(name);
+        self.draw(|diagram, at| diagram.work(at, client, "map the shared memory"));
+        Ok(())
+    }
+
+    /// The app sets its state in the library to Inactive (SM-25).
+    pub(crate) fn set_inactive(&mut self, name: &'static str) {
+        self.set_application_state(name, "Inactive", playback::Command::ReleaseSharedMemory).unwrap();
+        assert!(self.apps[name].place.memory.is_none());
+    }
+
+    fn set_application_state(
+        &mut self,
+        name: &'static str,
+        state: &str,
+        command: playback::Command<'_>,
+    ) -> Result<(), String> {
+        let (_, app, client) = self.ends(name);
+        let what = format!("set_application_state({state})");
+        self.draw(|diagram, at| diagram.call(at, app, client, &what));
+        self.call(name, command)
+    }
+
+    /// A call of the app that goes well, or why it does not.
+    pub(crate) fn call(&mut self, name: &'static str, command: playback::Command<'_>) -> Result<(), String> {
+        self.with_app(name, |app, now| app.driver.call(&mut app.place, now, command).unwrap());
+        self.run();
+        match self.with_app(name, |app, _| app.place.outcome.take()).expect("each call ends") {
+            Outcome::Answered(_) => Ok(()),
+            other => Err(other.to_string()),
+        }
+    }
+
+    /// The app unloads the library and exits (SM-26).
+    pub(crate) fn exit_app(&mut self, name: &'static str) {
+        let (_, app, client) = self.ends(name);
+        self.draw(|diagram, at| diagram.call(at, app, client, "unload"));
+        self.with_app(name, |app, now| app.driver.disconnect(&mut app.place, now));
+        self.draw(|diagram, at| diagram.end(at, client, client, "unloaded"));
+        self.draw(|diagram, at| diagram.end(at, app, app, "exit the process"));
+        let gone = self.apps.remove(name).map(|app| app.name);
+        assert_eq!(gone, Some(name));
+        self.run();
+    }
+
+    /// What the session servers hold, all in all: regions of memory, decoders, key sessions.
+    pub(crate) fn held(&self) -> (usize, usize, usize) {
+        let of = |server: &Server| {
+            let platform = &server.place.platform;
+            (platform.memory.regions_in_use(), platform.decoder.open_sessions(), server.place.keys.open_sessions())
+        };
+        self.servers.iter().map(of).fold((0, 0, 0), |sum, held| (sum.0 + held.0, sum.1 + held.1, sum.2 + held.2))
+    }
+
+    /// From now on the decoders of the session servers end nothing by themselves.
+    pub(crate) fn decoders_hang(&self) {
+        self.servers.iter().for_each(|server| server.place.platform.decoder.wait_for_me());
+    }
+
+    /// From now on session servers do nothing.
+    pub(crate) fn freeze_servers(&mut self) {
+        self.servers.iter_mut().for_each(|server| server.is_frozen = true);
+    }
+
+    /// SM-34: no process, no file, and nothing that the manager waits for.
+    pub(crate) fn nothing_is_left(&mut self) {
+        assert_eq!(self.processes(), 0);
+        assert_eq!(self.world.permissions("/run/greenroom/app1.sock"), None);
+        assert_eq!(self.manager.next_deadline(), None);
+        assert_eq!(self.manager.machine().apps().count(), 0);
+    }
+
+    /// Lets time pass, deadline by deadline, until the manager waits for nothing.
+    pub(crate) fn time_out_until_nothing_is_left(&mut self) {
+        while self.manager.next_deadline().is_some() {
+            self.time_out();
+        }
+        self.nothing_is_left();
+    }
+
+    /// How many session servers live.
+    pub(crate) fn processes(&self) -> usize {
+        self.servers.len() + self.silent.iter().filter(|process| process.is_alive()).count()
+    }
+}
+
+impl Server {
+    fn run(&mut self, world: &World) -> bool {
+        if let Some(status) = self.driver.exit_status() {
+            if !self.stays {
+                self.process.exit(ExitStatus::Exited(status));
+            }
+            return !self.stays;
+        }
+        let ready = self.place.platform.events.ready();
+        let is_due = self.driver.next_deadline().is_some_and(|at| at <= world.now());
+        if self.is_frozen || (ready.is_empty() && !is_due) {
+            return false;
+        }
+        self.driver.turn(&mut self.place, world.now(), &ready);
+        world.advance(HOP);
+        true
+    }
+}
