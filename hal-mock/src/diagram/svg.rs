@@ -346,7 +346,7 @@ impl<'a> Canvas<'a> {
     fn own(&mut self, step: &Step, lines: &[String]) -> f64 {
         let x = self.middles[step.to.0];
         let height = LINE * lines.len() as f64;
-        self.y += 10.0 + f64::max(0.0, (height - LINE) / 2.0);
+        self.y += 14.0 + f64::max(0.0, (height - LINE) / 2.0);
         let (top, bottom) = (self.y + 4.0, self.y + 20.0);
         self.front +=
             &format!("<path class=\"shaft\" d=\"M{x:.1} {top:.1}h{}a8 8 0 0 1 0 16H{:.1}\"/>\n", LOOP - 8.0, x + 8.0);
@@ -370,7 +370,7 @@ impl<'a> Canvas<'a> {
     }
 
     fn finish(mut self) -> String {
-        self.y += 14.0;
+        self.y += 18.0;
         let foot = self.y;
         for place in 0..self.middles.len() {
             if self.alive[place].is_some() {

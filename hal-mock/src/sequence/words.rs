@@ -55,8 +55,8 @@ pub(super) fn state_changed(app: Option<&str>, state: ServerState, reason: Optio
 pub(super) fn set_configuration(socket: &str, state: TargetState, may: &Resources, levels: &LogLevels) -> String {
     let Resources { max_playback_sessions, max_web_audio_players, max_key_sessions } = may;
     format!(
-        "set_configuration({socket}, {state:?}, {max_playback_sessions} playback, {max_web_audio_players} web audio, \
-         {max_key_sessions} keys, log {:?})",
+        "set_configuration({socket}, {state:?}, playback={max_playback_sessions}, web_audio={max_web_audio_players}, \
+         keys={max_key_sessions}, log={:?})",
         levels.default
     )
 }

@@ -1,7 +1,7 @@
 //! The sequences that the system was specified with, each with its branches, as the real drivers go through them in the
 //! simulated world. Their diagrams lie in `tests/diagrams`, to be read beside the specification.
 //!
-//! `UPDATE_DIAGRAMS=1` writes them anew.
+//! `UPDATE_DIAGRAMS=1` writes them anew; `DRAW_DIAGRAMS=DIRECTORY` also draws each as a picture there.
 
 mod app_side;
 mod hosts;
@@ -18,6 +18,9 @@ fn scenario(file: &str, title: &str, play: impl FnOnce(&mut Stage)) {
     let mut stage = Stage::new(title);
     play(&mut stage);
     let diagram = stage.finish();
+    if let Some(place) = std::env::var_os("DRAW_DIAGRAMS") {
+        std::fs::write(PathBuf::from(place).join(format!("{file}.svg")), diagram.to_svg()).unwrap();
+    }
     let drawn = diagram.to_text();
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/diagrams").join(format!("{file}.txt"));
     if std::env::var_os("UPDATE_DIAGRAMS").is_some() {
