@@ -6,6 +6,7 @@ use greenroom_core::message::control::Command;
 use greenroom_core::message::link;
 use greenroom_core::time::Instant;
 
+use super::known::{KnownApp, KnownApps, key};
 use super::{Asker, Kind, Sequence, Side, words};
 
 impl Sequence {
@@ -17,27 +18,42 @@ impl Sequence {
         input: &Input<'_>,
         actions: &[Action],
     ) {
-        self.manager_heard(at, manager, input);
-        self.name_socket(at, manager, input, actions);
+        self.manager_step(at, &KnownApps::of(at, manager, input, actions), input, actions);
+    }
+
+    pub(super) fn manager_step(&mut self, at: Instant, known: &KnownApps, input: &Input<'_>, actions: &[Action]) {
+        self.manager_heard(at, known, input);
+        self.name_socket(at, known, input, actions);
         for action in actions {
-            self.manager_did(at, manager, action);
+            self.manager_did(at, known, action);
         }
     }
 
-    fn manager_heard<const APPS: usize>(&mut self, at: Instant, manager: &Manager<APPS>, input: &Input<'_>) {
+    /// The process of an app's session server. Where its start was not seen the manager knows it.
+    fn process_of(&mut self, known: &KnownApps, app: AppHandle) -> Option<u32> {
+        if let Some(process) = self.apps.get(&key(app)) {
+            return Some(*process);
+        }
+        let app_known = known.get(app).filter(|known| known.process_id != 0)?;
+        self.apps.insert(key(app), app_known.process_id);
+        self.serves(app_known.process_id, app_known.id.as_str());
+        Some(app_known.process_id)
+    }
+
+    fn manager_heard(&mut self, at: Instant, known: &KnownApps, input: &Input<'_>) {
         match input {
             Input::Request { from, command, .. } | Input::Denied { from, command, .. } => {
                 self.requested(at, *from, command);
             }
-            Input::Spawned { app, result } => self.app_spawned(at, manager, *app, *result),
+            Input::Spawned { app, result } => self.app_spawned(at, known, *app, *result),
             Input::Link { app, message } => {
-                if let Some(process) = self.apps.get(&app_key(*app)).copied() {
+                if let Some(process) = self.process_of(known, *app) {
                     self.server_said(at, process, message, Side::Received);
                     self.ready(at, process, message);
                 }
             }
             Input::ChildExited { app, status } => {
-                if let Some(process) = self.apps.get(&app_key(*app)).copied() {
+                if let Some(process) = self.process_of(known, *app) {
                     self.ready_timers.remove(&process);
                     self.ended(at, process, self.manager, &format!("reap it: {}", words::exit(*status)));
                 }
@@ -51,17 +67,11 @@ impl Sequence {
     }
 
     /// Where the request leaves it to the manager.
-    fn name_socket<const APPS: usize>(
-        &mut self,
-        at: Instant,
-        manager: &Manager<APPS>,
-        input: &Input<'_>,
-        actions: &[Action],
-    ) {
+    fn name_socket(&mut self, at: Instant, known: &KnownApps, input: &Input<'_>, actions: &[Action]) {
         let Input::Request { command: Command::Initiate { socket: "", .. }, .. } = input else { return };
         for action in actions {
             if let Action::Spawn { app } | Action::Take { app, .. } = action
-                && let Some(known) = manager.configuration(*app)
+                && let Some(known) = known.get(*app)
             {
                 self.work(at, self.manager, &format!("name the socket {}", known.socket));
             }
@@ -78,23 +88,16 @@ impl Sequence {
         self.tell(Side::Received, at, Kind::Call, (from, to), words::control_command(command));
     }
 
-    fn app_spawned<const APPS: usize>(
-        &mut self,
-        at: Instant,
-        manager: &Manager<APPS>,
-        app: AppHandle,
-        result: Result<u32, ErrorKind>,
-    ) {
+    fn app_spawned(&mut self, at: Instant, known: &KnownApps, app: AppHandle, result: Result<u32, ErrorKind>) {
         let process = match result {
             Ok(process) => process,
             Err(kind) => return self.work(at, self.manager, &format!("spawning failed: {kind:?}")),
         };
         self.spawned(at, process);
-        self.apps.insert(app_key(app), process);
-        if let Some(id) = manager.app_id(app) {
-            self.serves(process, id.as_str());
-        }
-        if let Some(due) = manager.deadline(app) {
+        self.apps.insert(key(app), process);
+        let Some(known) = known.get(app) else { return };
+        self.serves(process, known.id.as_str());
+        if let Some(due) = known.deadline {
             let limit = due.since(at).as_secs_f64();
             self.ready_timers.insert(process);
             self.work(at, self.manager, &format!("start the READY timer, {limit} s"));
@@ -166,23 +169,23 @@ impl Sequence {
         }
     }
 
-    fn manager_did<const APPS: usize>(&mut self, at: Instant, manager: &Manager<APPS>, action: &Action) {
+    fn manager_did(&mut self, at: Instant, known: &KnownApps, action: &Action) {
         match action {
             Action::Configure { app, .. } => {
-                if let Some(known) = manager.configuration(*app) {
-                    let what = words::set_configuration(known.socket, known.state, &known.resources, &known.log_levels);
-                    self.ask_server(at, *app, what);
+                if let Some(it) = known.get(*app) {
+                    let what = words::set_configuration(&it.socket, it.first, &it.resources, &it.log_levels);
+                    self.ask_server(at, known, *app, what);
                 }
             }
-            Action::SetState { app, state, .. } => self.ask_server(at, *app, words::set_state(*state)),
-            Action::SetLogLevels { app, .. } => self.ask_server(at, *app, "set_log_levels".to_owned()),
+            Action::SetState { app, state, .. } => self.ask_server(at, known, *app, words::set_state(*state)),
+            Action::SetLogLevels { app, .. } => self.ask_server(at, known, *app, "set_log_levels".to_owned()),
             Action::Ping { app, sequence } => {
-                if let Some(process) = self.apps.get(&app_key(*app)).copied() {
+                if let Some(process) = self.process_of(known, *app) {
                     self.ping(at, process, *sequence);
                 }
             }
             Action::Signal { app, signal } => {
-                if let Some(process) = self.apps.get(&app_key(*app)).copied() {
+                if let Some(process) = self.process_of(known, *app) {
                     self.signal(at, process, words::signal(*signal));
                 }
             }
@@ -198,15 +201,15 @@ impl Sequence {
             }
             Action::RemoveSocket { .. } => self.work(at, self.manager, "remove what is left of the app's socket"),
             Action::Exit => self.draw(at, Kind::End, (self.manager, self.manager), "exit the process"),
-            Action::Take { app, spare } => self.taken(at, manager, *app, *spare),
+            Action::Take { app, spare } => self.taken(at, known, *app, *spare),
             Action::Spare { spare, deed } => self.spare_deed(at, *spare, deed),
             // What came of the first is an input; the others are nobody else's business.
             Action::Spawn { .. } | Action::CloseLink { .. } | Action::ApplyLogLevels(_) => {}
         }
     }
 
-    fn ask_server(&mut self, at: Instant, app: AppHandle, what: String) {
-        let Some(process) = self.apps.get(&app_key(app)).copied() else { return };
+    fn ask_server(&mut self, at: Instant, known: &KnownApps, app: AppHandle, what: String) {
+        let Some(process) = self.process_of(known, app) else { return };
         let server = self.server(process);
         self.tell(Side::Sent, at, Kind::Call, (self.manager, server), what);
     }
@@ -229,10 +232,10 @@ impl Sequence {
         self.draw(at, Kind::Call, (self.manager, server), signal);
     }
 
-    fn taken<const APPS: usize>(&mut self, at: Instant, manager: &Manager<APPS>, app: AppHandle, spare: SpareHandle) {
+    fn taken(&mut self, at: Instant, known: &KnownApps, app: AppHandle, spare: SpareHandle) {
         let Some(process) = self.spares.remove(&(spare.index(), spare.generation())) else { return };
-        self.apps.insert(app_key(app), process);
-        if let Some(id) = manager.app_id(app) {
+        self.apps.insert(key(app), process);
+        if let Some(KnownApp { id, .. }) = known.get(app) {
             self.work(at, self.manager, &format!("take the spare session server for {id}"));
             self.serves(process, id.as_str());
         }
@@ -251,10 +254,6 @@ impl Sequence {
             SpareDeed::Spawn | SpareDeed::CloseLink => {}
         }
     }
-}
-
-const fn app_key(app: AppHandle) -> (u16, u16) {
-    (app.index(), app.generation())
 }
 
 const fn asked_by(ticket: Ticket) -> (Asker, u32) {

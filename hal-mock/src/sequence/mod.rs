@@ -11,8 +11,10 @@
 //! them make a diagram, and so does what was recorded of them and replayed.
 
 mod client;
+mod known;
 mod manager;
 mod session;
+pub mod trace;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};

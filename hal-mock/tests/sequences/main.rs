@@ -5,6 +5,7 @@
 
 mod app_side;
 mod hosts;
+mod recorded;
 mod server_side;
 mod stage;
 mod watcher;

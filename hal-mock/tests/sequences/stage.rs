@@ -245,6 +245,11 @@ impl Stage {
         heard
     }
 
+    /// The file of all traces, or of the one of this process, as they are now.
+    pub(crate) fn trace_file(&self, only: Option<u32>) -> Vec<u8> {
+        self.log.trace_file(only)
+    }
+
     // The diagram.
 
     /// The diagram of all that has happened.

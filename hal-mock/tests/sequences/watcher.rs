@@ -11,9 +11,13 @@ use greenroom_core::limits::MESSAGE_BYTES_MAX;
 use greenroom_core::manager::{Manager, Settings};
 use greenroom_core::session::Server;
 use greenroom_core::time::Instant;
-use greenroom_core::trace::{Record, Recorder};
+use greenroom_core::trace::file::{self, Origin};
+use greenroom_core::trace::{MachineKind, Polled, Record, Recorder, Replayable, TraceBuffer};
 use greenroom_hal_mock::Sequence;
 use greenroom_hal_mock::sequence::Detail;
+
+/// More than a scenario needs.
+const TRACE_BYTES: usize = 1 << 20;
 
 /// Whose input it is: session servers and clients by their processes.
 #[derive(Clone, Copy, Debug)]
@@ -30,27 +34,61 @@ struct Told {
     input: Vec<u8>,
 }
 
-/// What was told to all machines, in its order.
+type Trace = Rc<RefCell<TraceBuffer<Vec<u8>>>>;
+
+/// What was told to all machines, in its order, and the trace of each.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Log(Rc<RefCell<Vec<Told>>>);
+pub(crate) struct Log {
+    told: Rc<RefCell<Vec<Told>>>,
+    traces: Rc<RefCell<Vec<(Who, Trace)>>>,
+}
 
 impl Log {
     /// What sees the inputs of this machine.
     pub(crate) fn of(&self, who: Who) -> Watcher {
-        Watcher { who, log: self.clone() }
+        let trace = Rc::new(RefCell::new(TraceBuffer::new(vec![0; TRACE_BYTES])));
+        self.traces.borrow_mut().push((who, Rc::clone(&trace)));
+        Watcher { who, log: self.clone(), trace }
+    }
+
+    /// The file of the traces of all session servers and the manager, or only of this process.
+    pub(crate) fn trace_file(&self, only: Option<u32>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut write = |written: &[u8]| bytes.extend_from_slice(written);
+        file::opening(&mut write);
+        for (who, trace) in self.traces.borrow().iter() {
+            let (machine, process_id) = match who {
+                Who::Manager => (MachineKind::Manager, 1),
+                Who::Server(process) => (MachineKind::Session, *process),
+                Who::Client(..) => continue,
+            };
+            if only.is_some_and(|only| only != process_id) {
+                continue;
+            }
+            let origin = Origin { machine, app: None, process_id, ended: None };
+            file::part(&origin, trace.borrow().memory(), &mut write);
+        }
+        file::end(&mut write);
+        bytes
     }
 }
 
 pub(crate) struct Watcher {
     who: Who,
     log: Log,
+    trace: Trace,
 }
 
 impl Recorder for Watcher {
-    fn record<Input: serde::Serialize>(&mut self, record: Record<&Input>) {
+    fn record<M: Replayable, Input: serde::Serialize>(&mut self, machine: &M, record: &Record<Input>) {
+        self.trace.borrow_mut().record(machine, record);
         let mut buffer = vec![0; 2 * MESSAGE_BYTES_MAX];
-        let input = encode(record.input, &mut buffer).unwrap().to_vec();
-        self.log.0.borrow_mut().push(Told { who: self.who, at: record.at, input });
+        let input = encode(&record.input, &mut buffer).unwrap().to_vec();
+        self.log.told.borrow_mut().push(Told { who: self.who, at: record.at, input });
+    }
+
+    fn settle<M: Replayable>(&mut self, machine: &M, before: Polled) {
+        self.trace.borrow_mut().settle(machine, before);
     }
 }
 
@@ -76,7 +114,7 @@ impl Twins {
 
     /// Draws what was told since.
     pub(crate) fn draw(&mut self) {
-        let log = std::mem::take(&mut *self.log.0.borrow_mut());
+        let log = std::mem::take(&mut *self.log.told.borrow_mut());
         log.iter().for_each(|told| self.draw_one(told));
     }
 

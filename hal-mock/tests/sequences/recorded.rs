@@ -1,0 +1,64 @@
+//! Diagrams of what was recorded.
+
+use greenroom_core::message::TargetState;
+use greenroom_core::trace::file::File;
+use greenroom_hal_mock::Diagram;
+use greenroom_hal_mock::sequence::Detail;
+use greenroom_hal_mock::sequence::trace::sequence_of;
+
+use crate::stage::{Fate, Stage};
+
+/// Who said what to whom.
+fn said(diagram: &Diagram) -> Vec<String> {
+    let line = |step: &greenroom_hal_mock::diagram::Step| {
+        format!("{} {:?} {}: {}", diagram.name(step.from), step.kind, diagram.name(step.to), step.what)
+    };
+    diagram.iter().map(line).collect()
+}
+
+/// Two apps come, switch and go, and one does not start.
+fn play(stage: &mut Stage) {
+    stage.initiate("app1", TargetState::Active).unwrap();
+    stage.initiate("app2", TargetState::Inactive).unwrap();
+    stage.change("app2", TargetState::Active).unwrap_err();
+    stage.change("app1", TargetState::Inactive).unwrap();
+    stage.change("app2", TargetState::Active).unwrap();
+    stage.next_server(Fate::FailsToInitialize);
+    stage.initiate("app3", TargetState::Inactive).unwrap();
+    stage.change("app1", TargetState::NotRunning).unwrap();
+    stage.change("app2", TargetState::NotRunning).unwrap();
+}
+
+#[test]
+fn what_was_recorded_gives_the_diagram_of_the_run() {
+    let mut stage = Stage::new("run");
+    play(&mut stage);
+    let bytes = stage.trace_file(None);
+    let recorded = sequence_of(&File::parse(&bytes).unwrap(), "trace", Detail::Steps).unwrap().finish();
+    let run = stage.finish();
+    // Before a diagram of a stage begins the application manager asks to be told events.
+    let recorded = said(&recorded);
+    assert!(recorded[0].ends_with("watch"), "{recorded:?}");
+    let (recorded, run) = (&recorded[2..], said(&run));
+    let differs = run.iter().zip(recorded).position(|(run, recorded)| run != recorded);
+    assert_eq!((differs, run.len()), (None, recorded.len()), "{run:#?}\n{recorded:#?}");
+}
+
+/// A file of one process is enough for its part of the diagram.
+#[test]
+fn what_one_process_recorded_gives_its_part_of_the_diagram() {
+    let mut stage = Stage::new("run");
+    play(&mut stage);
+    let bytes = stage.trace_file(None);
+    let all = File::parse(&bytes).unwrap();
+    let whole = said(&sequence_of(&all, "trace", Detail::Steps).unwrap().finish());
+    for part in all.parts() {
+        let bytes = stage.trace_file(Some(part.origin.process_id));
+        let alone = sequence_of(&File::parse(&bytes).unwrap(), "part", Detail::Steps).unwrap().finish();
+        let alone = said(&alone);
+        assert!(!alone.is_empty());
+        for line in alone.iter().filter(|line| line.contains("set_state(")) {
+            assert!(whole.contains(line), "{line} in {whole:#?}");
+        }
+    }
+}
