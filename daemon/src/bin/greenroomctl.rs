@@ -15,6 +15,7 @@ use greenroom_daemon::ctl::report;
 use greenroom_daemon::ctl::trace::{self, TraceError};
 use greenroom_daemon::names;
 use greenroom_daemon::runtime;
+use greenroom_hal_mock::sequence::Detail;
 use serde_json::{Value, json};
 
 /// Why it was not done.
@@ -102,8 +103,13 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
-    if let Order::Trace { order: TraceOrder::Replay { file, quiet } } = &arguments.command {
-        return replay(file, *quiet, arguments.json);
+    match &arguments.command {
+        Order::Trace { order: TraceOrder::Replay { file, quiet } } => return replay(file, *quiet, arguments.json),
+        Order::Trace { order: TraceOrder::Diagram { file, notation, all, output } } => {
+            let drawn = trace::draw_file(file, *notation, if *all { Detail::All } else { Detail::Steps })?;
+            return show(&drawn, output.as_deref(), arguments.json);
+        }
+        _ => {}
     }
     let path = arguments.control.unwrap_or_else(runtime::control_socket);
     let mut session = Session { client: ControlClient::connect(&path)?, json: arguments.json };
@@ -119,7 +125,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Order::Watch { lines } => return session.watch(*lines),
         Order::Stop => session.order(Command::Stop)?,
         Order::Trace { order: TraceOrder::Save { file } } => return session.save_trace(file),
-        Order::Trace { order: TraceOrder::Replay { .. } } => {}
+        Order::Trace { order: TraceOrder::Replay { .. } | TraceOrder::Diagram { .. } } => {}
     }
     session.tell_done();
     Ok(())
@@ -308,6 +314,25 @@ fn replay(file: &Path, quiet: bool, json: bool) -> Result<(), Failure> {
             true => say!("{}", report::replay_json(outcome)),
             false => say!("{outcome}"),
         }
+    }
+    Ok(())
+}
+
+/// Shows a diagram, or writes it. What is not in it is said beside it.
+fn show(drawn: &trace::Drawn, output: Option<&Path>, json: bool) -> Result<(), Failure> {
+    match output {
+        Some(path) => trace::write_diagram(path, drawn)?,
+        None if json => {}
+        None => say!("{}", drawn.text.trim_end_matches('\n')),
+    }
+    if json {
+        let diagram = output.is_none().then_some(&drawn.text);
+        say!("{}", json!({"done": true, "left_out": drawn.left_out, "diagram": diagram}));
+    } else if drawn.left_out > 0 {
+        eprintln!(
+            "greenroomctl: {} health checks, positions, lists and the like are left out; --all shows them",
+            drawn.left_out
+        );
     }
     Ok(())
 }

@@ -89,7 +89,7 @@ pub enum Order {
     },
     /// End every app in order, and then the manager
     Stop,
-    /// Save or replay what the manager and the session servers were told
+    /// Save, replay or draw what the manager and the session servers were told
     Trace {
         /// Which
         #[command(subcommand)]
@@ -114,6 +114,38 @@ pub enum TraceOrder {
         #[arg(long, short)]
         quiet: bool,
     },
+    /// Draw a saved trace as a sequence diagram: who said what to whom, and when; needs no manager
+    Diagram {
+        /// The trace
+        file: PathBuf,
+        /// How it is drawn
+        #[command(flatten)]
+        notation: Notation,
+        /// Draw also what comes again and again: health checks, positions, statistics, lists
+        #[arg(long)]
+        all: bool,
+        /// Where to [default: standard output]
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+/// How a diagram is drawn; as text unless something else is said.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+#[group(multiple = false)]
+pub struct Notation {
+    /// With characters, for a terminal [default]
+    #[arg(long)]
+    pub text: bool,
+    /// As a picture, for a report
+    #[arg(long)]
+    pub svg: bool,
+    /// For Mermaid, in Markdown
+    #[arg(long)]
+    pub mermaid: bool,
+    /// For PlantUML
+    #[arg(long)]
+    pub plantuml: bool,
 }
 
 /// Whether to wait, and how long.

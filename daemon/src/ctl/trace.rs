@@ -1,4 +1,4 @@
-//! Saves what the manager and the session servers have recorded, and replays it.
+//! Saves what the manager and the session servers have recorded, replays it, and draws it.
 
 use std::fs;
 use std::io::{self, Write};
@@ -10,7 +10,10 @@ use greenroom_core::trace::file::{self, File, FileError, Origin};
 use greenroom_hal_linux::error::LinuxError;
 use greenroom_hal_linux::memory::trace;
 use greenroom_hal_mock::replay::{Outcome, ReplayError, replay};
+use greenroom_hal_mock::sequence::Detail;
+use greenroom_hal_mock::sequence::trace::sequence_of;
 
+use crate::command_line::ctl::Notation;
 use crate::config::TRACE_BYTES_MAX;
 use crate::control::{ControlClient, ControlError};
 
@@ -118,8 +121,40 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Replays a file. `line` gets what can be read about each step.
 pub fn replay_file(path: &Path, mut line: impl FnMut(&str)) -> Result<Vec<Outcome>, TraceError> {
+    with_file(path, |file| replay(file, |step| line(&step.to_string())))
+}
+
+/// Draws a file.
+pub fn draw_file(path: &Path, notation: Notation, detail: Detail) -> Result<Drawn, TraceError> {
+    let title = path.file_name().unwrap_or_default().to_string_lossy();
+    let sequence = with_file(path, |file| sequence_of(file, &title, detail))?;
+    let left_out = sequence.left_out();
+    let diagram = sequence.finish();
+    let text = match notation {
+        Notation { svg: true, .. } => diagram.to_svg(),
+        Notation { mermaid: true, .. } => diagram.to_mermaid(),
+        Notation { plantuml: true, .. } => diagram.to_plantuml(),
+        Notation { .. } => diagram.to_text(),
+    };
+    Ok(Drawn { text, left_out })
+}
+
+/// A diagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drawn {
+    /// In the notation that was wanted.
+    pub text: String,
+    /// Messages that come again and again and are not in it.
+    pub left_out: usize,
+}
+
+fn with_file<R>(path: &Path, work: impl FnOnce(&File<'_>) -> Result<R, ReplayError>) -> Result<R, TraceError> {
     let bytes = fs::read(path).map_err(|cause| TraceError::Unreadable { path: path.to_owned(), cause })?;
     let file = File::parse(&bytes).map_err(|error| TraceError::File { path: path.to_owned(), error })?;
-    let outcomes = replay(&file, |step| line(&step.to_string()));
-    outcomes.map_err(|error| TraceError::Replay { path: path.to_owned(), error })
+    work(&file).map_err(|error| TraceError::Replay { path: path.to_owned(), error })
+}
+
+/// Writes a diagram that was drawn.
+pub fn write_diagram(path: &Path, drawn: &Drawn) -> Result<(), TraceError> {
+    fs::write(path, &drawn.text).map_err(|cause| TraceError::Unwritable { path: path.to_owned(), cause })
 }
