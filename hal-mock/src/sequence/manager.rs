@@ -79,7 +79,7 @@ impl Sequence {
     }
 
     fn requested(&mut self, at: Instant, from: Ticket, command: &Command<'_>) {
-        let is_small_talk = matches!(command, Command::List { .. });
+        let is_small_talk = matches!(command, Command::List { .. } | Command::Watch | Command::Trace { .. });
         if is_small_talk && !self.shows_all() {
             self.unshown.insert(asked_by(from));
             return;
