@@ -105,8 +105,8 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Order::Trace { order: TraceOrder::Replay { file, quiet } } => return replay(file, *quiet, arguments.json),
-        Order::Trace { order: TraceOrder::Diagram { file, notation, all, output } } => {
-            let drawn = trace::draw_file(file, *notation, if *all { Detail::All } else { Detail::Steps })?;
+        Order::Trace { order: TraceOrder::Diagram { files, notation, all, output } } => {
+            let drawn = trace::draw_files(files, *notation, if *all { Detail::All } else { Detail::Steps })?;
             return show(&drawn, output.as_deref(), arguments.json);
         }
         _ => {}

@@ -116,8 +116,9 @@ pub enum TraceOrder {
     },
     /// Draw a saved trace as a sequence diagram: who said what to whom, and when; needs no manager
     Diagram {
-        /// The trace
-        file: PathBuf,
+        /// The trace; several that were saved during one run, in their order, are one
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
         /// How it is drawn
         #[command(flatten)]
         notation: Notation,

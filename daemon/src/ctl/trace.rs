@@ -11,7 +11,7 @@ use greenroom_hal_linux::error::LinuxError;
 use greenroom_hal_linux::memory::trace;
 use greenroom_hal_mock::replay::{Outcome, ReplayError, replay};
 use greenroom_hal_mock::sequence::Detail;
-use greenroom_hal_mock::sequence::trace::sequence_of;
+use greenroom_hal_mock::sequence::trace::{Story, sequence_of};
 
 use crate::command_line::ctl::Notation;
 use crate::config::TRACE_BYTES_MAX;
@@ -121,13 +121,20 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Replays a file. `line` gets what can be read about each step.
 pub fn replay_file(path: &Path, mut line: impl FnMut(&str)) -> Result<Vec<Outcome>, TraceError> {
-    with_file(path, |file| replay(file, |step| line(&step.to_string())))
+    let bytes = read(path)?;
+    let outcomes = replay(&parse(path, &bytes)?, |step| line(&step.to_string()));
+    outcomes.map_err(|error| TraceError::Replay { path: path.to_owned(), error })
 }
 
-/// Draws a file.
-pub fn draw_file(path: &Path, notation: Notation, detail: Detail) -> Result<Drawn, TraceError> {
+/// Draws files: what is in any of them of one and the same run.
+pub fn draw_files(paths: &[PathBuf], notation: Notation, detail: Detail) -> Result<Drawn, TraceError> {
+    let read = |path: &PathBuf| Ok::<_, TraceError>((path.as_path(), read(path)?));
+    let contents = paths.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let files = contents.iter().map(|(path, bytes)| parse(path, bytes)).collect::<Result<Vec<_>, _>>()?;
+    let path = paths.last().cloned().unwrap_or_default();
     let title = path.file_name().unwrap_or_default().to_string_lossy();
-    let sequence = with_file(path, |file| sequence_of(file, &title, detail))?;
+    let sequence = sequence_of(&files, &Story { title: &title, detail, apps: &[] });
+    let sequence = sequence.map_err(|error| TraceError::Replay { path: path.clone(), error })?;
     let left_out = sequence.left_out();
     let diagram = sequence.finish();
     let text = match notation {
@@ -148,10 +155,12 @@ pub struct Drawn {
     pub left_out: usize,
 }
 
-fn with_file<R>(path: &Path, work: impl FnOnce(&File<'_>) -> Result<R, ReplayError>) -> Result<R, TraceError> {
-    let bytes = fs::read(path).map_err(|cause| TraceError::Unreadable { path: path.to_owned(), cause })?;
-    let file = File::parse(&bytes).map_err(|error| TraceError::File { path: path.to_owned(), error })?;
-    work(&file).map_err(|error| TraceError::Replay { path: path.to_owned(), error })
+fn read(path: &Path) -> Result<Vec<u8>, TraceError> {
+    fs::read(path).map_err(|cause| TraceError::Unreadable { path: path.to_owned(), cause })
+}
+
+fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<File<'a>, TraceError> {
+    File::parse(bytes).map_err(|error| TraceError::File { path: path.to_owned(), error })
 }
 
 /// Writes a diagram that was drawn.

@@ -10,6 +10,7 @@
 //! only one is seen it is drawn by that one. So the inputs of the manager alone, of a session server alone, or of all of
 //! them make a diagram, and so does what was recorded of them and replayed.
 
+mod app;
 mod client;
 mod known;
 mod manager;
@@ -20,6 +21,7 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub use app::AppStep;
 use greenroom_core::time::Instant;
 
 use crate::diagram::{Diagram, Kind, Lifeline};

@@ -13,31 +13,61 @@ use greenroom_core::{client, session};
 use serde::Serialize;
 
 use super::known::{KnownApps, key};
-use super::{Detail, Sequence};
+use super::{AppStep, Detail, Sequence};
 use crate::replay::{ReplayError, Step, Told, replay};
 
 /// More than any input needs: what is long in one is a message.
 const INPUT_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX;
 
-/// Replays what was recorded and draws it. Fails as [`replay`] does.
-pub fn sequence_of(file: &File<'_>, title: &str, detail: Detail) -> Result<Sequence, ReplayError> {
-    let mut runs: Vec<Run> = Vec::new();
-    replay(file, |step| {
-        let place = runs.iter().position(|run| run.is_of(step.origin)).unwrap_or_else(|| {
-            runs.push(Run::of(step.origin));
-            runs.len() - 1
-        });
-        runs[place].push(step);
-    })?;
-    let mut sequence = Sequence::new(title, detail);
+/// What was recorded, and what is known beside it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Story<'a> {
+    /// What the diagram is called.
+    pub title: &'a str,
+    /// How much is shown.
+    pub detail: Detail,
+    /// What the apps' own processes did; their clocks are those of the traces.
+    pub apps: &'a [(Instant, String, AppStep)],
+}
+
+/// Replays what was recorded and draws it. Of a machine that is in several files a later file goes on where the earlier ends.
+/// Fails as [`replay`] does.
+pub fn sequence_of(files: &[File<'_>], story: &Story<'_>) -> Result<Sequence, ReplayError> {
+    let mut runs = Vec::new();
+    for file in files {
+        runs_of(file)?.into_iter().for_each(|run| join(&mut runs, run));
+    }
+    runs.extend(Run::of_apps(story.apps));
+    runs.sort_by_key(Run::rank);
+    let mut sequence = Sequence::new(story.title, story.detail);
     let mut in_flight = InFlight::default();
     while let Some(place) = next_of(&runs, &in_flight) {
         let run = &mut runs[place];
         let Some(seen) = run.steps.pop_front() else { break };
         in_flight.pass(&seen);
-        seen.draw(&mut sequence, &run.origin);
+        seen.draw(&mut sequence, &run.whose);
     }
     Ok(sequence)
+}
+
+fn runs_of(file: &File<'_>) -> Result<Vec<Run>, ReplayError> {
+    let mut runs: Vec<Run> = Vec::new();
+    replay(file, |step| {
+        let whose = Whose::Machine(step.origin.clone());
+        let place = runs.iter().position(|run| run.whose.is(&whose)).unwrap_or_else(|| {
+            runs.push(Run::new(whose));
+            runs.len() - 1
+        });
+        runs[place].push(step);
+    })?;
+    Ok(runs)
+}
+
+fn join(runs: &mut Vec<Run>, later: Run) {
+    let Some(run) = runs.iter_mut().find(|run| run.whose.is(&later.whose)) else { return runs.push(later) };
+    let Some(from) = later.steps.front().map(|seen| seen.at) else { return };
+    run.steps.retain(|seen| seen.at < from);
+    run.steps.extend(later.steps);
 }
 
 /// The conversation between the manager and a session server's process, in one direction.
@@ -81,9 +111,41 @@ fn next_of(runs: &[Run], in_flight: &InFlight) -> Option<usize> {
     ready.or_else(|| runs.iter().position(is_due))
 }
 
+/// Whose steps they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Whose {
+    Machine(Origin),
+    /// What apps said, and how they ended.
+    Apps,
+    /// What the application manager did with apps.
+    ApplicationManager,
+}
+
+impl Whose {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Machine(one), Self::Machine(other)) => {
+                (one.machine, one.process_id) == (other.machine, other.process_id)
+            }
+            (one, other) => one == other,
+        }
+    }
+
+    fn is_machine(&self, machine: MachineKind) -> bool {
+        matches!(self, Self::Machine(origin) if origin.machine == machine)
+    }
+
+    const fn process(&self) -> u32 {
+        match self {
+            Self::Machine(origin) => origin.process_id,
+            Self::Apps | Self::ApplicationManager => 0,
+        }
+    }
+}
+
 /// The steps of one machine, in their order.
 struct Run {
-    origin: Origin,
+    whose: Whose,
     /// The processes of the manager's session servers.
     processes: BTreeMap<(u16, u16), u32>,
     steps: VecDeque<Seen>,
@@ -104,15 +166,36 @@ enum Did {
     Manager { known: KnownApps, actions: Vec<Action> },
     Session(Vec<session::Action>),
     Client(Vec<client::Action>),
+    App(String, AppStep),
 }
 
 impl Run {
-    fn of(origin: &Origin) -> Self {
-        Self { origin: origin.clone(), processes: BTreeMap::new(), steps: VecDeque::new() }
+    const fn new(whose: Whose) -> Self {
+        Self { whose, processes: BTreeMap::new(), steps: VecDeque::new() }
     }
 
-    fn is_of(&self, origin: &Origin) -> bool {
-        (self.origin.machine, self.origin.process_id) == (origin.machine, origin.process_id)
+    fn of_apps(apps: &[(Instant, String, AppStep)]) -> [Self; 2] {
+        let (mut said, mut done) = (Self::new(Whose::Apps), Self::new(Whose::ApplicationManager));
+        for (at, app, step) in apps {
+            let run = match step {
+                AppStep::Said(_) | AppStep::Ended(_) => &mut said,
+                AppStep::Started(_) | AppStep::Told(_) => &mut done,
+            };
+            let did = Did::App(app.clone(), step.clone());
+            run.steps.push_back(Seen { at: *at, input: Vec::new(), did, hears: None, tells: Vec::new() });
+        }
+        [said, done]
+    }
+
+    /// Whose step is the cause, more likely, where the clock does not tell which is the earlier one.
+    const fn rank(&self) -> u8 {
+        match &self.whose {
+            Whose::Apps => 0,
+            Whose::Machine(Origin { machine: MachineKind::Manager, .. }) => 1,
+            Whose::ApplicationManager => 2,
+            Whose::Machine(Origin { machine: MachineKind::Session, .. }) => 3,
+            Whose::Machine(Origin { machine: MachineKind::Client, .. }) => 4,
+        }
     }
 
     fn push(&mut self, step: &Step<'_>) {
@@ -125,7 +208,7 @@ impl Run {
                 Seen { at, input: bytes(input), did: Did::Manager { known, actions: actions.to_vec() }, hears, tells }
             }
             Told::Session { input, actions, .. } => {
-                let own = self.origin.process_id;
+                let own = self.whose.process();
                 let hears = matches!(input, session::Input::Link(_)).then_some(Channel::To(own));
                 let words = actions.iter().filter(|action| matches!(action, session::Action::Link(_)));
                 let tells = words.map(|_| Channel::From(own)).collect();
@@ -150,8 +233,8 @@ impl Run {
 
     fn speaks_on(&self, channel: Channel) -> bool {
         match channel {
-            Channel::To(_) => self.origin.machine == MachineKind::Manager,
-            Channel::From(process) => (self.origin.machine, self.origin.process_id) == (MachineKind::Session, process),
+            Channel::To(_) => self.whose.is_machine(MachineKind::Manager),
+            Channel::From(process) => self.whose.is_machine(MachineKind::Session) && self.whose.process() == process,
         }
     }
 
@@ -181,8 +264,12 @@ fn bytes(input: &impl Serialize) -> Vec<u8> {
 }
 
 impl Seen {
-    fn draw(&self, sequence: &mut Sequence, origin: &Origin) {
-        let (process, app) = (origin.process_id, origin.app.as_ref().map(AppId::as_str));
+    fn draw(&self, sequence: &mut Sequence, whose: &Whose) {
+        let process = whose.process();
+        let app = match whose {
+            Whose::Machine(origin) => origin.app.as_ref().map(AppId::as_str),
+            Whose::Apps | Whose::ApplicationManager => None,
+        };
         match &self.did {
             Did::Manager { known, actions } => {
                 if let Ok(input) = decode(&self.input) {
@@ -202,6 +289,7 @@ impl Seen {
                     sequence.client(process, app, self.at, &input, actions);
                 }
             }
+            Did::App(app, step) => sequence.app(app, self.at, step),
         }
     }
 }

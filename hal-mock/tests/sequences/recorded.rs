@@ -3,8 +3,7 @@
 use greenroom_core::message::TargetState;
 use greenroom_core::trace::file::File;
 use greenroom_hal_mock::Diagram;
-use greenroom_hal_mock::sequence::Detail;
-use greenroom_hal_mock::sequence::trace::sequence_of;
+use greenroom_hal_mock::sequence::trace::{Story, sequence_of};
 
 use crate::stage::{Fate, Stage};
 
@@ -14,6 +13,10 @@ fn said(diagram: &Diagram) -> Vec<String> {
         format!("{} {:?} {}: {}", diagram.name(step.from), step.kind, diagram.name(step.to), step.what)
     };
     diagram.iter().map(line).collect()
+}
+
+fn drawn(files: &[File<'_>]) -> Diagram {
+    sequence_of(files, &Story::default()).unwrap().finish()
 }
 
 /// Two apps come, switch and go, and one does not start.
@@ -34,7 +37,7 @@ fn what_was_recorded_gives_the_diagram_of_the_run() {
     let mut stage = Stage::new("run");
     play(&mut stage);
     let bytes = stage.trace_file(None);
-    let recorded = sequence_of(&File::parse(&bytes).unwrap(), "trace", Detail::Steps).unwrap().finish();
+    let recorded = drawn(&[File::parse(&bytes).unwrap()]);
     let run = stage.finish();
     let (recorded, run) = (said(&recorded), said(&run));
     let differs = run.iter().zip(&recorded).position(|(run, recorded)| run != recorded);
@@ -48,14 +51,27 @@ fn what_one_process_recorded_gives_its_part_of_the_diagram() {
     play(&mut stage);
     let bytes = stage.trace_file(None);
     let all = File::parse(&bytes).unwrap();
-    let whole = said(&sequence_of(&all, "trace", Detail::Steps).unwrap().finish());
+    let whole = said(&drawn(&[all]));
     for part in all.parts() {
         let bytes = stage.trace_file(Some(part.origin.process_id));
-        let alone = sequence_of(&File::parse(&bytes).unwrap(), "part", Detail::Steps).unwrap().finish();
+        let alone = drawn(&[File::parse(&bytes).unwrap()]);
         let alone = said(&alone);
         assert!(!alone.is_empty());
         for line in alone.iter().filter(|line| line.contains("set_state(")) {
             assert!(whole.contains(line), "{line} in {whole:#?}");
         }
     }
+}
+
+/// What was saved twice is drawn once.
+#[test]
+fn a_later_file_goes_on_where_an_earlier_one_ends() {
+    let mut stage = Stage::new("run");
+    stage.initiate("app1", TargetState::Active).unwrap();
+    let early = stage.trace_file(None);
+    stage.change("app1", TargetState::Inactive).unwrap();
+    let late = stage.trace_file(None);
+    let [early, late] = [&early, &late].map(|bytes| File::parse(bytes).unwrap());
+    assert_eq!(said(&drawn(&[early, late])), said(&drawn(&[late])));
+    assert!(said(&drawn(&[early])).len() < said(&drawn(&[late])).len());
 }

@@ -13,6 +13,7 @@ use greenroom_core::message::control::{Answer, Command, Event, Message, Refusal,
 use greenroom_core::message::{ServerState, SocketPath, TargetState, playback};
 use greenroom_hal_mock::diagram::{Diagram, Frame, Lifeline};
 use greenroom_hal_mock::process::Process;
+use greenroom_hal_mock::sequence::AppStep;
 use greenroom_hal_mock::{SeqPacket, World};
 
 use crate::hosts::{AppPlace, ManagerPlace, ServerPlace};
@@ -317,10 +318,16 @@ impl Stage {
 
     // The apps.
 
-    fn ends(&mut self, app: &'static str) -> (Lifeline, Lifeline, Lifeline) {
+    fn app_step(&mut self, name: &str, step: AppStep) {
+        let now = self.world.now();
+        self.twins.sequence.app(name, now, &step);
+    }
+
+    /// The app and its client library.
+    fn ends(&mut self, app: &'static str) -> (Lifeline, Lifeline) {
         let id = self.apps[app].id;
         let sequence = &mut self.twins.sequence;
-        (sequence.application_manager(), sequence.application(app), sequence.client_of(id, app))
+        (sequence.application(app), sequence.client_of(id, app))
     }
 
     /// The application manager starts an app, which loads the client library, which connects (SM-22).
@@ -330,9 +337,8 @@ impl Stage {
         let place = AppPlace::new(&self.world, Peer::new(id, 1000, 1000));
         let driver = ClientDriver::new(socket.clone(), 0, self.log.of(Who::Client(id, name)));
         self.apps.insert(name, App { id, name, place, driver });
-        let (manager, app, client) = self.ends(name);
-        let what = format!("spawn({state}, {socket})");
-        self.draw(|diagram, at| diagram.create(at, manager, app, &what));
+        let (app, client) = self.ends(name);
+        self.app_step(name, AppStep::Started(format!("{state}, {socket}")));
         self.world.advance(HOP);
         self.draw(|diagram, at| diagram.create(at, app, client, "load the client library"));
         self.with_app(name, |app, now| app.driver.connect(&mut app.place, now, Duration::ZERO).unwrap());
@@ -352,23 +358,19 @@ impl Stage {
 
     /// The library tells the app how its call went.
     pub(crate) fn status(&mut self, name: &'static str, status: &str) {
-        let (_, app, client) = self.ends(name);
+        let (app, client) = self.ends(name);
         self.draw(|diagram, at| diagram.answer(at, client, app, status));
     }
 
     /// The app tells the application manager its state.
     pub(crate) fn report(&mut self, name: &'static str, state: &str) {
-        let (manager, app, _) = self.ends(name);
-        let what = format!("state_changed({state})");
-        self.draw(|diagram, at| diagram.notify(at, app, manager, &what));
+        self.app_step(name, AppStep::Said(state.to_owned()));
         self.world.advance(HOP);
     }
 
     /// The application manager tells the app its new state (SM-28).
     pub(crate) fn notify_new_state(&mut self, name: &'static str, state: &str) {
-        let (manager, app, _) = self.ends(name);
-        let what = format!("notify_new_state({state})");
-        self.draw(|diagram, at| diagram.call(at, manager, app, &what));
+        self.app_step(name, AppStep::Told(state.to_owned()));
         self.world.advance(HOP);
     }
 
@@ -376,7 +378,7 @@ impl Stage {
     pub(crate) fn set_running(&mut self, name: &'static str) -> Result<(), String> {
         self.set_application_state(name, "Running", playback::Command::GetSharedMemory)?;
         assert!(self.apps[name].place.memory.is_some());
-        let (_, _, client) = self.ends(name);
+        let (_, client) = self.ends(name);
         self.draw(|diagram, at| diagram.work(at, client, "map the shared memory"));
         Ok(())
     }
@@ -393,7 +395,7 @@ impl Stage {
         state: &str,
         command: playback::Command<'_>,
     ) -> Result<(), String> {
-        let (_, app, client) = self.ends(name);
+        let (app, client) = self.ends(name);
         let what = format!("set_application_state({state})");
         self.draw(|diagram, at| diagram.call(at, app, client, &what));
         self.call(name, command)
@@ -411,11 +413,11 @@ impl Stage {
 
     /// The app unloads the library and exits (SM-26).
     pub(crate) fn exit_app(&mut self, name: &'static str) {
-        let (_, app, client) = self.ends(name);
+        let (app, client) = self.ends(name);
         self.draw(|diagram, at| diagram.call(at, app, client, "unload"));
         self.with_app(name, |app, now| app.driver.disconnect(&mut app.place, now));
         self.draw(|diagram, at| diagram.end(at, client, client, "unloaded"));
-        self.draw(|diagram, at| diagram.end(at, app, app, "exit the process"));
+        self.app_step(name, AppStep::Ended(String::new()));
         let gone = self.apps.remove(name).map(|app| app.name);
         assert_eq!(gone, Some(name));
         self.run();

@@ -7,6 +7,7 @@ mod app_record;
 mod census;
 mod checks;
 mod clips;
+mod drawing;
 mod journal;
 mod stage;
 mod story;

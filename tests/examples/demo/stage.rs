@@ -16,6 +16,7 @@ use rustix::process::Signal;
 
 use crate::Failure;
 use crate::app_record::AppRecord;
+use crate::drawing::AppSteps;
 use crate::journal::{Journal, Progress};
 
 /// The apps, and how their sinks treat time.
@@ -53,9 +54,10 @@ impl<'a> Stage<'a> {
     pub(crate) fn build(
         journal: &'a Journal,
         told_running: &'a RefCell<BTreeMap<String, Instant>>,
+        app_steps: &'a AppSteps,
         keep_every: usize,
     ) -> Result<Self, Failure> {
-        let mut setup = Setup::new().decoders(1).more("[log]\ndefault = \"warning\"");
+        let mut setup = Setup::new().decoders(1).more("[log]\ndefault = \"warning\"\n[trace]\nbytes = 4194304");
         let mut fifos = BTreeMap::new();
         for (app, pace) in APPS {
             let path = setup.place().join(format!("{app}.pictures"));
@@ -74,6 +76,7 @@ impl<'a> Stage<'a> {
             if step.what == StepKind::AppTold(ManagedState::Running) {
                 told_running.borrow_mut().insert(step.app.clone(), Instant::now());
             }
+            app_steps.take(step);
             journal.step(step);
         })?;
         Ok(Self { journal, manager, words, records: BTreeMap::new(), fifos, told_running, tv_box })

@@ -13,6 +13,7 @@ use crate::app_record::End;
 use crate::census::Census;
 use crate::checks::Checks;
 use crate::clips::Clips;
+use crate::drawing::{AppSteps, Drawing};
 use crate::journal::Journal;
 use crate::stage::{Stage, Until, has_display};
 use crate::tables;
@@ -41,11 +42,13 @@ pub(crate) type Counted = Vec<(&'static str, Census)>;
 /// Tells the story; true when every check held.
 pub(crate) fn tell(journal: &Journal, clips: &Clips) -> Result<bool, Failure> {
     let told_running = RefCell::default();
+    let app_steps = AppSteps::default();
+    let mut drawing = Drawing::new(&clips.directory);
     let mut checks = Checks::default();
 
     journal.act("A box with one decoder");
     let keep_every = if clips.pictures.is_some() { 50 } else { 100 };
-    let mut stage = Stage::build(journal, &told_running, keep_every)?;
+    let mut stage = Stage::build(journal, &told_running, &app_steps, keep_every)?;
     introduce(journal, &stage, clips);
     let before = Census::take(&stage.tv_box);
     let mut counted: Counted = vec![("manager alone", before)];
@@ -66,6 +69,7 @@ pub(crate) fn tell(journal: &Journal, clips: &Clips) -> Result<bool, Failure> {
     let until = if clips.pictures.is_some() { Until::End(CLIP_TIMEOUT) } else { Until::EndOr(SECOND_STAY) };
     stage.watch("app2", until)?;
 
+    drawing.save(&stage)?;
     journal.act("Both end");
     stage.stop("app1")?;
     stage.stop("app2")?;
@@ -74,7 +78,7 @@ pub(crate) fn tell(journal: &Journal, clips: &Clips) -> Result<bool, Failure> {
     counted.push(("both NotRunning", after));
     checks.check(after == before, "when both apps have ended, nothing of them is left");
 
-    let three = fast(journal, &mut stage, clips)?;
+    let three = fast(journal, &mut stage, clips, &mut drawing)?;
     let moves = stage.moves();
 
     journal.act("The manager ends");
@@ -88,6 +92,7 @@ pub(crate) fn tell(journal: &Journal, clips: &Clips) -> Result<bool, Failure> {
     let all = [one, two, three];
     tables::show(journal, &all, &moves, &counted);
     write_pictures(journal, clips, &all)?;
+    drawing.draw(journal, &app_steps)?;
     judge(&mut checks, clips, &all);
     journal.act("Checks");
     Ok(checks.conclude(journal))
@@ -133,13 +138,15 @@ fn refuse(journal: &Journal, stage: &mut Stage<'_>, checks: &mut Checks) -> Resu
 }
 
 /// The same clip once more, with a sink that does not wait for the clock.
-fn fast(journal: &Journal, stage: &mut Stage<'_>, clips: &Clips) -> Result<Played, Failure> {
+fn fast(journal: &Journal, stage: &mut Stage<'_>, clips: &Clips, drawing: &mut Drawing<'_>) -> Result<Played, Failure> {
     journal.act("Without a clock: as fast as the decoder goes");
     stage.start("app3", &clips.files[0])?;
     stage.running("app3")?;
     let until = if clips.pictures.is_some() { Until::End(CLIP_TIMEOUT) } else { Until::EndOr(SECOND_STAY) };
     stage.watch("app3", until)?;
+    drawing.save(stage)?;
     stage.stop("app3")?;
+    drawing.save(stage)?;
     played(stage, "app3", clips)
 }
 
