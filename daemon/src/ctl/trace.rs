@@ -128,9 +128,8 @@ pub fn replay_file(path: &Path, mut line: impl FnMut(&str)) -> Result<Vec<Outcom
 
 /// Draws files: what is in any of them of one and the same run.
 pub fn draw_files(paths: &[PathBuf], notation: Notation, detail: Detail) -> Result<Drawn, TraceError> {
-    let read = |path: &PathBuf| Ok::<_, TraceError>((path.as_path(), read(path)?));
-    let contents = paths.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let files = contents.iter().map(|(path, bytes)| parse(path, bytes)).collect::<Result<Vec<_>, _>>()?;
+    let contents = paths.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    let files = paths.iter().zip(&contents).map(|(path, bytes)| parse(path, bytes)).collect::<Result<Vec<_>, _>>()?;
     let path = paths.last().cloned().unwrap_or_default();
     let title = path.file_name().unwrap_or_default().to_string_lossy();
     let sequence = sequence_of(&files, &Story { title: &title, detail, apps: &[] });
