@@ -1043,3 +1043,13 @@ fn a_manager_that_was_stopped_for_long_ends_no_healthy_server() {
     }
     assert_eq!(server.process.signals(), []);
 }
+
+/// SM-30
+#[test]
+fn a_request_that_is_cut_in_the_midst_of_its_number_is_an_answer_to_nobody() {
+    let mut stage = Stage::new();
+    let mut controller = stage.connect();
+    controller.socket.send(&[0xD7], &[]).unwrap();
+    stage.settle();
+    assert!(controller.is_closed(), "what has no number cannot be refused");
+}

@@ -78,6 +78,8 @@ pub struct Connection<S: Socket> {
     opening: Opening,
     waiting: Vec<u8, MESSAGE_BYTES_MAX>,
     waiting_descriptors: Descriptors<S::Descriptor>,
+    /// Bytes of the message that was received last.
+    received_bytes: usize,
 }
 
 impl<S: Socket> Connection<S> {
@@ -92,7 +94,7 @@ impl<S: Socket> Connection<S> {
     }
 
     fn new(socket: S, opening: Opening) -> Self {
-        Self { socket, opening, waiting: Vec::new(), waiting_descriptors: Vec::new() }
+        Self { socket, opening, waiting: Vec::new(), waiting_descriptors: Vec::new(), received_bytes: 0 }
     }
 
     /// The socket, to be watched.
@@ -158,7 +160,10 @@ impl<S: Socket> Connection<S> {
         let received =
             self.socket.receive(buffer, descriptors).map_err(|error| ConnectionError::Socket(error.kind()))?;
         let bytes = match received {
-            Received::Message { bytes } => buffer.get(..bytes).ok_or(ConnectionError::Unusable)?,
+            Received::Message { bytes } => {
+                self.received_bytes = bytes;
+                buffer.get(..bytes).ok_or(ConnectionError::Unusable)?
+            }
             Received::Unusable => return Err(ConnectionError::Unusable),
             Received::WouldBlock => return Ok(Incoming::Nothing),
             Received::Closed => return Ok(Incoming::Closed),
@@ -169,6 +174,11 @@ impl<S: Socket> Connection<S> {
         let (version, message) = postcard::decode_first(bytes)?;
         self.opening = Opening::None;
         Ok(Incoming::Message { version: Some(version), message })
+    }
+
+    /// What the peer sent last, of the buffer that it was received into: the rest of that is not the peer's word.
+    pub fn received<'b>(&self, buffer: &'b [u8]) -> &'b [u8] {
+        buffer.get(..self.received_bytes).unwrap_or_default()
     }
 }
 

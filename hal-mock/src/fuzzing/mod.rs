@@ -13,9 +13,11 @@
 //! | [`mod@manager`] | requests, deeds of session servers, time | what can be seen of the box from outside |
 //! | [`mod@session`] | what the manager, clients, decoders and key systems do, time | what can be seen of a session server from outside |
 //! | [`mod@client`] | what an app, its platform and its session server do, time | what can be seen of a client library from outside |
+//! | [`connections`] | what controllers, session servers and clients send, with any descriptors; calls of the platform that fail | answers, rest, nothing left |
 //! | [`corpus`], [`seeds`] | | inputs as they are kept, and those to start from |
 
 pub mod client;
+pub mod connections;
 pub mod corpus;
 pub mod differential;
 pub mod hostile_ring;
@@ -51,4 +53,6 @@ pub const TARGETS: &[Target] = &[
     ("operations_manager", manager::manager),
     ("operations_session", session::session),
     ("operations_client", client::client),
+    ("connections_manager", connections::manager),
+    ("connections_session", connections::session),
 ];

@@ -98,6 +98,31 @@ const STORIES: &[(&str, &str, &[u8])] = &[
         ],
     ),
     (
+        "connections_manager",
+        "greets, watches, starts an app, which obeys and ends",
+        &[0, 0, 0, 0, 0, 2, 0, 11, 0, 2, 0, 9, 0, 2, 0, 0, 0, 0, 0, 13, 0, 13, 0, 24, 0, 2, 0, 3, 2, 0, 13, 0, 25, 0],
+    ),
+    (
+        "connections_manager",
+        "garbage, and too many descriptors",
+        &[3, 0, 0, 0, 0, 9, 3, 1, 2, 3, 7, 1, 0, 0, 0, 0, 9, 2, 1, 0, 0, 1],
+    ),
+    ("connections_manager", "a request that is cut in its number", &[0, 0, 0, 0, 0, 2, 0, 11, 0, 9, 1, 0xD7, 0, 0]),
+    ("connections_session", "a call that is cut in its number", &[0, 0, 2, 0, 4, 0, 0, 0, 18, 1, 0xD7, 0, 0]),
+    (
+        "connections_session",
+        "plays",
+        &[
+            6, 0, 2, 0, 4, 0, 0, 0, 4, 1, 0, 0, 4, 2, 0, 0, 4, 3, 0, 0, 4, 4, 0, 0, 4, 5, 0, 0, 4, 6, 0, 0, 26, 0, 0,
+            0, 0, 4, 7, 0,
+        ],
+    ),
+    (
+        "connections_session",
+        "waits for its decoder, which hangs; web audio and keys",
+        &[0, 0, 2, 0, 4, 0, 0, 0, 4, 1, 0, 0, 4, 2, 0, 0, 4, 3, 0, 0, 4, 8, 16, 0, 4, 10, 0, 4, 21, 1, 0, 30, 0, 30],
+    ),
+    (
         "operations_manager",
         "a spare is taken, its server hangs",
         &[1, 9, 0, 0, 0, 1, 0, 0, 1, 9, 0, 0, 9, 0, 0, 25, 25, 25, 25, 25, 25],

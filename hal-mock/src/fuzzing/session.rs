@@ -1,6 +1,7 @@
 //! Operations on a session server's machine, against a platform and clients that are counted outside of it.
 
-mod deed;
+pub(in crate::fuzzing) mod deed;
+pub(in crate::fuzzing) mod known;
 mod model;
 
 use std::time::Duration;
@@ -196,7 +197,7 @@ impl Comparison {
             return;
         }
         self.sequence += 1;
-        let (sequence, command) = (self.sequence, self.model.command(call, which));
+        let (sequence, command) = (self.sequence, self.model.known.command(call, which));
         self.model.calls(client, sequence, &command);
         match self.give(Input::Call { client, sequence, command }) {
             Ok(()) => {}

@@ -226,15 +226,17 @@ impl<S: Socket> Controllers<S> {
         })
     }
 
-    /// Refuses a request that could not be read. `bytes` is what was received, and zeros.
+    /// Refuses a request that could not be read out of this buffer.
     pub(super) fn unreadable(
         &mut self,
         id: Handle<Controller>,
         error: ConnectionError,
-        bytes: &[u8],
+        buffer: &[u8],
     ) -> Asked<'static> {
         warning!("a controller sent what is no request: {:?}", error);
-        self.get(id).map_or(Asked::Close, |entry| entry.on_unreadable(error, bytes))
+        let Some(entry) = self.get(id) else { return Asked::Close };
+        let bytes = entry.connection.received(buffer);
+        entry.on_unreadable(error, bytes)
     }
 
     pub(super) fn reply<W: Watch<S>>(&mut self, watch: &mut W, to: Ticket, result: Result<Answer, Refusal>) {

@@ -395,11 +395,12 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
         host: &mut H,
         now: Instant,
         client: ClientId,
-        bytes: &[u8],
+        buffer: &[u8],
         error: CodecError,
     ) -> bool {
         warning!("a client sent what is no call: {}", error);
         let Some(port) = self.port(client) else { return false };
+        let bytes = port.connection.received(buffer);
         let Some(sequence) = crate::codec::postcard::sequence(bytes, port.version.is_none()) else { return false };
         let refusal = match error {
             CodecError::Version { .. } => {

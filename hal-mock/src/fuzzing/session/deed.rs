@@ -45,7 +45,7 @@ pub(super) enum ClientDeed {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Call {
+pub(in crate::fuzzing) enum Call {
     Hello,
     Pong,
     GetSharedMemory,
@@ -86,7 +86,7 @@ pub(super) enum Call {
 }
 
 impl Call {
-    const ALL: [Self; 37] = [
+    pub(in crate::fuzzing) const ALL: [Self; 37] = [
         Self::Hello,
         Self::GetSharedMemory,
         Self::CreateSession,

@@ -4,14 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use greenroom_core::limits::{CLIENTS_MAX, DECODER_TIMEOUT, KEYS_TIMEOUT};
-use greenroom_core::message::audio::{self, PcmFormat, PlayerId, SampleFormat};
-use greenroom_core::message::keys::{self, InitDataKind, KeySessionId};
-use greenroom_core::message::playback::{Codec, Command, Event, SessionId, Shape, SourceDescription, SourceId, Window};
+use greenroom_core::message::playback::{Command, Event};
 use greenroom_core::message::{AppState, ServerState, link};
 use greenroom_core::session::{Action, ClientId, FIRST_PLAYER, Response, Server};
 use greenroom_core::time::Instant;
 
-use super::deed::Call;
+use super::known::Known;
 
 /// The manager's end of the link.
 #[derive(Debug)]
@@ -75,10 +73,7 @@ pub(super) struct Model {
     memory: Option<(u8, u8)>,
     decoders: BTreeMap<u16, Worker>,
     keys: BTreeMap<u16, Worker>,
-    /// What clients were ever given, the last first.
-    sessions: Vec<SessionId>,
-    players: Vec<PlayerId>,
-    key_sessions: Vec<KeySessionId>,
+    pub(super) known: Known,
     exits: u32,
 }
 
@@ -94,15 +89,13 @@ impl Default for Model {
             memory: None,
             decoders: BTreeMap::new(),
             keys: BTreeMap::new(),
-            sessions: Vec::new(),
-            players: Vec::new(),
-            key_sessions: Vec::new(),
+            known: Known::default(),
             exits: 0,
         }
     }
 }
 
-fn nth<T: Copy>(mut of: impl ExactSizeIterator<Item = T>, number: u8) -> Option<T> {
+pub(super) fn nth<T: Copy>(mut of: impl ExactSizeIterator<Item = T>, number: u8) -> Option<T> {
     let number = usize::from(number).checked_rem(of.len())?;
     of.nth(number)
 }
@@ -144,71 +137,6 @@ impl Model {
     fn of(&mut self, client: ClientId) -> &mut Client {
         let found = self.clients.iter_mut().find(|known| known.id == client);
         found.unwrap_or_else(|| panic!("{client:?} is not there"))
-    }
-
-    /// The command of a call about one of what there is or was.
-    pub(super) fn command(&self, call: Call, which: u8) -> Command<'static> {
-        let (low, high) = (which & 7, which >> 3);
-        let session = nth(self.sessions.iter().rev().copied(), low).unwrap_or(SessionId { index: 0, generation: 1 });
-        let player = nth(self.players.iter().rev().copied(), low).unwrap_or(PlayerId { index: 0, generation: 1 });
-        let nobody = KeySessionId { index: 0, generation: 1 };
-        let key_session = nth(self.key_sessions.iter().rev().copied(), low).unwrap_or(nobody);
-        let source = SourceId(high & 3);
-        let attach = |codec| {
-            let source = SourceDescription { codec, shape: Shape::default(), codec_data: &[] };
-            Command::AttachSource { session, source }
-        };
-        let format = PcmFormat { rate_hz: 48_000, channels: high & 3, sample: SampleFormat::S16Le };
-        match call {
-            Call::Hello => Command::Hello,
-            Call::Pong => Command::Pong,
-            Call::GetSharedMemory => Command::GetSharedMemory,
-            Call::ReleaseSharedMemory => Command::ReleaseSharedMemory,
-            Call::CreateSession => Command::CreateSession,
-            Call::DestroySession => Command::DestroySession { session },
-            Call::Load => Command::Load { session, live: high == 1 },
-            Call::AttachVideo => attach(Codec::H264),
-            Call::AttachAudio => attach(Codec::Aac),
-            Call::AttachText => attach(Codec::TextUtf8),
-            Call::AllSourcesAttached => Command::AllSourcesAttached { session },
-            Call::Play => Command::Play { session },
-            Call::Pause => Command::Pause { session },
-            Call::Stop => Command::Stop { session },
-            Call::Seek => Command::SetPosition { session, position_ns: high.into(), epoch: high.into() },
-            Call::Flush => Command::Flush { session, source, reset_time: true, epoch: high.into() },
-            Call::SetVolume => Command::SetVolume { session, volume_permille: u16::from(high) * 100 },
-            Call::GetPosition => Command::GetPosition { session },
-            Call::SetDuration => Command::SetDuration { session, duration_ns: high.into() },
-            Call::GetDuration => Command::GetDuration { session },
-            Call::GetStatistics => Command::GetStatistics { session, source },
-            Call::RemoveSource => Command::RemoveSource { session, source },
-            Call::SetPlaybackRate => Command::SetPlaybackRate { session, rate_permille: u16::from(high) * 300 },
-            Call::SetVideoWindow => {
-                let window = Window { x: 0, y: 0, width: high.into(), height: 1 };
-                Command::SetVideoWindow { session, window }
-            }
-            Call::SetSourceMute => Command::SetSourceMute { session, source, muted: true },
-            Call::CreatePlayer => Command::Audio(audio::Command::Create { format }),
-            Call::DestroyPlayer => Command::Audio(audio::Command::Destroy { player }),
-            Call::PlayPlayer => Command::Audio(audio::Command::Play { player }),
-            Call::PausePlayer => Command::Audio(audio::Command::Pause { player }),
-            Call::TurnPlayer => {
-                Command::Audio(audio::Command::SetVolume { player, volume_permille: u16::from(high) * 100 })
-            }
-            Call::AskPlayer => Command::Audio(audio::Command::GetPlayed { player }),
-            Call::CreateKeys => Command::Keys(keys::Command::Create { key_system: "org.w3.clearkey" }),
-            Call::GenerateRequest => {
-                let kind = InitDataKind::Cenc;
-                Command::Keys(keys::Command::GenerateRequest { key_session, kind, init_data: b"pssh" })
-            }
-            Call::UpdateKeys => Command::Keys(keys::Command::Update { key_session, response: b"keys" }),
-            Call::RemoveKeys => Command::Keys(keys::Command::Remove { key_session }),
-            Call::BindKeys => {
-                let sessions = self.sessions.iter().rev().copied();
-                Command::Keys(keys::Command::Bind { key_session, session: nth(sessions, high).unwrap_or(session) })
-            }
-            Call::CloseKeys => Command::Keys(keys::Command::Close { key_session }),
-        }
     }
 }
 
@@ -362,7 +290,7 @@ impl Model {
             Action::Event { client, event } => {
                 self.tells(client);
                 if let Event::SessionEnded { session } = event {
-                    assert!(self.sessions.contains(&session), "the end of what nobody heard of: {session:?}");
+                    assert!(self.known.sessions.contains(&session), "the end of what nobody heard of: {session:?}");
                 }
             }
             Action::Text { client, .. }
@@ -455,16 +383,16 @@ impl Model {
         assert!(asker.unanswered.remove(&sequence), "a second answer to {sequence}, or one to nobody");
         match *response {
             Response::Session { session, .. } => {
-                assert!(!self.sessions.contains(&session), "{session:?} was given before");
-                self.sessions.push(session);
+                assert!(!self.known.sessions.contains(&session), "{session:?} was given before");
+                self.known.sessions.push(session);
             }
             Response::Player { player, .. } => {
-                assert!(!self.players.contains(&player), "{player:?} was given before");
-                self.players.push(player);
+                assert!(!self.known.players.contains(&player), "{player:?} was given before");
+                self.known.players.push(player);
             }
             Response::KeySession { key_session } => {
-                assert!(!self.key_sessions.contains(&key_session), "{key_session:?} was given before");
-                self.key_sessions.push(key_session);
+                assert!(!self.known.key_sessions.contains(&key_session), "{key_session:?} was given before");
+                self.known.key_sessions.push(key_session);
             }
             _ => {}
         }
