@@ -105,7 +105,7 @@ fn split_opening(bytes: &[u8]) -> Result<(u8, &[u8]), CodecError> {
 mod tests {
     use super::*;
     use crate::message::control::{Command, Message, Refusal, Request};
-    use crate::message::{AppId, TargetState, link, playback};
+    use crate::message::{AppId, TargetState, audio, keys, link, playback};
 
     /// What stands here went out into the world: a change of these bytes breaks every installed peer.
     ///
@@ -132,6 +132,66 @@ mod tests {
         assert_eq!(encode(&due, &mut buffer).unwrap(), [2, 1, 2, 2, 3, 0, 0, 2, b'h', b'i']);
         let size = playback::Event::PictureSize { session, source, width: 1, height: 2 };
         assert_eq!(encode(&playback::Message::Event(size), &mut buffer).unwrap(), [1, 9, 1, 2, 2, 1, 2]);
+    }
+
+    /// Field failure 58
+    #[test]
+    fn golden_bytes_of_web_audio_do_not_change() {
+        use audio::{Answer, Command, Event, PlayerState};
+        let player = audio::PlayerId { index: 1, generation: 2 };
+        let format = audio::PcmFormat { rate_hz: 48_000, channels: 2, sample: audio::SampleFormat::F32Le };
+        let ask = |command| bytes(&playback::Request { sequence: 1, command: playback::Command::Audio(command) });
+        assert_eq!(ask(Command::Create { format }), [1, 23, 0, 0x80, 0xF7, 2, 2, 3]);
+        assert_eq!(ask(Command::Destroy { player }), [1, 23, 1, 1, 2]);
+        assert_eq!(ask(Command::SetVolume { player, volume_permille: 300 }), [1, 23, 4, 1, 2, 0xAC, 2]);
+        assert_eq!(ask(Command::GetPlayed { player }), [1, 23, 6, 1, 2]);
+        let answer = |answer| {
+            let result = Ok(playback::Answer::Audio(answer));
+            bytes(&playback::Message::Reply { sequence: 1, result })
+        };
+        let ring = playback::RingPlace { client_offset: 0, server_offset: 3, payload_offset: 4, payload_bytes: 5 };
+        let device = audio::DeviceInfo { preferred_frames: 6, maximum_frames: 7, supports_deferred_play: true };
+        let made = Answer::Player { player, client_bytes: 8, server_bytes: 9, ring, device, format };
+        let expected = [0, 1, 0, 8, 0, 1, 2, 8, 9, 0, 3, 4, 5, 6, 7, 1, 0x80, 0xF7, 2, 2, 3];
+        assert_eq!(answer(made), expected);
+        assert_eq!(answer(Answer::Volume { volume_permille: 7 }), [0, 1, 0, 8, 1, 7]);
+        assert_eq!(answer(Answer::Played { frames: 300 }), [0, 1, 0, 8, 2, 0xAC, 2]);
+        let event = |event| bytes(&playback::Message::Event(playback::Event::Audio(event)));
+        assert_eq!(event(Event::State { player, state: PlayerState::Paused }), [1, 10, 0, 1, 2, 2]);
+        assert_eq!(event(Event::Failed { player, error: playback::PlaybackError::Sink }), [1, 10, 1, 1, 2, 2]);
+        assert_eq!(event(Event::Ended { player }), [1, 10, 2, 1, 2]);
+    }
+
+    /// Field failure 58
+    #[test]
+    fn golden_bytes_of_keys_do_not_change() {
+        use keys::{Answer, Command, Event, Notice};
+        let key_session = keys::KeySessionId { index: 1, generation: 2 };
+        let session = playback::SessionId { index: 3, generation: 4 };
+        let ask = |command| bytes(&playback::Request { sequence: 1, command: playback::Command::Keys(command) });
+        assert_eq!(ask(Command::Create { key_system: "ck" }), [1, 25, 0, 2, b'c', b'k']);
+        let kind = keys::InitDataKind::Webm;
+        assert_eq!(ask(Command::GenerateRequest { key_session, kind, init_data: &[9] }), [1, 25, 1, 1, 2, 2, 1, 9]);
+        assert_eq!(ask(Command::Update { key_session, response: &[8, 7] }), [1, 25, 2, 1, 2, 2, 8, 7]);
+        assert_eq!(ask(Command::Bind { key_session, session }), [1, 25, 4, 1, 2, 3, 4]);
+        assert_eq!(ask(Command::Close { key_session }), [1, 25, 5, 1, 2]);
+        let result = Ok(playback::Answer::Keys(Answer::KeySession { key_session }));
+        assert_eq!(bytes(&playback::Message::Reply { sequence: 1, result }), [0, 1, 0, 9, 0, 1, 2]);
+        let result = Err(playback::Refusal::Keys(keys::KeyError::Response));
+        assert_eq!(bytes(&playback::Message::Reply { sequence: 1, result }), [0, 1, 1, 17, 2]);
+        let notice = |notice| bytes(&playback::Message::Keys(notice));
+        let message = keys::LicenseMessage { kind: keys::LicenseMessageKind::Renewal, body: &[9] };
+        assert_eq!(notice(Notice::License { key_session, message }), [3, 0, 1, 2, 1, 1, 9]);
+        let statuses = keys::KeyStatuses(&[9; keys::KEY_STATUS_BYTES]);
+        let mut expected = std::vec![3, 1, 1, 2, 17];
+        expected.extend([9; 17]);
+        assert_eq!(notice(Notice::KeyStatuses { key_session, statuses }), expected);
+        let ended = playback::Event::Keys(Event::Ended { key_session });
+        assert_eq!(bytes(&playback::Message::Event(ended)), [1, 12, 0, 1, 2]);
+    }
+
+    fn bytes(message: &impl Serialize) -> std::vec::Vec<u8> {
+        encode(message, &mut [0; 128]).unwrap().into()
     }
 
     #[test]
