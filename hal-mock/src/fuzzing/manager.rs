@@ -106,10 +106,11 @@ impl<'a> Arbitrary<'a> for Operation {
             9..22 => Self::Server(below(input, 4)?, input.arbitrary()?),
             22 => Self::Late(input.arbitrary()?, input.arbitrary()?),
             23 | 24 => Self::Pass(input.arbitrary()?),
-            25..30 => Self::PassToDeadline,
-            30 => Self::WriteAndReadBack,
-            _ => match below(input, 4)? {
+            25..31 => Self::PassToDeadline,
+            // The one ends everything, the other takes as long as all the rest.
+            _ => match below(input, 8)? {
                 0 => Self::Terminate,
+                1 => Self::WriteAndReadBack,
                 _ => Self::PassToDeadline,
             },
         })

@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`messages`] | the messages of each conversation | what is read survives its encoding |
 //! | [`differential`] | the same | a second, naive decoder reads the same, and a naive encoder writes the same |
+//! | [`mod@trace`] | a file of traces, with checksums that are put right | what is read is there, and survives |
 //! | [`hostile_ring`] | what the other end of a ring does between any two reads | nothing outside of the ring, nothing believed twice, no end without bound |
 //! | [`mod@ring`] | operations on both ends of a ring | it is a queue, and whoever sleeps is woken |
 //! | [`mod@table`], [`mod@ledger`] | operations | it is a list, it is a sum |
@@ -31,6 +32,7 @@ pub mod seeds;
 pub mod session;
 mod steps;
 pub mod table;
+pub mod trace;
 mod value;
 
 /// What takes bytes that a fuzzer makes up, and its name.
@@ -44,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     ("codec_keys", messages::keys),
     ("codec_audio", messages::audio),
     ("codec_differential", differential::second_opinion),
+    ("trace", trace::trace),
     ("ring_hostile_producer", hostile_ring::hostile_producer),
     ("ring_hostile_consumer", hostile_ring::hostile_consumer),
     ("ring_place", hostile_ring::place),

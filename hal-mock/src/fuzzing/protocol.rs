@@ -80,6 +80,7 @@ const CONTROL_COMMAND: Shape = OneOf(&[
     ("List", Fields(&[("from", U16)])),
     ("Watch", Unit),
     ("Stop", Unit),
+    ("Trace", Fields(&[("from", U16)])),
 ]);
 
 /// What the manager says to who asked it.
@@ -93,6 +94,13 @@ const CONTROL_ANSWER: Shape = OneOf(&[
     ("ConnectionInfo", Fields(&[("socket", SOCKET_PATH)])),
     ("App", Fields(&[("next", U16), ("status", APP_STATUS)])),
     ("Box", BOX_STATUS),
+    ("Trace", Fields(&[("next", U16), ("origin", TRACE_ORIGIN)])),
+]);
+const TRACE_ORIGIN: Shape = Fields(&[
+    ("machine", OneOf(&[("Manager", Unit), ("Session", Unit), ("Client", Unit)])),
+    ("app", Optional(&AppName)),
+    ("process_id", U32),
+    ("ended", Optional(&OneOf(&[("Exited", Byte), ("Killed", Byte)]))),
 ]);
 const APP_STATUS: Shape = Fields(&[
     ("app", AppName),

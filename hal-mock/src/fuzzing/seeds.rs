@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use greenroom_core::codec::postcard::{encode, encode_first};
+use greenroom_core::hal::ExitStatus;
 use greenroom_core::health::HealthCheck;
 use greenroom_core::limits::MESSAGE_BYTES_MAX;
 use greenroom_core::message::audio::{self, DeviceInfo, PcmFormat, PlayerId, PlayerState, SampleFormat};
@@ -14,9 +15,11 @@ use greenroom_core::message::{
     Allowed, AppId, AppState, Component, Ids, LogLevel, LogLevels, Reason, Resources, ServerState, SocketPath,
     TargetState,
 };
+use greenroom_core::trace::MachineKind;
+use greenroom_core::trace::file::Origin;
 use serde::Serialize;
 
-use super::corpus;
+use super::{corpus, trace};
 
 /// The conversation, the name and the bytes of a message.
 pub type Seed = (&'static str, &'static str, Vec<u8>);
@@ -33,6 +36,7 @@ pub fn files() -> BTreeMap<String, String> {
         add("codec_differential".to_owned(), &format!("{conversation} {name}"), [&[kind], &bytes[..]].concat());
         add(format!("codec_{conversation}"), name, bytes);
     }
+    add("trace".to_owned(), "a client and a session server", trace::seed());
     for (target, name, bytes) in STORIES {
         add((*target).to_owned(), name, bytes.to_vec());
     }
@@ -197,6 +201,7 @@ fn control_requests() -> Vec<Seed> {
         ("control", "ask-list", ask(C::List { from: 1 })),
         ("control", "ask-watch", ask(C::Watch)),
         ("control", "ask-stop", ask(C::Stop)),
+        ("control", "ask-trace", ask(C::Trace { from: 1 })),
     ]
 }
 
@@ -220,11 +225,14 @@ fn control_messages() -> Vec<Seed> {
     let killed =
         control::Event::StateChanged { app: app(), state: ServerState::NotRunning, reason: Some(Reason::Killed(9)) };
     let socket = SocketPath::try_from("/run/app1").expect("a path");
+    let ended = Some(ExitStatus::Killed(9));
+    let origin = Origin { machine: MachineKind::Session, app: Some(app()), process_id: 4242, ended };
     vec![
         ("control", "welcome", answer(Ok(Answer::Welcome { version: 1 }))),
         ("control", "where", answer(Ok(Answer::ConnectionInfo { socket }))),
         ("control", "app", answer(Ok(Answer::App { next: 1, status: app_status() }))),
         ("control", "box", answer(Ok(Answer::Box(of_box)))),
+        ("control", "trace", answer(Ok(Answer::Trace { next: 1, origin }))),
         ("control", "decoders", answer(Err(decoders))),
         ("control", "full", answer(Err(full))),
         ("control", "wrong", answer(Err(Refusal::WrongState { state: Some(ServerState::Error) }))),

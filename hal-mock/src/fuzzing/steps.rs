@@ -3,7 +3,7 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 
 /// A sequence is no longer than this: what takes longer to go wrong is for the simulator.
-const STEPS_MAX: usize = 256;
+const STEPS_MAX: usize = 128;
 
 /// The operations that these bytes are: one after the other until they are used up.
 pub(super) fn steps<'a, Operation: Arbitrary<'a>>(bytes: &'a [u8]) -> impl Iterator<Item = Operation> {

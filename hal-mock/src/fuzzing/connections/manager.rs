@@ -100,13 +100,14 @@ enum Operation {
 fn command(input: &mut Unstructured<'_>) -> Result<Command<'static>> {
     let states = [TargetState::Active, TargetState::Inactive, TargetState::NotRunning];
     let app = one_of(input, &NAMES)?;
-    Ok(match below(input, 12)? {
+    Ok(match below(input, 13)? {
         0..3 => Command::Initiate { app, state: one_of(input, &states)?, socket: one_of(input, &["", "", "one"])? },
         3..6 => Command::ChangeState { app, state: one_of(input, &states)? },
         6 => Command::ConnectionInfo { app },
         7 => Command::SetLogLevel { component: Component::Ipc, level: LogLevel::Debug },
         8 => Command::List { from: below(input, 4)?.into() },
         9 | 10 => Command::Watch,
+        11 => Command::Trace { from: below(input, 4)?.into() },
         _ => Command::Hello,
     })
 }
@@ -346,8 +347,10 @@ fn nth<T>(of: &mut [T], number: u8) -> Option<&mut T> {
 fn hear(end: &mut End) {
     let mut buffer = [0; MESSAGE_BYTES_MAX];
     while let Some((bytes, descriptors)) = end.receive(&mut buffer) {
-        assert!(descriptors.is_empty(), "no controller gets a descriptor");
-        match decode(bytes).expect("the manager sends what is a message") {
+        let message = decode(bytes).expect("the manager sends what is a message");
+        let is_trace = matches!(message, control::Message::Reply { result: Ok(control::Answer::Trace { .. }), .. });
+        assert_eq!(descriptors.len(), usize::from(is_trace), "only a trace comes with a descriptor");
+        match message {
             control::Message::Reply { sequence, .. } => end.is_answered(sequence),
             control::Message::Event(_) => {}
         }

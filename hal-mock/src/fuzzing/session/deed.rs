@@ -173,10 +173,13 @@ impl<'a> Arbitrary<'a> for Operation {
             24..26 => Self::Keys(below(input, 3)?, input.arbitrary()?),
             26 => Self::Fail(input.arbitrary()?),
             27 => Self::Pass(input.arbitrary()?),
-            28 | 29 => Self::PassToDeadline,
-            30 => Self::WriteAndReadBack,
-            _ if below(input, 8)? == 7 => Self::Terminate,
-            _ => Self::PassToDeadline,
+            28..31 => Self::PassToDeadline,
+            // The one ends everything, the other takes as long as all the rest.
+            _ => match below(input, 8)? {
+                6 => Self::WriteAndReadBack,
+                7 => Self::Terminate,
+                _ => Self::PassToDeadline,
+            },
         })
     }
 }
