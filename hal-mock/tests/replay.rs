@@ -15,7 +15,7 @@ use greenroom_core::trace::{
     MachineKind, Polled, Record, Recorder, Replayable, TraceBuffer, Traced, checksum_of, segments,
 };
 use greenroom_hal_mock::World;
-use greenroom_hal_mock::replay::{Difference, Outcome, ReplayError, Told, replay};
+use greenroom_hal_mock::replay::{Difference, Outcome, ReplayError, Told, file_of, replay};
 use serde::Serialize;
 
 type Recorded<M> = Traced<M, TraceBuffer<Vec<u8>>>;
@@ -30,17 +30,8 @@ fn origin(machine: MachineKind) -> Origin {
     Origin { machine, app: None, process_id: 1, ended: None }
 }
 
-fn file_of(kind: MachineKind, memory: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut write = |written: &[u8]| bytes.extend_from_slice(written);
-    file::opening(&mut write);
-    file::part(&origin(kind), memory, &mut write);
-    file::end(&mut write);
-    bytes
-}
-
 fn replayed(kind: MachineKind, memory: &[u8]) -> Result<Outcome, ReplayError> {
-    let bytes = file_of(kind, memory);
+    let bytes = file_of([(&origin(kind), memory)]);
     replay(&File::parse(&bytes).unwrap(), |_| {}).map(|outcomes| outcomes[0].clone())
 }
 
@@ -283,7 +274,7 @@ fn each_step_says_when_who_was_told_what_and_what_followed() {
     let mut any = AnyManager::new(7, BYTES);
     (1..=50).for_each(|number| any.step(number));
     any.machine.settle();
-    let bytes = file_of(MachineKind::Manager, any.machine.recorder().memory());
+    let bytes = file_of([(&origin(MachineKind::Manager), any.machine.recorder().memory().as_slice())]);
     let (mut lines, mut spawns, mut last) = (Vec::new(), 0, Instant::default());
     let outcomes = replay(&File::parse(&bytes).unwrap(), |step| {
         assert_eq!(step.number, lines.len() + 1);
@@ -355,7 +346,12 @@ fn a_trace_of_another_machine_than_it_says_is_refused() {
     any.machine.settle();
     let error = replayed(MachineKind::Session, any.machine.recorder().memory()).unwrap_err();
     assert!(matches!(error, ReplayError::Snapshot { segment: 1, .. }), "{error}");
-    let error = replayed(MachineKind::Session, &[]).unwrap_err();
+    let mut empty = Vec::new();
+    let mut write = |written: &[u8]| empty.extend_from_slice(written);
+    file::opening(&mut write);
+    file::part(&origin(MachineKind::Session), &[], &mut write);
+    file::end(&mut write);
+    let error = replay(&File::parse(&empty).unwrap(), |_| {}).unwrap_err();
     assert!(matches!(error, ReplayError::Empty { .. }), "{error}");
 }
 

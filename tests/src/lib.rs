@@ -15,6 +15,7 @@ pub mod picture;
 pub mod picture_fifo;
 pub mod playing_app;
 pub mod programs;
+pub mod recording;
 pub mod sequence;
 pub mod session_process;
 pub mod session_stage;

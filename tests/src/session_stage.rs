@@ -6,10 +6,11 @@ use greenroom_core::health::HealthCheck;
 use greenroom_core::limits::MESSAGE_BYTES_MAX;
 use greenroom_core::message::playback::{Answer, Command, Event, Message, Refusal, Request, SessionId};
 use greenroom_core::message::{Allowed, LogLevels, Reason, Resources, ServerState, TargetState, link};
-use greenroom_core::trace::NoRecorder;
 use greenroom_hal_mock::{
     Descriptor, EventLoop, ListeningSocket, Memory, MockDecoder, MockKeys, SeqPacket, SocketFiles, World,
 };
+
+use crate::recording::{Recorder, recorder};
 
 /// Where the server listens.
 pub const PATH: &str = "/run/greenroom/app1";
@@ -65,7 +66,7 @@ pub struct Stage {
     /// What it lives in.
     pub host: Host,
     /// What is tested.
-    pub driver: SessionDriver<Host>,
+    pub driver: SessionDriver<Host, Recorder>,
     /// The manager's end of the link.
     pub manager: Connection<SeqPacket>,
     /// Its memory.
@@ -93,7 +94,7 @@ impl Stage {
         let files = SocketFiles::new(&world);
         let platform = Platform { files, memory: memory.clone(), decoder: decoders.clone(), events };
         let host = Host { platform, keys: keys.clone(), levels: None, video_sink: String::new() };
-        let driver = SessionDriver::new(theirs, NoRecorder);
+        let driver = SessionDriver::new(theirs, recorder());
         let mut stage = Self { world, host, driver, manager: Connection::answering(ours), memory, decoders, keys };
         stage.driver.start(&mut stage.host, stage.world.now(), Ok(()));
         assert_eq!(stage.heard(), [state(ServerState::Uninitialized)]);

@@ -15,11 +15,11 @@ use greenroom_core::message::control::{Answer, BoxStatus, Command, Event, Messag
 use greenroom_core::message::{
     Allowed, AppId, AppState, Component, LogLevel, LogLevels, Reason, Resources, ServerState, TargetState, link,
 };
-use greenroom_core::trace::{Polled, Record, Recorder, Replayable};
 use greenroom_hal_mock::process::Process;
 use greenroom_hal_mock::{
     Call, Descriptor, EventLoop, Grants, ListeningSocket, SeqPacket, SocketFiles, Spawner, World,
 };
+use greenroom_tests::recording::{Recorder, recorder, replays_to};
 
 const CONTROL: &str = "/run/greenroom/control.sock";
 /// Of the app "app1".
@@ -81,22 +81,10 @@ impl ManagerHost for Host {
     }
 }
 
-/// How many inputs were recorded.
-#[derive(Default)]
-struct Count(usize);
-
-impl Recorder for Count {
-    fn record<M: Replayable, Input: serde::Serialize>(&mut self, _: &M, _: &Record<Input>) {
-        self.0 += 1;
-    }
-
-    fn settle<M: Replayable>(&mut self, _: &M, _: Polled) {}
-}
-
 /// A box with a manager.
 struct Stage {
     world: World,
-    driver: Box<ManagerDriver<Host, Count>>,
+    driver: Box<ManagerDriver<Host, Recorder>>,
     last: Turn,
 }
 
@@ -120,7 +108,7 @@ impl Stage {
         let (events, spawner) = (EventLoop::new(&world), Spawner::new(&world));
         let host = Host { events, spawner, files, levels: LogLevels::default(), grants };
         let machine = Manager::new(settings);
-        let mut driver = Box::new(ManagerDriver::new(machine, host, control, Count::default()));
+        let mut driver = Box::new(ManagerDriver::new(machine, host, control, recorder()));
         driver.start().unwrap();
         Self { world, driver, last: Turn::Next }
     }
@@ -925,6 +913,7 @@ fn in_an_unkind_world_every_request_has_one_answer_and_every_life_one_end() {
         assert_eq!(ends.count(), 1, "round {round}");
     }
     assert_eq!(stage.driver.machine().next_deadline(), None);
+    replays_to(stage.driver.machine(), stage.driver.recorder());
 }
 
 impl Stage {

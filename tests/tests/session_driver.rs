@@ -12,10 +12,10 @@ use greenroom_core::message::playback::{
 };
 use greenroom_core::message::{AppState, LogLevels, Reason, ServerState, TargetState, link};
 use greenroom_core::ring::{FrameSource, Producer, Record, RecordKind};
-use greenroom_core::trace::NoRecorder;
 use greenroom_hal_mock::decoder::Given;
 use greenroom_hal_mock::memory::{OwnRegion, PeerRegion};
 use greenroom_hal_mock::{Call, EventLoop, SeqPacket, World};
+use greenroom_tests::recording::recorder;
 use greenroom_tests::session_stage::{App, OK, PATH, PEER, Stage, configuration, last_word, state};
 
 const VIDEO: SourceDescription<'static> = SourceDescription {
@@ -133,7 +133,7 @@ fn a_manager_that_talks_nonsense_is_as_good_as_gone() {
     let mut stage = Stage::active();
     let (mut garbage, theirs) = SeqPacket::pair(&stage.world);
     stage.host.platform.events = EventLoop::new(&stage.world);
-    stage.driver = SessionDriver::new(theirs, NoRecorder);
+    stage.driver = SessionDriver::new(theirs, recorder());
     stage.driver.start(&mut stage.host, stage.world.now(), Ok(()));
     garbage.send(&[0xFF; 40], &[]).unwrap();
     stage.run();

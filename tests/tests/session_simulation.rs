@@ -12,6 +12,7 @@ use greenroom_core::message::playback::{
 };
 use greenroom_core::message::{AppState, LogLevels, Resources, ServerState, TargetState, link};
 use greenroom_hal_mock::{DueText, SeqPacket, World};
+use greenroom_tests::recording::replays_to;
 use greenroom_tests::session_stage::{PATH, PEER, Stage, configuration};
 
 const STEPS: usize = 1000;
@@ -299,7 +300,7 @@ fn follows(before: ServerState, after: ServerState) -> bool {
 /// SM-30, SM-31, SM-32, SM-33, SM-34, SM-35
 #[test]
 fn whatever_everybody_does_all_are_answered_and_nothing_is_left() {
-    let (mut sessions, mut at_a_time) = (0, 0);
+    let (mut sessions, mut at_a_time, mut inputs) = (0, 0, 0);
     for seed in 0..24 {
         let mut simulation = Simulation::new(seed);
         // Some decoders hang until the simulation moves them; in half of the worlds they do what they are told.
@@ -317,10 +318,12 @@ fn whatever_everybody_does_all_are_answered_and_nothing_is_left() {
         simulation.callers.clear();
         simulation.stage.run();
         assert_eq!(simulation.stage.driver.exit_status(), Some(0), "seed {seed}");
+        inputs += replays_to(simulation.stage.driver.machine(), simulation.stage.driver.recorder()).inputs;
         assert_eq!(simulation.stage.decoders.open_sessions(), 0);
         assert_eq!(simulation.stage.memory.regions_in_use(), 0);
         assert!(simulation.stage.world.permissions(PATH).is_some(), "it is the manager's to remove");
     }
+    assert!(inputs > 10_000, "only {inputs} inputs were replayed");
     assert!(sessions > 200, "only {sessions} sessions were made: this tried too little");
     assert!(at_a_time >= 3, "no connection had more than {at_a_time} sessions at a time: this tried too little");
 }

@@ -6,10 +6,11 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use greenroom_core::message::control::{Answer, Command};
-use greenroom_core::trace::file::{self, File, FileError, Origin};
+use greenroom_core::trace::file::{File, FileError, Origin};
+use greenroom_core::trace::segments;
 use greenroom_hal_linux::error::LinuxError;
 use greenroom_hal_linux::memory::trace;
-use greenroom_hal_mock::replay::{Outcome, ReplayError, replay};
+use greenroom_hal_mock::replay::{Outcome, ReplayError, file_of, replay};
 use greenroom_hal_mock::sequence::Detail;
 use greenroom_hal_mock::sequence::trace::{Story, sequence_of};
 
@@ -75,18 +76,13 @@ pub struct Saved {
 
 /// Saves the traces of the manager and of all session servers; those that have only just started have none.
 pub fn save(client: &mut ControlClient, path: &Path) -> Result<Vec<Saved>, TraceError> {
-    let mut bytes = Vec::new();
-    let mut write = |written: &[u8]| bytes.extend_from_slice(written);
-    let mut saved = Vec::new();
-    file::opening(&mut write);
+    let mut read = Vec::new();
     for (origin, memory) in traces(client)? {
-        let memory = trace::read(memory, TRACE_BYTES_MAX)?;
-        if greenroom_core::trace::segments(&memory).next().is_some() {
-            let segments = file::part(&origin, &memory, &mut write);
-            saved.push(Saved { origin, segments });
-        }
+        read.push((origin, trace::read(memory, TRACE_BYTES_MAX)?));
     }
-    file::end(&mut write);
+    let bytes = file_of(read.iter().map(|(origin, memory)| (origin, memory.as_slice())));
+    let count = |(origin, memory): (Origin, Vec<u8>)| Saved { origin, segments: segments(&memory).count() };
+    let saved: Vec<Saved> = read.into_iter().map(count).filter(|saved| saved.segments > 0).collect();
     if saved.is_empty() {
         return Err(TraceError::Off);
     }

@@ -4,9 +4,7 @@
 //! use greenroom_core::trace::file::File;
 //! use greenroom_hal_mock::replay::replay;
 //!
-//! # let mut bytes = Vec::new();
-//! # greenroom_core::trace::file::opening(&mut |written| bytes.extend_from_slice(written));
-//! # greenroom_core::trace::file::end(&mut |written| bytes.extend_from_slice(written));
+//! # let bytes = greenroom_hal_mock::replay::file_of([]);
 //! let file = File::parse(&bytes).unwrap();
 //! let outcomes = replay(&file, |step| println!("{step}")).unwrap();
 //! for outcome in outcomes {
@@ -23,8 +21,8 @@ use greenroom_core::driver::Machine;
 use greenroom_core::manager::{self, Manager};
 use greenroom_core::session::{self, Server};
 use greenroom_core::time::Instant;
-use greenroom_core::trace::file::{File, Origin, Part};
-use greenroom_core::trace::{BUILD, Entry, MachineKind, Polled, Record, Replayable, Segment, checksum_of};
+use greenroom_core::trace::file::{self, File, Origin, Part};
+use greenroom_core::trace::{BUILD, Entry, MachineKind, Polled, Record, Replayable, Segment, checksum_of, segments};
 use serde::Deserialize;
 
 pub use self::error::{Difference, ReplayError};
@@ -113,6 +111,18 @@ pub struct Outcome {
 /// recorded. To see several machines in the order of time, sort what was observed by [`Step::at`].
 pub fn replay(file: &File<'_>, mut observe: impl FnMut(&Step<'_>)) -> Result<Vec<Outcome>, ReplayError> {
     file.parts().map(|part| replay_part(&part, &mut observe)).collect()
+}
+
+/// A file of these traces: whose each is, and its memory. One in which nothing is whole is left out.
+pub fn file_of<'m>(traces: impl IntoIterator<Item = (&'m Origin, &'m [u8])>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut write = |written: &[u8]| bytes.extend_from_slice(written);
+    file::opening(&mut write);
+    for (origin, memory) in traces.into_iter().filter(|(_, memory)| segments(memory).next().is_some()) {
+        file::part(origin, memory, &mut write);
+    }
+    file::end(&mut write);
+    bytes
 }
 
 fn replay_part(part: &Part<'_>, observe: &mut dyn FnMut(&Step<'_>)) -> Result<Outcome, ReplayError> {
