@@ -185,7 +185,7 @@ impl Cells {
         next ^= next << 17;
         self.unrest.set(next);
         if next.is_multiple_of(8) {
-            let offset = (next >> 8) as u32 % CONTROL_BYTES.min(self.bytes) & !3;
+            let offset = ((next >> 8) as u32 % CONTROL_BYTES.min(self.bytes)) & !3;
             self.copy_in(offset, &((next >> 40) as u32).to_ne_bytes());
         }
     }
