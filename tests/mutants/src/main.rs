@@ -1,7 +1,7 @@
 //! Plants one bug after another, and shows which test notices it.
 //!
 //! ```text
-//! build once --> control: no bug, all pass --> each bug, the canary first --> table, verdict
+//! test programs, built once --> control: no bug, all pass --> each bug, the canary first --> table, verdict
 //! ```
 //!
 //! A bug is killed when a test fails, or hangs, that names in its documentation what the bug breaks.
@@ -12,7 +12,7 @@ mod report;
 mod trial;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,19 +35,16 @@ const REQUIREMENTS: u8 = 40;
 /// Plants one bug after another, and shows which test notices it.
 #[derive(Debug, Parser)]
 struct Arguments {
+    /// What cargo says (`--message-format=json`) that it has built: test programs with all bugs in them.
+    messages: PathBuf,
     /// Only bugs whose name, or what they break, contains this.
     #[arg(long)]
     only: Option<String>,
-    /// Only say which bugs there are.
-    #[arg(long)]
-    list: bool,
 }
 
 /// Why it cannot be said which bugs are noticed.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("the tests do not build")]
-    Build,
     #[error("there are no tests")]
     NoTests,
     #[error("without a bug not all tests pass in {program}")]
@@ -62,11 +59,7 @@ enum Failure {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if arguments.list {
-        BUGS.iter().for_each(|bug| println!("{:<17} {:<27} {}", bug.breaks, bug.name, bug.what));
-        return ExitCode::SUCCESS;
-    }
-    match hunt(arguments.only.as_deref().unwrap_or_default()) {
+    match hunt(&arguments.messages, arguments.only.as_deref().unwrap_or_default()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {
@@ -77,8 +70,8 @@ fn main() -> ExitCode {
 }
 
 /// Whether every bug was killed, and every requirement has one.
-fn hunt(only: &str) -> Result<bool, Failure> {
-    let tests = programs::build(&Names::read(SOURCES)?)?;
+fn hunt(messages: &Path, only: &str) -> Result<bool, Failure> {
+    let tests = programs::tests(messages, &Names::read(SOURCES)?)?;
     let started = Instant::now();
     trial::control(&tests)?;
     println!("control: {} tests pass without a bug, in {:.1} s", tests.len(), started.elapsed().as_secs_f64());

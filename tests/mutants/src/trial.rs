@@ -50,7 +50,7 @@ pub(crate) struct Trial {
 pub(crate) fn run(bug: Bug, tests: &[Test]) -> Result<Trial, Failure> {
     let started = Instant::now();
     let (mut naming, others): (Vec<&Test>, Vec<&Test>) = tests.iter().partition(|test| test.named(bug.breaks));
-    naming.sort_by_key(|test| (test.rank, test.names.len()));
+    naming.sort_by_key(|test| (test.is_slow, test.names.len()));
     let verdict = match first_that_fails(bug.name, &naming)? {
         Some(killer) => Verdict::Killed(killer),
         None => first_that_fails(bug.name, &others)?.map_or(Verdict::Survived, Verdict::KilledByAnother),
