@@ -4,11 +4,14 @@
 //! test programs, built once --> control: no bug, all pass --> each bug, the canary first --> table, verdict
 //! ```
 //!
-//! A bug is killed when a test fails, or hangs, that names in its documentation what the bug breaks.
+//! A bug is killed when a test fails, or hangs, that names in its documentation what the bug breaks. Beside it stands the
+//! first of a few seeds of the simulated box that notices it from outside.
 
+mod attempt;
 mod names;
 mod programs;
 mod report;
+mod seeds;
 mod trial;
 
 use std::collections::BTreeSet;
@@ -36,10 +39,14 @@ const REQUIREMENTS: u8 = 40;
 #[derive(Debug, Parser)]
 struct Arguments {
     /// What cargo says (`--message-format=json`) that it has built: test programs with all bugs in them.
-    messages: PathBuf,
+    #[arg(required_unless_present = "seed")]
+    messages: Option<PathBuf>,
     /// Only bugs whose name, or what they break, contains this.
     #[arg(long)]
     only: Option<String>,
+    /// Run a box from this seed in this process, with the bug that the environment names, and nothing else.
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 /// Why it cannot be said which bugs are noticed.
@@ -47,34 +54,37 @@ struct Arguments {
 enum Failure {
     #[error("there are no tests")]
     NoTests,
-    #[error("without a bug not all tests pass in {program}")]
-    Control { program: PathBuf },
+    #[error("without a bug not all tests pass in {program}: {said}")]
+    Control { program: PathBuf, said: String },
+    #[error("without a bug seed {number} finds something broken: {rule}")]
+    Seed { number: u64, rule: String },
     #[error("the canary lives: a bug that is awake is not noticed, so nothing can be said of the others")]
     Canary,
     #[error("a thread that waits for a test has panicked")]
-    Waiter,
+    Thread,
     #[error("{0}")]
     Io(#[from] io::Error),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match hunt(&arguments.messages, arguments.only.as_deref().unwrap_or_default()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(failure) => {
-            eprintln!("greenroom-mutants: {failure}");
-            ExitCode::FAILURE
-        }
-    }
+    let done = match (arguments.seed, arguments.messages) {
+        (Some(seed), _) => seeds::run(seed).map_err(Failure::from),
+        (None, messages) => hunt(&messages.unwrap_or_default(), arguments.only.as_deref().unwrap_or_default()),
+    };
+    done.unwrap_or_else(|failure| {
+        eprintln!("greenroom-mutants: {failure}");
+        ExitCode::FAILURE
+    })
 }
 
-/// Whether every bug was killed, and every requirement has one.
-fn hunt(messages: &Path, only: &str) -> Result<bool, Failure> {
+/// Succeeds when every bug was killed, and every requirement has one.
+fn hunt(messages: &Path, only: &str) -> Result<ExitCode, Failure> {
     let tests = programs::tests(messages, &Names::read(SOURCES)?)?;
     let started = Instant::now();
     trial::control(&tests)?;
-    println!("control: {} tests pass without a bug, in {:.1} s", tests.len(), started.elapsed().as_secs_f64());
+    let (count, seconds) = (tests.len(), started.elapsed().as_secs_f64());
+    println!("control: {count} tests and {} seeds pass without a bug, in {seconds:.1} s", seeds::SEEDS);
     let (canaries, bugs): (Vec<Bug>, Vec<Bug>) = BUGS.iter().partition(|bug| bug.breaks == "CANARY");
     for canary in canaries {
         let trial = trial::run(canary, &tests)?;
@@ -88,7 +98,8 @@ fn hunt(messages: &Path, only: &str) -> Result<bool, Failure> {
     println!("{:.1} s\n", started.elapsed().as_secs_f64());
     let missing = requirements_without_a_bug();
     missing.iter().for_each(|requirement| println!("NO BUG breaks {requirement}"));
-    Ok(report::print(&trials) && missing.is_empty())
+    let all_killed = report::print(&trials);
+    Ok(if all_killed && missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn requirements_without_a_bug() -> Vec<String> {
@@ -106,16 +117,16 @@ fn all(bugs: &[Bug], tests: &[Test]) -> Result<Vec<Trial>, Failure> {
         while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let trial = trial::run(*bug, tests)?;
             bar.inc(1);
-            trials.lock().map_err(|_| Failure::Waiter)?.push(trial);
+            trials.lock().map_err(|_| Failure::Thread)?.push(trial);
         }
         Ok(())
     };
     thread::scope(|scope| -> Result<(), Failure> {
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| Failure::Waiter)?)
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| Failure::Thread)?)
     })?;
     bar.finish_and_clear();
-    let mut trials = trials.into_inner().map_err(|_| Failure::Waiter)?;
+    let mut trials = trials.into_inner().map_err(|_| Failure::Thread)?;
     trials.sort_by_key(|trial| bugs.iter().position(|bug| *bug == trial.bug));
     Ok(trials)
 }
