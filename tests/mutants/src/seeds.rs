@@ -9,7 +9,7 @@ use greenroom_hal_mock::sim::Run;
 /// How long each box is under faults.
 const STORM: Duration = Duration::from_secs(3600);
 /// A bug that so many seeds do not notice is left to the tests.
-pub(crate) const SEEDS: u64 = 6;
+pub(crate) const SEEDS: u64 = 4;
 /// Machines are large, and are made on the stack before they are moved.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 
