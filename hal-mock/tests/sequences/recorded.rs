@@ -44,6 +44,22 @@ fn what_was_recorded_gives_the_diagram_of_the_run() {
     assert_eq!((differs, run.len()), (None, recorded.len()), "{run:#?}\n{recorded:#?}");
 }
 
+/// The clock of a trace is coarse, and still nothing is answered before it is asked.
+#[test]
+fn every_dialogue_keeps_its_order_when_the_clock_tells_none() {
+    let mut stage = Stage::new("run");
+    stage.stop_the_clock();
+    play(&mut stage);
+    let bytes = stage.trace_file(None);
+    let recorded = said(&drawn(&[File::parse(&bytes).unwrap()]));
+    let run = said(&stage.finish());
+    for who in ["ApplicationManager", "SessionServer(app1)", "SessionServer(app2)"] {
+        let with_manager = |line: &&String| line.contains(who) && line.contains("ServerManager");
+        let dialogue = |lines: &[String]| lines.iter().filter(with_manager).cloned().collect::<Vec<_>>();
+        assert_eq!(dialogue(&recorded), dialogue(&run), "{who}");
+    }
+}
+
 /// A file of one process is enough for its part of the diagram.
 #[test]
 fn what_one_process_recorded_gives_its_part_of_the_diagram() {

@@ -20,7 +20,7 @@ use crate::hosts::{AppPlace, ManagerPlace, ServerPlace};
 use crate::watcher::{Log, Twins, Watcher, Who};
 
 const CONTROL: &str = "/run/greenroom/control.sock";
-/// How long a message is on its way: each round of a stage takes so long.
+/// How long a message is on its way, unless a scenario says otherwise: each turn of a stage takes so long.
 const HOP: Duration = Duration::from_millis(1);
 
 /// What becomes of a process that is started.
@@ -67,6 +67,7 @@ pub(crate) struct Stage {
     silent: Vec<Process>,
     apps: BTreeMap<&'static str, App>,
     last_process_id: u32,
+    hop: Duration,
 }
 
 impl Stage {
@@ -94,6 +95,7 @@ impl Stage {
             silent: Vec::new(),
             apps: BTreeMap::new(),
             last_process_id: 5000,
+            hop: HOP,
         };
         stage.manager.start().unwrap();
         stage.before(|stage| {
@@ -101,6 +103,11 @@ impl Stage {
             stage.ask(Command::Watch).unwrap();
         });
         stage
+    }
+
+    /// From now on all happens at once, as far as the clock can tell.
+    pub(crate) fn stop_the_clock(&mut self) {
+        self.hop = Duration::ZERO;
     }
 
     /// What becomes of the next process.
@@ -178,7 +185,7 @@ impl Stage {
             return false;
         }
         self.manager.turn(self.world.now(), &ready);
-        self.world.advance(HOP);
+        self.world.advance(self.hop);
         true
     }
 
@@ -199,14 +206,14 @@ impl Stage {
         driver.start(&mut place, self.world.now(), prepared);
         let stays = fate == Fate::StaysForEver;
         self.servers.push(Server { process, place, driver, stays, is_frozen: false });
-        self.world.advance(HOP);
+        self.world.advance(self.hop);
         true
     }
 
     fn run_servers(&mut self) -> bool {
         let mut worked = false;
         for server in &mut self.servers {
-            worked |= server.run(&self.world);
+            worked |= server.run(&self.world, self.hop);
         }
         self.servers.retain(|server| server.process.is_alive());
         worked
@@ -222,7 +229,7 @@ impl Stage {
             }
         }
         if worked {
-            self.world.advance(HOP);
+            self.world.advance(self.hop);
         }
         worked
     }
@@ -339,7 +346,7 @@ impl Stage {
         self.apps.insert(name, App { id, name, place, driver });
         let (app, client) = self.ends(name);
         self.app_step(name, AppStep::Started(format!("{state}, {socket}")));
-        self.world.advance(HOP);
+        self.world.advance(self.hop);
         self.draw(|diagram, at| diagram.create(at, app, client, "load the client library"));
         self.with_app(name, |app, now| app.driver.connect(&mut app.place, now, Duration::ZERO).unwrap());
         self.run();
@@ -365,13 +372,13 @@ impl Stage {
     /// The app tells the application manager its state.
     pub(crate) fn report(&mut self, name: &'static str, state: &str) {
         self.app_step(name, AppStep::Said(state.to_owned()));
-        self.world.advance(HOP);
+        self.world.advance(self.hop);
     }
 
     /// The application manager tells the app its new state (SM-28).
     pub(crate) fn notify_new_state(&mut self, name: &'static str, state: &str) {
         self.app_step(name, AppStep::Told(state.to_owned()));
-        self.world.advance(HOP);
+        self.world.advance(self.hop);
     }
 
     /// The app sets its state in the library to Running (SM-23); whether that went well.
@@ -465,7 +472,7 @@ impl Stage {
 }
 
 impl Server {
-    fn run(&mut self, world: &World) -> bool {
+    fn run(&mut self, world: &World, hop: Duration) -> bool {
         if let Some(status) = self.driver.exit_status() {
             if !self.stays {
                 self.process.exit(ExitStatus::Exited(status));
@@ -478,7 +485,7 @@ impl Server {
             return false;
         }
         self.driver.turn(&mut self.place, world.now(), &ready);
-        world.advance(HOP);
+        world.advance(hop);
         true
     }
 }
