@@ -12,21 +12,26 @@ mod watcher;
 
 use std::path::PathBuf;
 
+use greenroom_hal_mock::Diagram;
 use stage::Stage;
 
 /// Goes through a sequence and compares its diagram with the one that is kept.
-fn scenario(file: &str, title: &str, play: impl FnOnce(&mut Stage)) {
+fn scenario(file: &str, title: &str, play: impl FnOnce(&mut Stage)) -> Diagram {
     let mut stage = Stage::new(title);
     play(&mut stage);
     let diagram = stage.finish();
     if let Some(place) = std::env::var_os("DRAW_DIAGRAMS") {
         std::fs::write(PathBuf::from(place).join(format!("{file}.svg")), diagram.to_svg()).unwrap();
     }
-    let drawn = diagram.to_text();
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/diagrams").join(format!("{file}.txt"));
+    assert_kept(&format!("tests/diagrams/{file}.txt"), &diagram.to_text());
+    diagram
+}
+
+/// What is drawn is what lies at this path of the repository.
+fn assert_kept(path: &str, drawn: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     if std::env::var_os("UPDATE_DIAGRAMS").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &drawn).unwrap();
+        std::fs::write(&path, drawn).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
@@ -34,4 +39,17 @@ fn scenario(file: &str, title: &str, play: impl FnOnce(&mut Stage)) {
         "{}: what happens is not what is kept; if it is right now, run again with UPDATE_DIAGRAMS=1\n{drawn}",
         path.display()
     );
+}
+
+/// Every diagram that is kept is named in the list of them, and every name leads to one.
+#[test]
+fn the_list_of_diagrams_is_complete() {
+    let place = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/diagrams");
+    let list = std::fs::read_to_string(place.join("README.md")).unwrap();
+    let files = std::fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let files: Vec<String> = files.filter(|name| name.ends_with(".txt")).collect();
+    for file in &files {
+        assert!(list.contains(&format!("]({file})")), "{file} is not in the list");
+    }
+    assert_eq!(list.matches(".txt)").count(), files.len());
 }

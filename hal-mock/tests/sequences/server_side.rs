@@ -6,8 +6,8 @@ use greenroom_core::message::control::{Command, Refusal};
 use greenroom_core::message::{ServerState, TargetState, keys, playback};
 use greenroom_hal_mock::Call;
 
-use crate::scenario;
 use crate::stage::{Fate, Stage};
+use crate::{assert_kept, scenario};
 
 /// SM-01 to SM-09
 #[test]
@@ -270,7 +270,7 @@ fn switching_apps() {
 /// SM-27, SM-40
 #[test]
 fn switching_apps_too_early() {
-    scenario("switch-apps-too-early", "Switching from app1 to app2: too early", |stage| {
+    let diagram = scenario("switch-apps-too-early", "Switching from app1 to app2: too early", |stage| {
         stage.already("app1", TargetState::Active);
         stage.already("app2", TargetState::Inactive);
         let refused = stage.change("app2", TargetState::Active);
@@ -279,4 +279,6 @@ fn switching_apps_too_early() {
         stage.change("app2", TargetState::Active).unwrap();
         assert_eq!(stage.told("app2"), [ServerState::Active]);
     });
+    // The README shows it.
+    assert_kept("docs/switching-apps.svg", &diagram.to_svg());
 }
