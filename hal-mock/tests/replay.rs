@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
+use greenroom_core::client::{self, Client};
 use greenroom_core::hal::{DecoderEvent, ExitStatus, Peer};
 use greenroom_core::health::HealthCheck;
+use greenroom_core::limits::CAPACITIES;
 use greenroom_core::manager::{self, Facts, Manager, Settings, Ticket};
-use greenroom_core::message::playback::{Command, PlaybackState, SessionId};
-use greenroom_core::message::{Allowed, LogLevels, Resources, ServerState, TargetState, control, link};
+use greenroom_core::message::playback::{Answer, Command, Event, Message, PlaybackState, SessionId};
+use greenroom_core::message::{Allowed, AppState, LogLevels, Resources, ServerState, TargetState, control, link};
 use greenroom_core::session::{self, Action, ClientId, Server};
 use greenroom_core::table::Handle;
 use greenroom_core::time::Instant;
 use greenroom_core::trace::file::{self, File, Origin};
 use greenroom_core::trace::{
-    MachineKind, Polled, Record, Recorder, Replayable, TraceBuffer, Traced, checksum_of, segments,
+    BUILD, CapacitiesDiffer, MachineKind, Polled, Record, Recorder, Replayable, SEGMENTS, TraceBuffer, Traced,
+    checksum_of, segments,
 };
 use greenroom_hal_mock::World;
 use greenroom_hal_mock::replay::{Difference, Outcome, ReplayError, Told, file_of, replay};
@@ -213,8 +216,53 @@ impl AnyServer {
     }
 }
 
+/// A client whose app and whose server do anything.
+fn any_client(seed: u64) -> Recorded<Client> {
+    let (world, mut machine) = (World::new(seed), recorded(Client::new(), BYTES));
+    for number in 0..2000_u32 {
+        world.advance(Duration::from_millis(world.random(40)));
+        let session = SessionId { index: world.random(2) as u16, generation: 1 + world.random(3) as u16 };
+        // Now and then it is the number of a call that is there.
+        let sequence = ((1 + world.random(4) as u32) << 16) | world.random(4) as u32;
+        let answers = [
+            Answer::Welcome { version: 1, state: AppState::Running },
+            Answer::Done,
+            Answer::Session { session },
+            Answer::Position { position_ns: number.into() },
+        ];
+        let result = Ok(answers[world.random(4) as usize]);
+        let calls = [Command::GetSharedMemory, Command::CreateSession, Command::Play { session }, Command::Hello];
+        let input = match world.random(12) {
+            0 => client::Input::Connect { reconnect_for: Duration::from_secs(world.random(3)) },
+            1 => client::Input::Opened,
+            2..=5 => client::Input::Received { message: Message::Reply { sequence, result }, descriptors: 0 },
+            6 => client::Input::Received { message: Message::Event(Event::Ping), descriptors: 0 },
+            7..=9 => client::Input::Call(calls[world.random(4) as usize]),
+            10 if world.random(8) == 0 => client::Input::Broken(client::LostReason::Closed),
+            _ => client::Input::Tick,
+        };
+        if machine.handle(world.now(), input).is_ok() {
+            while machine.poll_action().is_some() {}
+        }
+        machine.settle();
+    }
+    machine
+}
+
+#[test]
+fn a_client_comes_to_the_same_state_whatever_it_was_told() {
+    for seed in 0..20 {
+        let outcome = comes_to_the_same(&mut any_client(seed));
+        assert!(outcome.compared > 100 && outcome.segments > 1, "{outcome}");
+    }
+}
+
 #[track_caller]
-fn comes_to_the_same<M: Replayable + Serialize>(machine: &Recorded<M>) -> Outcome {
+fn comes_to_the_same<M: Replayable>(machine: &mut Recorded<M>) -> Outcome
+where
+    for<'a> M::Input<'a>: Serialize + Copy,
+{
+    machine.settle_for_reader();
     let outcome = replayed(M::KIND, machine.recorder().memory()).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(outcome.checksum, checksum_of::<M>(machine).0, "{outcome}");
     assert_eq!((outcome.gaps, outcome.inputs_since), (0, 0), "{outcome}");
@@ -227,7 +275,7 @@ fn a_manager_comes_to_the_same_state_whatever_it_was_told() {
         let mut any = AnyManager::new(seed, BYTES);
         (1..=600).for_each(|number| any.step(number));
         any.machine.settle();
-        let outcome = comes_to_the_same(&any.machine);
+        let outcome = comes_to_the_same(&mut any.machine);
         assert!(outcome.compared > 100 && outcome.segments > 1, "{outcome}");
         assert!(any.machine.apps().count() > 0, "this tried too little");
     }
@@ -240,7 +288,7 @@ fn a_session_server_comes_to_the_same_state_whatever_it_was_told() {
         let mut any = AnyServer::new(seed, BYTES);
         (1..=2000).for_each(|number| any.step(number));
         any.machine.settle();
-        let outcome = comes_to_the_same(&any.machine);
+        let outcome = comes_to_the_same(&mut any.machine);
         assert!(outcome.compared > 100 && outcome.segments > 1, "{outcome}");
         sessions += any.machine.sessions();
     }
@@ -254,7 +302,7 @@ fn what_was_dropped_is_not_needed() {
     any.machine.settle();
     let first = segments(any.machine.recorder().memory()).next().unwrap();
     assert!(first.start.number > 4, "all of it is still there");
-    comes_to_the_same(&any.machine);
+    comes_to_the_same(&mut any.machine);
 }
 
 #[test]
@@ -355,6 +403,36 @@ fn a_trace_of_another_machine_than_it_says_is_refused() {
     assert!(matches!(error, ReplayError::Empty { .. }), "{error}");
 }
 
+/// The first segment of this memory, with other bytes at a place of its start and a checksum that is right.
+fn forged(memory: &[u8], behind: &[u8], bytes: &[u8]) -> Vec<u8> {
+    let mut memory = memory.to_vec();
+    let (head, rest) = memory[BYTES / SEGMENTS..].split_at_mut(8);
+    let length = u32::from_le_bytes(head[..4].try_into().unwrap()) as usize;
+    let place = rest.windows(behind.len()).position(|found| found == behind).unwrap() + behind.len();
+    rest[place..place + bytes.len()].copy_from_slice(bytes);
+    head[4..].copy_from_slice(&crc32fast::hash(&rest[..length]).to_le_bytes());
+    memory
+}
+
+#[test]
+fn a_trace_of_another_release_or_of_other_capacities_says_which() {
+    let mut any = AnyManager::new(7, BYTES);
+    (1..=10).for_each(|number| any.step(number));
+    any.machine.settle();
+    let memory = any.machine.recorder().memory();
+    // The format, the segment's number, and how long the name of the release is.
+    let of_other_release = forged(memory, &[1, 1, BUILD.len() as u8], &vec![b'9'; BUILD.len()]);
+    let error = replayed(MachineKind::Manager, &of_other_release).unwrap_err();
+    assert_eq!(error, ReplayError::Build { recorded: "9".repeat(BUILD.len()) });
+    // Behind the release stand the kind of machine and how long the capacities are; the first is that of apps.
+    let mut behind = BUILD.as_bytes().to_vec();
+    behind.extend([MachineKind::Manager as u8, 2 * CAPACITIES.len() as u8]);
+    let with_other_capacity = forged(memory, &behind, &3_u16.to_be_bytes());
+    let error = replayed(MachineKind::Manager, &with_other_capacity).unwrap_err();
+    assert_eq!(error, ReplayError::Capacity(CapacitiesDiffer { name: "APPS_MAX", recorded: 3 }));
+    assert!(error.to_string().contains("GREENROOM_APPS_MAX=3"), "{error}");
+}
+
 /// A licence is nobody's business, and a machine does not look at it.
 #[test]
 fn what_only_passes_through_is_not_recorded() {
@@ -370,5 +448,5 @@ fn what_only_passes_through_is_not_recorded() {
     any.machine.settle();
     let memory = any.machine.recorder().memory();
     assert!(!memory.windows(8).any(|bytes| bytes == b"a-secret"));
-    comes_to_the_same(&any.machine);
+    comes_to_the_same(&mut any.machine);
 }

@@ -104,8 +104,11 @@ fn split_opening(bytes: &[u8]) -> Result<(u8, &[u8]), CodecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::control::{Command, Message, Refusal, Request};
+    use crate::hal::ExitStatus;
+    use crate::message::control::{Answer, Command, Message, Refusal, Request};
     use crate::message::{AppId, TargetState, audio, keys, link, playback};
+    use crate::trace::MachineKind;
+    use crate::trace::file::Origin;
 
     /// What stands here went out into the world: a change of these bytes breaks every installed peer.
     ///
@@ -120,6 +123,12 @@ mod tests {
         assert_eq!(encode(&refusal, &mut buffer).unwrap(), [0, 0xAC, 2, 1, 3]);
         let up = link::Message::StateChanged { state: crate::message::ServerState::Uninitialized, reason: None };
         assert_eq!(encode_first(&up, &mut buffer).unwrap(), [0xC7, b'G', b'R', 1, 1, 1, 0, 0]);
+        let trace = Request { sequence: 7, command: Command::Trace { from: 3 } };
+        assert_eq!(encode(&trace, &mut buffer).unwrap(), [7, 8, 3]);
+        let ended = Some(ExitStatus::Killed(9));
+        let origin = Origin { machine: MachineKind::Session, app: AppId::new("a").ok(), process_id: 300, ended };
+        let found = Message::Reply { sequence: 7, result: Ok(Answer::Trace { next: 4, origin }) };
+        assert_eq!(encode(&found, &mut buffer).unwrap(), [0, 7, 0, 5, 4, 1, 1, 1, b'a', 0xAC, 2, 1, 1, 9]);
         let session = playback::SessionId { index: 1, generation: 2 };
         let play = playback::Request { sequence: 1, command: playback::Command::Play { session } };
         assert_eq!(encode(&play, &mut buffer).unwrap(), [1, 8, 1, 2]);

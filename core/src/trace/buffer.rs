@@ -13,7 +13,7 @@ pub const SEGMENTS: usize = 4;
 
 /// A state is summed up when this many times the bytes of the inputs since the last time are as many as its own: so the cost
 /// of an input does not grow with what is in the tables, and a small machine's state is known at the end of every turn.
-const CHECK_RATIO: usize = 16;
+const CHECK_RATIO: usize = 64;
 
 /// Why nothing is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
