@@ -2,5 +2,7 @@
 
 #[path = "../../../daemon/src/app_protocol.rs"]
 pub mod app_protocol;
+#[path = "../../src/recording.rs"]
+pub mod recording;
 #[path = "../../src/session_stage.rs"]
 pub mod session_stage;
