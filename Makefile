@@ -31,14 +31,17 @@ SECONDS ?= 3
 # How often `make bench` lets each contestant of a comparison have its turn: 15 or more.
 ROUNDS ?= 21
 
+# How many boxes `make sim` runs, an hour each.
+SEEDS ?= 500
+
 # What `make test` does, in this order: first what fails fastest.
-STEPS := packages format lint features docs build unit loom no-alloc firmware mutants fuzz e2e demo-check
+STEPS := packages format lint features docs build unit sim sim-same loom no-alloc firmware mutants fuzz e2e demo-check
 
 # How long `make chaos` lasts. Its seed is another one each time unless SEED says one.
 MINUTES ?= 5
 
 # What `make verify` does beside that.
-LONG_STEPS := test chaos fuzz-long
+LONG_STEPS := test sim-long chaos fuzz-long
 
 .PHONY: help demo test verify chaos fuzz-long fuzz-keep fuzz-seeds bench release install uninstall clean capacities $(STEPS)
 
@@ -107,6 +110,23 @@ docs: ## Build the documentation of the code; a warning is an error
 
 unit: ## Run unit, table and conformance tests
 	cargo test $(CRATES)
+
+SIM := -p greenroom-hal-mock --example sim --
+COMMIT = $$(git rev-parse HEAD 2>/dev/null || echo none)
+
+sim: ## Run SEEDS (default 500) boxes for an hour of their own time each, under faults; or the one with SEED
+	cargo run -q --profile sim $(SIM) --commit "$(COMMIT)" --logs $(BUILDS)/sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+sim-same: ## Run 32 of them twice each, in a debug build and as fast as a release: all must be the same
+	debug=$$(cargo run -q $(SIM) --minutes 5 --seeds 32 --twice | tail -n 1); echo "$$debug"; \
+	sim=$$(cargo run -q --profile sim $(SIM) --minutes 5 --seeds 32 --twice | tail -n 1); echo "$$sim"; \
+	[ "$$debug" = "$$sim" ]
+
+sim-long: ## Run 5000 of them
+	$(MAKE) sim SEEDS=5000
+
+fleet: ## Keep 10,000 boxes in one process, and tell what a box and an input cost
+	cargo run -q --profile sim $(SIM) --fleet 10000
 
 loom: ## Try every interleaving of the ring
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(BUILDS)/loom cargo test --release -p greenroom-core --test ring_loom

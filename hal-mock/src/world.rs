@@ -33,6 +33,7 @@ struct Shared {
     /// Calls so far, and which of them fails.
     calls: Cell<u64>,
     fails_at: Cell<Option<u64>>,
+    failed: Cell<Option<(Party, Call)>>,
     acting: Cell<Party>,
     observer: RefCell<Option<Weak<dyn Observer>>>,
     meddler: RefCell<Meddler>,
@@ -60,6 +61,7 @@ impl World {
             has_faults: Cell::default(),
             calls: Cell::default(),
             fails_at: Cell::default(),
+            failed: Cell::default(),
             acting: Cell::default(),
             observer: RefCell::default(),
             meddler: RefCell::default(),
@@ -163,6 +165,11 @@ impl World {
         self.shared.fails_at.set(Some(self.calls().saturating_add(number)));
     }
 
+    /// Whose call it was that [`World::fail_call`] let fail, and which one.
+    pub fn failed_call(&self) -> Option<(Party, Call)> {
+        self.shared.failed.get()
+    }
+
     /// Calls so far that could have been made to fail.
     pub fn calls(&self) -> u64 {
         self.shared.calls.get()
@@ -172,6 +179,7 @@ impl World {
         let number = self.shared.calls.get().wrapping_add(1);
         self.shared.calls.set(number);
         if self.shared.fails_at.get() == Some(number) {
+            self.shared.failed.set(Some((self.acting(), call)));
             return Err(SimulatedError::new(call, call.usual_failure()));
         }
         if !self.shared.has_faults.get() {

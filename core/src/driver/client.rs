@@ -3,6 +3,7 @@
 use core::mem::take;
 use core::time::Duration;
 
+use super::overslept::Overslept;
 use super::{Connection, ConnectionError, Incoming, Machine};
 use crate::client::{Action, CallId, Client, Input, LostReason, NotTaken, Notification, Outcome};
 use crate::hal::{Connect, Descriptors, Error, ErrorKind, Interest, Ready, Sent, Socket, Token, Watch};
@@ -49,6 +50,7 @@ pub struct ClientDriver<S: Socket, R: Recorder = NoRecorder> {
     interest: Interest,
     /// What the last turn's actions came to; it is handled before anything else.
     follow_up: Option<Input<'static>>,
+    overslept: Overslept,
 }
 
 impl<S: Socket, R: Recorder> ClientDriver<S, R> {
@@ -62,6 +64,7 @@ impl<S: Socket, R: Recorder> ClientDriver<S, R> {
             generation: 0,
             interest: Interest::Read,
             follow_up: None,
+            overslept: Overslept::new(),
         }
     }
 
@@ -138,13 +141,18 @@ impl<S: Socket, R: Recorder> ClientDriver<S, R> {
     /// Time has passed.
     pub fn tick<H: ClientHost<Socket = S>>(&mut self, host: &mut H, now: Instant) {
         self.settle(host, now);
-        let _ = self.handle(host, now, Input::Tick);
-        self.settle(host, now);
+        if self.overslept.is_due(now, self.machine.next_deadline()) {
+            let _ = self.handle(host, now, Input::Tick);
+            self.settle(host, now);
+        }
     }
 
     /// When [`Self::tick`] is due, if time matters now.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.follow_up.is_some() { Some(Instant::default()) } else { self.machine.next_deadline() }
+        if self.follow_up.is_some() {
+            return Some(Instant::default());
+        }
+        self.overslept.wakes_at(self.machine.next_deadline())
     }
 
     fn token(&self) -> Token {

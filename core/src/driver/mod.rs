@@ -8,6 +8,7 @@ mod client;
 mod connection;
 mod inbox;
 mod manager;
+mod overslept;
 mod session;
 
 pub use client::{AnswerDescriptors, ClientDriver, ClientHost};

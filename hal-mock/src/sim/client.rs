@@ -32,11 +32,20 @@ pub(super) struct ClientHome {
     world: World,
     events: EventLoop,
     peer: Peer,
-    pub(super) completed: Vec<(CallId, Outcome, Descriptors<Descriptor>)>,
-    pub(super) notices: Vec<Notification>,
+    /// What the app heard, in its order.
+    news: Vec<News>,
     /// A key session has something for the licence server.
     pub(super) wants_license: bool,
-    pub(super) is_memory_gone: bool,
+}
+
+/// What an app hears of its connection.
+pub(super) enum News {
+    /// A call has ended.
+    Completed(CallId, Outcome, Descriptors<Descriptor>),
+    /// Something happened.
+    Notice(Notification),
+    /// The memory is not the app's any more.
+    MemoryGone,
 }
 
 impl ErrorType for ClientHome {
@@ -67,11 +76,11 @@ impl Watch<SeqPacket> for ClientHome {
 
 impl ClientHost for ClientHome {
     fn completed(&mut self, call: CallId, outcome: Outcome, descriptors: AnswerDescriptors<Self>) {
-        self.completed.push((call, outcome, descriptors));
+        self.news.push(News::Completed(call, outcome, descriptors));
     }
 
     fn notified(&mut self, notification: Notification) {
-        self.notices.push(notification);
+        self.news.push(News::Notice(notification));
     }
 
     fn text(&mut self, _: SessionId, _: Text<'_>) {}
@@ -81,7 +90,7 @@ impl ClientHost for ClientHome {
     }
 
     fn drop_memory(&mut self, _: Option<greenroom_core::client::LostReason>) {
-        self.is_memory_gone = true;
+        self.news.push(News::MemoryGone);
     }
 }
 
@@ -187,10 +196,8 @@ impl AppClient {
             world: world.clone(),
             events: EventLoop::new(world),
             peer: Peer::new(world.next_process_id(), 1000, 1000),
-            completed: Vec::new(),
-            notices: Vec::new(),
+            news: Vec::new(),
             wants_license: false,
-            is_memory_gone: false,
         };
         let path = path.try_into().expect("a path of a box is short");
         let driver = Box::new(ClientDriver::new(path, KIND, Tally::new(book, party)));
@@ -259,10 +266,11 @@ impl AppClient {
         }
     }
 
-    /// What came of calls since. Each ends once (SM-30).
-    pub(super) fn take_completed(&mut self) -> Vec<(CallId, Outcome, Descriptors<Descriptor>)> {
-        let completed = std::mem::take(&mut self.home.completed);
-        for (call, outcome, _) in &completed {
+    /// What the app heard since, in its order. Each call ends once (SM-30).
+    pub(super) fn take_news(&mut self) -> Vec<News> {
+        let news = std::mem::take(&mut self.home.news);
+        for piece in &news {
+            let News::Completed(call, outcome, _) = piece else { continue };
             match self.outstanding.iter().position(|known| known == call) {
                 Some(place) => {
                     self.outstanding.swap_remove(place);
@@ -270,6 +278,6 @@ impl AppClient {
                 None => self.book.violation("SM-30", format!("{}: {call:?} ended again: {outcome:?}", self.party)),
             }
         }
-        completed
+        news
     }
 }

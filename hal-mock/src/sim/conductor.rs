@@ -109,6 +109,8 @@ impl Conductor {
     pub(super) fn bring_together(&self, tv: &mut TvBox) -> bool {
         (0..tv.controllers.len()).for_each(|controller| tv.reconnect(controller));
         let mut are_all = tv.controllers.iter().all(|controller| controller.unanswered() == 0);
+        are_all &= self.end_others(tv);
+        are_all &= tv.manager.driver().machine().box_status().spares == tv.plan.settings.spares;
         for (place, app) in self.apps.iter().enumerate() {
             let goal = self.goal(tv, place);
             are_all &= self.bring(tv, app, goal);
@@ -147,9 +149,20 @@ impl Conductor {
         }
     }
 
+    /// Ends what else runs. Whether nothing else does.
+    fn end_others(&self, tv: &mut TvBox) -> bool {
+        let machine = tv.manager.driver().machine();
+        let names = machine.apps().filter_map(|app| machine.app_id(app)).map(|id| id.as_str().to_owned());
+        let others: Vec<String> = names.filter(|name| self.apps.iter().all(|app| app.name != *name)).collect();
+        for other in others.iter().filter(|other| !tv.is_asked(other)).collect::<Vec<_>>() {
+            tv.change(other, TargetState::NotRunning);
+        }
+        others.is_empty()
+    }
+
     /// Ends every app. Whether all have ended.
     pub(super) fn end_all(&self, tv: &mut TvBox) -> bool {
-        let mut have_all = true;
+        let mut have_all = self.end_others(tv);
         for app in &self.apps {
             app.viewers.iter().for_each(|viewer| tv.wish(*viewer, Wish::Away));
             let has_ended = matches!(tv.state(&app.name), None | Some(ServerState::NotRunning));

@@ -13,6 +13,8 @@ use crate::party::Party;
 use crate::socket::SeqPacket;
 use crate::world::World;
 
+const TOKEN: Token = Token { kind: 0, index: 0, generation: 0 };
+
 /// What a controller heard.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Heard {
@@ -57,12 +59,17 @@ impl Controller {
         self.unanswered.len()
     }
 
+    /// How it is, for a report.
+    pub(super) fn describe(&self) -> String {
+        let is_connected = self.is_connected();
+        format!("{}: connected {is_connected}, waits for {:?}", self.party, self.unanswered)
+    }
+
     /// Connects, greets, and asks to be told of everything. False: it cannot now.
     pub(super) fn connect(&mut self) -> bool {
         self.close();
         let Ok(socket) = self.world.connect(CONTROL, OPERATOR) else { return false };
-        let token = Token { kind: 0, index: 0, generation: 0 };
-        if self.events.watch(&socket, token, Interest::Read).is_err() {
+        if self.events.watch(&socket, TOKEN, Interest::Read).is_err() {
             return false;
         }
         self.connection = Some(Connection::asking(socket));
@@ -87,7 +94,16 @@ impl Controller {
             return None;
         }
         self.unanswered.push(self.sequence);
+        self.rewatch();
         Some(self.sequence)
+    }
+
+    fn rewatch(&mut self) {
+        if let Some(connection) = &self.connection {
+            let interest = if connection.is_blocked() { Interest::ReadWrite } else { Interest::Read };
+            // It is watched already, so this cannot fail.
+            let _ = self.events.rewatch(connection.socket(), TOKEN, interest);
+        }
     }
 
     pub(super) fn has_ready(&self) -> bool {
@@ -99,6 +115,7 @@ impl Controller {
             self.close();
             self.heard.push(Heard::Closed);
         }
+        self.rewatch();
         while self.hear() {}
     }
 

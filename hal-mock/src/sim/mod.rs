@@ -33,6 +33,6 @@ mod weather;
 pub use book::Violation;
 pub use event::{Event, What};
 pub use fault::{Fault, FaultSet};
-pub use run::{Outcome, Run};
+pub use run::{Household, Outcome, Run, Story};
 pub use tv_box::{Plan, TvBox};
 pub use viewer::Wish;

@@ -6,16 +6,20 @@
 
 use std::time::Duration;
 
+use greenroom_core::hal::ExitStatus;
 use greenroom_core::manager::Settings;
 use greenroom_core::message::{Resources, ServerState, TargetState};
 
 use super::book::Violation;
-use super::conductor::Conductor;
+use super::conductor::{App, Conductor};
+use super::controller::Controller;
 use super::event::Event;
 use super::fault::{FAULTS, FaultSet};
 use super::tv_box::{Plan, TvBox};
 use super::viewer::Wish;
 use super::weather::{BYSTANDER, Weather};
+use crate::error::Call;
+use crate::party::Party;
 
 /// All comes together within this once nothing goes wrong any more: a session server that hangs is given up after three
 /// looks, an app that was given up is started again, and who had too little of something tries again.
@@ -68,25 +72,31 @@ pub struct Outcome {
     pub events: Vec<Event>,
 }
 
+impl Outcome {
+    /// A second run of the same seed was another one.
+    pub fn differs(&mut self) {
+        let what = "two runs of the same seed have different logs".to_owned();
+        self.violations.push(Violation { at_ms: 0, rule: "determinism", what });
+        self.violation_count += 1;
+    }
+}
+
 impl Run {
     /// Runs it.
     pub fn run(&self) -> Outcome {
-        let mut tv = self.make_box();
+        let mut household = Household::new(self.seed);
         if self.keeps_events {
-            tv.keep_events();
+            household.tv.keep_events();
         }
-        let apps = 4 + tv.world.random(3) as usize;
-        let mut conductor = Conductor::new(&mut tv, apps, 2);
-        (0..2).for_each(|_| {
-            tv.add_controller();
-        });
-        let suspended = self.storm(&mut tv, &mut conductor);
-        let calm_at = tv.now();
-        calm(&mut tv, &conductor);
-        let convergence_ms = tv.now().since(calm_at).as_millis() as u64;
-        if tv.violation_count() == 0 {
-            end(&mut tv, &conductor);
+        household.warm_up();
+        household.storm(self);
+        let calm_at = household.tv.now();
+        household.calm();
+        let convergence_ms = household.tv.now().since(calm_at).as_millis() as u64;
+        if household.tv.violation_count() == 0 {
+            household.end();
         }
+        let Household { tv, suspended, .. } = household;
         Outcome {
             seed: self.seed,
             box_ms: tv.now().as_millis().saturating_sub(suspended.as_millis() as u64),
@@ -99,113 +109,220 @@ impl Run {
             events: tv.take_events(),
         }
     }
+}
 
-    fn make_box(&self) -> TvBox {
-        // What the box is like follows from the seed, too.
-        let choice = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+/// What became of a story.
+#[derive(Clone, Debug)]
+pub struct Story {
+    /// Calls of the platform that could have failed.
+    pub calls: u64,
+    /// Whose call failed, and which one.
+    pub failed: Option<(Party, Call)>,
+    /// What must hold and did not.
+    pub violations: Vec<Violation>,
+    /// What happened.
+    pub events: Vec<Event>,
+}
+
+/// A box with its apps, each with two connections, and an application manager that keeps them busy.
+pub struct Household {
+    tv: TvBox,
+    conductor: Conductor,
+    suspended: Duration,
+}
+
+impl Household {
+    /// What the box is like follows from the seed, too. Nothing runs yet.
+    pub fn new(seed: u64) -> Self {
+        let choice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let settings = Settings {
             decoders: [2, 4, 6, 8][choice as usize % 4],
             spares: (choice >> 2) as u16 % 3,
             ..Settings::default()
         };
         let resources = Resources { max_playback_sessions: 2, max_web_audio_players: 2, max_key_sessions: 2 };
-        TvBox::with(self.seed, Plan { settings, resources, takes_time: true })
+        let apps = 4 + (choice >> 4) as usize % 3;
+        Self::of_apps(seed, apps, Plan { settings, resources, takes_time: true })
     }
 
-    /// Faults strike while the application manager goes on with its work. Gives the time of suspension.
-    fn storm(&self, tv: &mut TvBox, conductor: &mut Conductor) -> Duration {
-        warm_up(tv, conductor);
-        let mut weather = Weather::of_seed(tv, self.faults, self.is_swarm);
-        let start = tv.now();
-        while !tv.is_stuck() && tv.now().since(start) < self.storm + weather.suspended {
-            let next = weather.due().min(conductor.next_at);
-            tv.run_to(next);
-            if weather.due() <= tv.now() {
-                weather.act(tv);
+    fn of_apps(seed: u64, apps: usize, plan: Plan) -> Self {
+        let mut tv = TvBox::with(seed, plan);
+        let conductor = Conductor::new(&mut tv, apps, 2);
+        (0..2).for_each(|_| {
+            tv.add_controller();
+        });
+        Self { tv, conductor, suspended: Duration::ZERO }
+    }
+
+    /// A box whose apps run already.
+    pub fn up(seed: u64) -> Self {
+        let mut household = Self::new(seed);
+        household.warm_up();
+        household.calm();
+        household
+    }
+
+    /// Two apps start, play, change places and end. The call of the platform with this number fails.
+    pub fn story(failing_call: Option<u64>) -> Story {
+        let mut household = Self::of_apps(1, 2, Plan { takes_time: true, ..Plan::default() });
+        household.tv.keep_events();
+        household.warm_up();
+        // It may be the first app that the failure strikes.
+        household.tv.book.referee.borrow_mut().set_innocent(None);
+        let calls_before = household.tv.world.calls();
+        if let Some(number) = failing_call {
+            household.tv.world.fail_call(number);
+        }
+        for state in [TargetState::Active, TargetState::Inactive, TargetState::NotRunning] {
+            household.tv.initiate("app1", TargetState::Inactive);
+            household.tv.run_for(Duration::from_millis(500));
+            household.tv.change("app1", state);
+            household.run_for(Duration::from_secs(3));
+        }
+        let calls = household.tv.world.calls() - calls_before;
+        household.tv.world.forgive();
+        household.forget_failures();
+        household.calm();
+        if household.tv.violation_count() == 0 {
+            household.end();
+        }
+        let Self { tv, .. } = household;
+        Story { calls, failed: tv.world.failed_call(), violations: tv.violations(), events: tv.take_events() }
+    }
+
+    fn forget_failures(&mut self) {
+        self.tv.viewers.iter_mut().for_each(|viewer| viewer.last_failure = None);
+    }
+
+    /// Inputs that its machines took so far.
+    pub fn inputs(&self) -> u64 {
+        self.tv.inputs()
+    }
+
+    /// What must hold and did not.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.tv.violations()
+    }
+
+    /// Ends the session server of the app to which nothing may happen: the canary, which the referee must see. False: it
+    /// has none.
+    pub fn harm_bystander(&mut self) -> bool {
+        self.tv.end_server(BYSTANDER, ExitStatus::Killed(11))
+    }
+
+    /// Lets time pass without faults; the application manager goes on with its work.
+    pub fn run_for(&mut self, duration: Duration) {
+        let end = self.tv.now().after(duration);
+        while !self.tv.is_stuck() && self.tv.now() < end {
+            self.tv.run_to(self.conductor.next_at.min(end));
+            self.conduct();
+        }
+    }
+
+    fn conduct(&mut self) {
+        if self.conductor.next_at <= self.tv.now() {
+            self.conductor.act(&mut self.tv);
+        }
+    }
+
+    /// Faults strike while the application manager goes on with its work.
+    fn storm(&mut self, run: &Run) {
+        let mut weather = Weather::of_seed(&self.tv, run.faults, run.is_swarm);
+        let start = self.tv.now();
+        while !self.tv.is_stuck() && self.tv.now().since(start) < run.storm + weather.suspended {
+            self.tv.run_to(weather.due().min(self.conductor.next_at));
+            if weather.due() <= self.tv.now() {
+                weather.act(&mut self.tv);
             }
-            if conductor.next_at <= tv.now() {
-                conductor.act(tv);
+            self.conduct();
+        }
+        weather.clear(&mut self.tv);
+        self.suspended = weather.suspended;
+    }
+
+    /// The bystander plays before anything goes wrong.
+    fn warm_up(&mut self) {
+        let Self { tv, conductor, .. } = self;
+        tv.initiate(BYSTANDER, TargetState::Active);
+        tv.run_until(CONVERGENCE, |tv| tv.state(BYSTANDER) == Some(ServerState::Active));
+        let viewers = &conductor.apps[0].viewers;
+        viewers.iter().for_each(|viewer| tv.wish(*viewer, Wish::Watching));
+        if !tv.run_until(CONVERGENCE, |tv| viewers.iter().all(|viewer| tv.is_playing(*viewer))) {
+            tv.book.violation("convergence", "the first app does not play although nothing went wrong".to_owned());
+        }
+        tv.book.referee.borrow_mut().set_innocent(Some(BYSTANDER));
+    }
+
+    /// Nothing goes wrong any more: then all is well soon.
+    fn calm(&mut self) {
+        let limit = self.tv.now().after(CONVERGENCE);
+        let mut is_well = false;
+        while !is_well && !self.tv.is_stuck() && self.tv.now() < limit {
+            self.tv.run_for(Duration::from_millis(500));
+            is_well = self.conductor.bring_together(&mut self.tv);
+        }
+        if !is_well {
+            self.tv.book.violation("convergence", self.describe());
+        }
+        self.check_bystander();
+    }
+
+    /// Who is not where it is to be.
+    fn describe(&self) -> String {
+        let app = |app: &App| {
+            let viewers: Vec<String> = app.viewers.iter().map(|viewer| self.tv.viewers[*viewer].describe()).collect();
+            format!("{} is {:?} with [{}]", app.name, self.tv.state(&app.name), viewers.join(", "))
+        };
+        let apps: Vec<String> = self.conductor.apps.iter().map(app).collect();
+        let controllers: Vec<String> = self.tv.controllers.iter().map(Controller::describe).collect();
+        let manager = self.tv.manager.driver();
+        format!(
+            "after {CONVERGENCE:?} without faults: {}; {}; the manager has {} controllers, {} spares",
+            apps.join("; "),
+            controllers.join("; "),
+            manager.controllers(),
+            manager.machine().box_status().spares
+        )
+    }
+
+    fn check_bystander(&self) {
+        for viewer in &self.conductor.apps[0].viewers {
+            let viewer = &self.tv.viewers[*viewer];
+            if let Some(failure) = &viewer.last_failure {
+                let what = format!("{}: {failure}, although nothing happened to it", viewer.client.party);
+                self.tv.book.violation("SM-35, SM-36 bystander", what);
             }
         }
-        weather.clear(tv);
-        weather.suspended
     }
-}
 
-/// The bystander plays before anything goes wrong.
-fn warm_up(tv: &mut TvBox, conductor: &Conductor) {
-    tv.initiate(BYSTANDER, TargetState::Active);
-    tv.run_until(CONVERGENCE, |tv| tv.state(BYSTANDER) == Some(ServerState::Active));
-    let bystander = &conductor.apps[0];
-    bystander.viewers.iter().for_each(|viewer| tv.wish(*viewer, Wish::Watching));
-    let is_up = tv.run_until(CONVERGENCE, |tv| bystander.viewers.iter().all(|viewer| tv.is_playing(*viewer)));
-    if !is_up {
-        tv.book.violation("convergence", "the first app does not play although nothing went wrong".to_owned());
-    }
-    tv.book.referee.borrow_mut().set_innocent(Some(BYSTANDER));
-}
-
-/// Nothing goes wrong any more: then all is well soon.
-fn calm(tv: &mut TvBox, conductor: &Conductor) {
-    let limit = tv.now().after(CONVERGENCE);
-    let mut is_well = false;
-    while !is_well && !tv.is_stuck() && tv.now() < limit {
-        tv.run_for(Duration::from_millis(500));
-        is_well = conductor.bring_together(tv);
-    }
-    if !is_well {
-        tv.book.violation("convergence", describe(tv, conductor));
-    }
-    check_bystander(tv, conductor);
-}
-
-/// Who is not where it is to be.
-fn describe(tv: &TvBox, conductor: &Conductor) -> String {
-    let app = |app: &super::conductor::App| {
-        let viewers: Vec<String> = app.viewers.iter().map(|viewer| tv.viewers[*viewer].describe()).collect();
-        format!("{} is {:?} with [{}]", app.name, tv.state(&app.name), viewers.join(", "))
-    };
-    let apps: Vec<String> = conductor.apps.iter().map(app).collect();
-    format!("after {CONVERGENCE:?} without faults: {}", apps.join("; "))
-}
-
-fn check_bystander(tv: &TvBox, conductor: &Conductor) {
-    for viewer in &conductor.apps[0].viewers {
-        let viewer = &tv.viewers[*viewer];
-        if let Some(failure) = &viewer.last_failure {
-            let what = format!("{}: {failure}, although nothing happened to it", viewer.client.party);
-            tv.book.violation("SM-35, SM-36 bystander", what);
+    /// Every app ends, then the manager, and nothing is left (SM-34, SM-38).
+    fn end(&mut self) {
+        let Self { tv, conductor, .. } = self;
+        tv.book.referee.borrow_mut().set_innocent(None);
+        let limit = tv.now().after(ENDING);
+        let mut have_ended = false;
+        while !have_ended && tv.now() < limit {
+            have_ended = conductor.end_all(tv);
+            tv.run_for(Duration::from_millis(500));
         }
-    }
-}
-
-/// Every app ends, then the manager, and nothing is left (SM-34, SM-38).
-fn end(tv: &mut TvBox, conductor: &Conductor) {
-    tv.book.referee.borrow_mut().set_innocent(None);
-    let limit = tv.now().after(ENDING);
-    let mut have_ended = false;
-    while !have_ended && tv.now() < limit {
-        have_ended = conductor.end_all(tv);
-        tv.run_for(Duration::from_millis(500));
-    }
-    let still: Vec<&str> = conductor.apps.iter().map(|app| app.name.as_str()).collect();
-    let still: Vec<_> = still.into_iter().filter(|app| tv.state(app) != Some(ServerState::NotRunning)).collect();
-    if !have_ended {
-        tv.book.violation("SM-21", format!("{still:?} have not ended within {ENDING:?}"));
-    }
-    tv.run_for(Duration::from_secs(2));
-    check_leaks(tv);
-    tv.terminate();
-    if !tv.run_until(ENDING, TvBox::has_exited) {
-        tv.book.violation("SM-38", format!("the manager has not ended within {ENDING:?}"));
-    }
-    if tv.live_servers() > 0 {
-        tv.book.violation("SM-38", format!("{} session servers live on", tv.live_servers()));
+        if !have_ended {
+            let states: Vec<_> = conductor.apps.iter().map(|app| (&app.name, tv.state(&app.name))).collect();
+            tv.book.violation("SM-21", format!("not all have ended within {ENDING:?}: {states:?}"));
+        }
+        tv.run_for(Duration::from_secs(2));
+        check_leaks(tv);
+        tv.terminate();
+        if !tv.run_until(ENDING, TvBox::has_exited) {
+            tv.book.violation("SM-38", format!("the manager has not ended within {ENDING:?}"));
+        }
+        if tv.live_servers() > 0 {
+            tv.book.violation("SM-38", format!("{} session servers live on", tv.live_servers()));
+        }
     }
 }
 
 fn check_leaks(tv: &mut TvBox) {
-    let spares = usize::from(tv.plan.settings.spares);
+    let spares = usize::from(tv.manager.driver().machine().box_status().spares);
     let watched = 1 + tv.controllers.iter().filter(|controller| controller.is_connected()).count() + 2 * spares;
     let expected = [
         ("processes", tv.live_servers(), spares),

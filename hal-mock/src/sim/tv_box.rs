@@ -550,9 +550,10 @@ impl TvBox {
                 Heard::State { app, state } => {
                     self.states.insert(app, state);
                 }
-                // What was missed is asked for by whoever needs it.
-                Heard::Missed => {}
+                // What an app is now must be asked for.
+                Heard::Missed => self.states.clear(),
                 Heard::Closed => {
+                    self.states.clear();
                     self.answers.clear();
                     self.asked.clear();
                 }

@@ -14,12 +14,12 @@ use greenroom_core::hal::Descriptors;
 use greenroom_core::message::audio::{self, PcmFormat, PlayerId, SampleFormat};
 use greenroom_core::message::keys::{self, InitDataKind, KeySessionId};
 use greenroom_core::message::playback::{
-    Answer, Codec, Command, Event, PlaybackState, SessionId, Shape, SourceDescription, SourceId, Window,
+    Answer, Codec, Command, Event, PlaybackState, RingPlace, SessionId, Shape, SourceDescription, SourceId, Window,
 };
 use greenroom_core::time::{Instant, earliest};
 
 use super::book::Book;
-use super::client::{AppClient, Stream};
+use super::client::{AppClient, News, Stream};
 use crate::descriptor::Descriptor;
 use crate::memory::{OwnRegion, PeerRegion};
 use crate::party::Party;
@@ -70,7 +70,7 @@ pub(super) struct Viewer {
     /// Plays with what it has; else it only plays.
     is_playful: bool,
     step: Step,
-    pending: Option<CallId>,
+    pending: Option<(CallId, Step)>,
     /// Calls whose end changes nothing but what is told of them here.
     extras: Vec<CallId>,
     leased: Option<Regions>,
@@ -182,20 +182,21 @@ impl Viewer {
     }
 
     fn hear(&mut self) {
-        for notice in std::mem::take(&mut self.client.home.notices) {
-            self.notified(notice);
-        }
-        if std::mem::take(&mut self.client.home.is_memory_gone) {
-            self.forget();
-        }
-        for (call, outcome, descriptors) in self.client.take_completed() {
-            if self.pending == Some(call) {
-                self.pending = None;
-                self.went_on(outcome, descriptors);
-            } else if let Some(place) = self.extras.iter().position(|extra| *extra == call) {
-                self.extras.swap_remove(place);
-                self.extra_ended(outcome, descriptors);
+        for news in self.client.take_news() {
+            match news {
+                News::Notice(notice) => self.notified(notice),
+                News::MemoryGone => self.forget(),
+                News::Completed(call, outcome, descriptors) => self.ended(call, outcome, &descriptors),
             }
+        }
+    }
+
+    fn ended(&mut self, call: CallId, outcome: Outcome, descriptors: &Descriptors<Descriptor>) {
+        if let Some((_, step)) = self.pending.take_if(|(pending, _)| *pending == call) {
+            self.went_on(step, outcome, descriptors);
+        } else if let Some(place) = self.extras.iter().position(|extra| *extra == call) {
+            self.extras.swap_remove(place);
+            self.extra_ended(outcome, descriptors);
         }
     }
 
@@ -258,7 +259,7 @@ impl Viewer {
         }
         let Some(command) = self.next_command() else { return };
         match self.client.call(command) {
-            Ok(call) => self.pending = Some(call),
+            Ok(call) => self.pending = Some((call, self.step)),
             Err(_) => self.next_beat = Some(now.after(PATIENCE)),
         }
         self.hear();
@@ -279,19 +280,41 @@ impl Viewer {
         }
     }
 
-    fn went_on(&mut self, outcome: Outcome, descriptors: Descriptors<Descriptor>) {
+    /// What was asked at this step has come to something.
+    fn went_on(&mut self, step: Step, outcome: Outcome, descriptors: &Descriptors<Descriptor>) {
         let Outcome::Answered(answer) = outcome else {
             self.next_beat = Some(self.client.world.now().after(PATIENCE));
             // What cannot be set up is taken down, if it is there.
             match self.session {
-                Some(_) if self.step != Step::Destroy => self.step = Step::Destroy,
+                Some(_) if step != Step::Destroy => self.step = Step::Destroy,
                 _ => self.end_session(),
             }
             return;
         };
-        self.step = match (self.step, answer) {
+        if step != self.step && self.session.is_some() {
+            // It has failed meanwhile.
+            return;
+        }
+        let Some(next) = self.next_step(step, answer, descriptors) else {
+            // Whoever sends descriptors of no use is not to be trusted with anything.
+            return self.client.disconnect();
+        };
+        self.step = next;
+        match next {
+            Step::All | Step::Play => self.feed(FRAMES_PER_BEAT),
+            Step::Watching => {
+                let watched_ms = 20_000 + self.client.world.random(280_000);
+                self.watched_until = Some(self.client.world.now().after(Duration::from_millis(watched_ms)));
+            }
+            Step::Memory | Step::Session | Step::Load | Step::Video | Step::Audio | Step::Destroy => {}
+        }
+    }
+
+    /// `None` where what came with the answer cannot be used.
+    fn next_step(&mut self, step: Step, answer: Answer, descriptors: &Descriptors<Descriptor>) -> Option<Step> {
+        Some(match (step, answer) {
             (Step::Memory, Answer::SharedMemory { client_bytes, server_bytes }) => {
-                self.leased = regions(&descriptors, client_bytes, server_bytes);
+                self.leased = Some(regions(descriptors, client_bytes, server_bytes)?);
                 Step::Session
             }
             (Step::Session, Answer::Session { session }) => {
@@ -299,45 +322,37 @@ impl Viewer {
                 Step::Load
             }
             (Step::Session, Answer::SessionWithMemory { session, client_bytes, server_bytes }) => {
-                (self.session, self.regions) = (Some(session), regions(&descriptors, client_bytes, server_bytes));
+                let regions = regions(descriptors, client_bytes, server_bytes)?;
+                (self.session, self.regions) = (Some(session), Some(regions));
                 Step::Load
             }
             (Step::Load, _) => Step::Video,
             (Step::Video, Answer::Source { source, ring }) => {
-                self.attach(source, ring, &descriptors);
+                self.attach(source, ring, descriptors)?;
                 Step::Audio
             }
             (Step::Audio, Answer::Source { source, ring }) => {
-                self.attach(source, ring, &descriptors);
+                self.attach(source, ring, descriptors)?;
                 Step::All
             }
             (Step::All, _) => Step::Play,
-            (Step::Play, _) => {
-                let watched_ms = 20_000 + self.client.world.random(280_000);
-                self.watched_until = Some(self.client.world.now().after(Duration::from_millis(watched_ms)));
-                Step::Watching
+            (Step::Play, _) => Step::Watching,
+            (Step::Destroy, _) => {
+                self.end_session();
+                self.step
             }
-            (Step::Destroy, _) => return self.end_session(),
             (step, _) => step,
-        };
-        if matches!(self.step, Step::All | Step::Play) {
-            self.feed(FRAMES_PER_BEAT);
-        }
+        })
     }
 
-    fn attach(
-        &mut self,
-        source: SourceId,
-        ring: greenroom_core::message::playback::RingPlace,
-        descriptors: &Descriptors<Descriptor>,
-    ) {
-        let (Some(regions), Some(bell)) = (&self.regions, descriptors.first()) else { return };
+    fn attach(&mut self, source: SourceId, ring: RingPlace, descriptors: &Descriptors<Descriptor>) -> Option<()> {
+        let (regions, bell) = (self.regions.as_ref()?, descriptors.first()?);
         self.last_stream = self.last_stream.wrapping_add(1);
         let number = stream_number(self.client.party, self.last_stream);
         self.epoch = 0;
-        if let Some(stream) = Stream::attach(&self.client.world, regions, ring, bell, number) {
-            self.streams.push((source, stream));
-        }
+        let stream = Stream::attach(&self.client.world, regions, ring, bell, number)?;
+        self.streams.push((source, stream));
+        Some(())
     }
 
     fn feed(&mut self, frames: u32) {
@@ -479,7 +494,7 @@ impl Viewer {
         }
     }
 
-    fn extra_ended(&mut self, outcome: Outcome, descriptors: Descriptors<Descriptor>) {
+    fn extra_ended(&mut self, outcome: Outcome, descriptors: &Descriptors<Descriptor>) {
         match outcome {
             Outcome::Answered(Answer::Audio(audio::Answer::Player {
                 player,
@@ -488,7 +503,7 @@ impl Viewer {
                 ring,
                 ..
             })) => {
-                let regions = regions(&descriptors, client_bytes, server_bytes);
+                let regions = regions(descriptors, client_bytes, server_bytes);
                 let number = stream_number(self.client.party, self.last_stream.wrapping_add(1));
                 self.last_stream = self.last_stream.wrapping_add(1);
                 let world = &self.client.world;

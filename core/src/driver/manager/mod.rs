@@ -11,6 +11,7 @@ use self::controllers::{Asked, Controllers};
 use self::servers::{Heard, Kinds, Servers};
 use self::traces::Crashes;
 use super::Machine;
+use super::overslept::Overslept;
 use crate::fmt::{info, warning};
 use crate::hal::{
     Authority, Descriptors, Error, ErrorKind, Interest, Launcher, Listen, Listener, Peer, Ready, Right, Socket, Spawn,
@@ -115,6 +116,7 @@ pub struct ManagerDriver<H: ManagerHost, R: Recorder = NoRecorder, const APPS: u
     control: H::Control,
     /// Set while no connection is accepted.
     accept_again_at: Option<Instant>,
+    overslept: Overslept,
     controllers: Controllers<<H::Control as Listener>::Socket>,
     servers: Servers<H, App, APPS>,
     spares: Servers<H, Spare, SPARES_MAX>,
@@ -135,6 +137,7 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
             host,
             control,
             accept_again_at: None,
+            overslept: Overslept::new(),
             controllers: Controllers::new(),
             servers: Servers::new(Kinds { child: kind::CHILD, link: kind::LINK }),
             spares: Servers::new(Kinds { child: kind::SPARE_CHILD, link: kind::SPARE_LINK }),
@@ -178,7 +181,7 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
 
     /// When the next turn is due at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
-        earliest(self.machine.next_deadline(), self.accept_again_at)
+        earliest(self.overslept.wakes_at(self.machine.next_deadline()), self.accept_again_at)
     }
 
     /// Takes what is ready, in a fixed order: children, links, time, controllers. Of each connection it takes at most
@@ -209,7 +212,7 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
         }
         self.servers.reap_unwatched();
         self.spares.reap_unwatched();
-        if self.machine.next_deadline().is_some_and(|at| at <= now) {
+        if self.overslept.is_due(now, self.machine.next_deadline()) {
             self.feed(now, Input::Tick);
         }
     }

@@ -9,6 +9,7 @@ use heapless::Vec;
 
 use self::memory::Slots;
 use self::port::Port;
+use super::overslept::Overslept;
 use super::{Connection, ConnectionError, Incoming, Machine};
 use crate::codec::postcard::CodecError;
 use crate::fmt::{Said, debug, info, warning};
@@ -117,6 +118,7 @@ pub struct SessionDriver<H: SessionHost, R: Recorder = NoRecorder> {
     /// The manager was sent the socket, and answers for its file while it is there.
     is_socket_shared: bool,
     accept_again: Option<Instant>,
+    overslept: Overslept,
     arriving: Option<H::Socket>,
     /// The socket of the server that this one replaces; it came with the configuration.
     inherited: Option<H::Descriptor>,
@@ -150,6 +152,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
             listener: None,
             is_socket_shared: false,
             accept_again: None,
+            overslept: Overslept::new(),
             arriving: None,
             inherited: None,
             // One by one: a constant would be copied with all that is behind the `None`s.
@@ -181,7 +184,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
 
     /// When [`Self::turn`] is due, if time matters now.
     pub fn next_deadline(&self) -> Option<Instant> {
-        earliest(self.machine.next_deadline(), self.accept_again)
+        earliest(self.overslept.wakes_at(self.machine.next_deadline()), self.accept_again)
     }
 
     /// Says that it is up (SM-05), or that `prepared` went wrong (SM-11).
@@ -217,7 +220,7 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
                 _ => {}
             }
         }
-        if self.machine.next_deadline().is_some_and(|deadline| deadline <= now) {
+        if self.overslept.is_due(now, self.machine.next_deadline()) {
             self.take(host, now, Input::Tick);
             self.retries = true;
         }

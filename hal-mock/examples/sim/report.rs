@@ -1,0 +1,95 @@
+//! What became of all runs.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use greenroom_hal_mock::sim::{Fault, Outcome, Run};
+
+/// The sums over all runs.
+pub(super) struct Report {
+    seeds: usize,
+    box_ms: u64,
+    inputs: u64,
+    least_inputs_an_hour: u64,
+    faults: Vec<(Fault, u64, usize)>,
+    pub(super) violations: u64,
+    slowest_convergence_ms: u64,
+    log_hash: u64,
+    took: Duration,
+}
+
+impl Report {
+    pub(super) fn new(outcomes: &[Outcome], took: Duration) -> Self {
+        let struck = |fault: &Fault| {
+            let strikes = outcomes.iter().map(|outcome| outcome.faults[*fault as usize]);
+            (*fault, strikes.clone().sum(), strikes.filter(|strikes| *strikes > 0).count())
+        };
+        let an_hour = |outcome: &Outcome| outcome.inputs * 3_600_000 / outcome.box_ms.max(1);
+        let mix = |hash: u64, outcome: &Outcome| (hash ^ outcome.log_hash).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        Self {
+            seeds: outcomes.len(),
+            box_ms: outcomes.iter().map(|outcome| outcome.box_ms).sum(),
+            inputs: outcomes.iter().map(|outcome| outcome.inputs).sum(),
+            least_inputs_an_hour: outcomes.iter().map(an_hour).min().unwrap_or(0),
+            faults: Fault::ALL.iter().map(struck).collect(),
+            violations: outcomes.iter().map(|outcome| outcome.violation_count).sum(),
+            slowest_convergence_ms: outcomes.iter().map(|outcome| outcome.convergence_ms).max().unwrap_or(0),
+            log_hash: outcomes.iter().fold(outcomes.len() as u64, mix),
+            took,
+        }
+    }
+
+    pub(super) fn print(&self) {
+        let mut table = Table::new();
+        table.load_style(NOTHING).set_header(["faults", "class", "times", "seeds"]);
+        for (fault, strikes, seeds) in &self.faults {
+            table.add_row([format!("{:?}", fault.area()), fault.to_string(), strikes.to_string(), seeds.to_string()]);
+        }
+        table.column_iter_mut().skip(2).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+        println!("{table}\n");
+        let seconds = self.took.as_secs_f64().max(f64::MIN_POSITIVE);
+        let (hours, inputs) = (self.hours(), self.inputs as f64);
+        println!(
+            "took            {seconds:.1} s: {:.1} box-hours and {:.0} inputs a second",
+            hours / seconds,
+            inputs / seconds
+        );
+        println!("inputs          {}, at least {} in a box-hour", self.inputs, self.least_inputs_an_hour);
+        println!("convergence     within {} ms of the last fault", self.slowest_convergence_ms);
+        let rarest = self.faults.iter().min_by_key(|(_, strikes, _)| *strikes);
+        if let Some((fault, strikes, _)) = rarest {
+            println!("rarest fault    {fault}, {strikes} times");
+        }
+    }
+
+    fn hours(&self) -> f64 {
+        self.box_ms as f64 / 3_600_000.0
+    }
+
+    pub(super) fn last_line(&self) -> String {
+        let faults: u64 = self.faults.iter().map(|(_, strikes, _)| strikes).sum();
+        let Self { seeds, violations, log_hash, .. } = self;
+        format!(
+            "seeds {seeds}, hours {:.0}, faults {faults}, violations {violations}, log hash {log_hash:016x}",
+            self.hours()
+        )
+    }
+}
+
+/// Tells what was violated, runs the seed again to write what happened, and says how to see it again.
+pub(super) fn explain(directory: &Path, failed: &Outcome, run: Run) {
+    for violation in &failed.violations {
+        println!("seed {}, {} ms, {}: {}", failed.seed, violation.at_ms, violation.rule, violation.what);
+    }
+    let file = directory.join(format!("seed-{}.log", failed.seed));
+    let lines: Vec<String> = Run { keeps_events: true, ..run }.run().events.iter().map(ToString::to_string).collect();
+    let written = fs::create_dir_all(directory).and_then(|()| fs::write(&file, lines.join("\n")));
+    match written {
+        Ok(()) => println!("seed {}: what happened stands in {}", failed.seed, file.display()),
+        Err(error) => println!("seed {}: {} cannot be written: {error}", failed.seed, file.display()),
+    }
+    println!("reproduce: make sim SEED={}", failed.seed);
+}
