@@ -36,7 +36,7 @@ impl Sequence {
 
     /// Who has ended says nothing; its platform closed what it held.
     fn lost(&mut self, (client, server): (Lifeline, Lifeline), at: Instant) {
-        let was_closed = self.sent.iter().any(|sent| (sent.from, sent.to, &*sent.what) == (server, client, CLOSE));
+        let was_closed = self.is_on_its_way((server, client), CLOSE);
         if was_closed || !self.has_ended(server) {
             self.tell(Side::Received, at, Kind::Notification, (server, client), CLOSE.to_owned());
         } else {

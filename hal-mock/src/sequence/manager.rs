@@ -9,6 +9,9 @@ use greenroom_core::time::Instant;
 use super::known::{KnownApp, KnownApps, key};
 use super::{Asker, Kind, Sequence, Side, words};
 
+/// What a session server is called that waits for its app.
+const SPARE: &str = "spare";
+
 impl Sequence {
     /// The manager has handled an input, which came to these actions. `manager` is as it was right after it.
     pub fn manager<const APPS: usize>(
@@ -93,23 +96,25 @@ impl Sequence {
             Ok(process) => process,
             Err(kind) => return self.work(at, self.manager, &format!("spawning failed: {kind:?}")),
         };
-        self.spawned(at, process);
+        let known = known.get(app);
+        self.spawned(at, process, known.map(|known| known.id.as_str()));
         self.apps.insert(key(app), process);
-        let Some(known) = known.get(app) else { return };
-        self.serves(process, known.id.as_str());
-        if let Some(due) = known.deadline {
+        if let Some(due) = known.and_then(|known| known.deadline) {
             let limit = due.since(at).as_secs_f64();
             self.ready_timers.insert(process);
             self.work(at, self.manager, &format!("start the READY timer, {limit} s"));
         }
     }
 
-    fn spawned(&mut self, at: Instant, process: u32) {
+    fn spawned(&mut self, at: Instant, process: u32, app: Option<&str>) {
         self.work(at, self.manager, "make a socket pair for the link");
         // The number of a process that has ended can come again.
         if self.servers.get(&process).is_some_and(|known| known.has_ended) {
             self.servers.remove(&process);
             self.names.remove(&process);
+        }
+        if let Some(app) = app {
+            self.serves(process, app);
         }
         let server = self.server(process);
         self.draw(at, Kind::Creation, (self.manager, server), "spawn(link)");
@@ -140,6 +145,7 @@ impl Sequence {
                 self.tell(side, at, Kind::Notification, ends, what);
             }
             link::Message::Listener => {
+                self.kept_sockets.extend(self.names.get(&process).cloned());
                 self.tell(side, at, Kind::Notification, ends, "the listening socket, to keep".to_owned());
             }
             link::Message::Clients { connected, state } => {
@@ -154,8 +160,7 @@ impl Sequence {
     fn spare_said(&mut self, at: Instant, spare: SpareHandle, event: &SpareEvent) {
         let key = (spare.index(), spare.generation());
         if let SpareEvent::Spawned(Ok(process)) = event {
-            self.spawned(at, *process);
-            self.serves(*process, "spare");
+            self.spawned(at, *process, Some(SPARE));
             self.spares.insert(key, *process);
             return;
         }
@@ -199,7 +204,13 @@ impl Sequence {
                 let what = words::state_changed(Some(app.as_str()), *state, *reason);
                 self.tell(Side::Sent, at, Kind::Notification, (self.manager, self.platform), what);
             }
-            Action::RemoveSocket { .. } => self.work(at, self.manager, "remove what is left of the app's socket"),
+            Action::RemoveSocket { app } => {
+                let process = self.process_of(known, *app);
+                if let Some(app) = process.and_then(|process| self.names.get(&process)) {
+                    self.kept_sockets.remove(app);
+                }
+                self.work(at, self.manager, "remove what is left of the app's socket");
+            }
             Action::Exit => self.draw(at, Kind::End, (self.manager, self.manager), "exit the process"),
             Action::Take { app, spare } => self.taken(at, known, *app, *spare),
             Action::Spare { spare, deed } => self.spare_deed(at, *spare, deed),
@@ -235,6 +246,7 @@ impl Sequence {
     fn taken(&mut self, at: Instant, known: &KnownApps, app: AppHandle, spare: SpareHandle) {
         let Some(process) = self.spares.remove(&(spare.index(), spare.generation())) else { return };
         self.apps.insert(key(app), process);
+        self.serving.remove(SPARE);
         if let Some(KnownApp { id, .. }) = known.get(app) {
             self.work(at, self.manager, &format!("take the spare session server for {id}"));
             self.serves(process, id.as_str());

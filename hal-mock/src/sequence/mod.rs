@@ -18,7 +18,7 @@ mod session;
 pub mod trace;
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 pub use app::AppStep;
@@ -43,12 +43,11 @@ enum Side {
     Received,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Message {
-    from: Lifeline,
-    to: Lifeline,
-    what: String,
-}
+/// Messages of one conversation that were drawn when they were sent and have not been seen to arrive: more than its queues
+/// hold. Where the other end is not seen none ever does, and the oldest are forgotten.
+const SENT_MAX: usize = 64;
+
+type Conversation = (Lifeline, Lifeline);
 
 /// Who waits for an answer: requests are numbered by who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,8 +89,15 @@ pub struct Sequence {
     /// Requests whose answers are not shown either.
     unshown: BTreeSet<(Asker, u32)>,
     ready_timers: BTreeSet<u32>,
-    sent: Vec<Message>,
-    received: Vec<(Instant, Message)>,
+    /// Apps whose listening sockets the manager keeps.
+    kept_sockets: BTreeSet<String>,
+    sent: BTreeMap<Conversation, VecDeque<String>>,
+    /// What was seen to arrive, and not to be sent, at the moment that was drawn last.
+    received: Vec<(Instant, Conversation, String)>,
+    /// How many participants there are of each name.
+    numbers: BTreeMap<String, u32>,
+    /// Clients of each app that are not connected now.
+    idle: BTreeMap<String, Vec<Lifeline>>,
     left_out: usize,
 }
 
@@ -116,8 +122,11 @@ impl Sequence {
             connections: BTreeMap::new(),
             unshown: BTreeSet::new(),
             ready_timers: BTreeSet::new(),
-            sent: Vec::new(),
+            kept_sockets: BTreeSet::new(),
+            sent: BTreeMap::new(),
             received: Vec::new(),
+            numbers: BTreeMap::new(),
+            idle: BTreeMap::new(),
             left_out: 0,
         }
     }
@@ -150,6 +159,25 @@ impl Sequence {
     /// The app's own process.
     pub fn application(&mut self, app: &str) -> Lifeline {
         self.named(&format!("Application({app})"))
+    }
+
+    /// The client library in a process of an app that connects. It takes the place of one that has left.
+    fn connecting(&mut self, process: u32, app: &str) -> Lifeline {
+        let known = self.clients.get(&process).copied();
+        let idle = self.idle.entry(app.to_owned()).or_default();
+        if let Some(client) = known {
+            idle.retain(|left| *left != client);
+            return client;
+        }
+        let Some(client) = idle.pop() else { return self.client_of(process, app) };
+        self.clients.retain(|_, left| *left != client);
+        self.clients.insert(process, client);
+        client
+    }
+
+    /// A client is connected no more.
+    fn has_left(&mut self, app: &str, client: Lifeline) {
+        self.idle.entry(app.to_owned()).or_default().push(client);
     }
 
     /// The client library in an app's process.
@@ -188,36 +216,49 @@ impl Sequence {
         self.diagram.participant(&name)
     }
 
-    fn free_name(&self, name: &str) -> String {
-        let numbered = |number: u32| if number == 1 { name.to_owned() } else { format!("{name} {number}") };
-        (1..).map(numbered).find(|name| self.diagram.find(name).is_none()).unwrap_or_default()
+    fn free_name(&mut self, name: &str) -> String {
+        let number = self.numbers.entry(name.to_owned()).or_default();
+        *number += 1;
+        if *number == 1 { name.to_owned() } else { format!("{name} {number}") }
     }
 
-    fn tell(&mut self, side: Side, at: Instant, kind: Kind, (from, to): (Lifeline, Lifeline), what: String) {
-        let message = Message { from, to, what };
-        if self.was_drawn(side, at, &message) {
+    fn tell(&mut self, side: Side, at: Instant, kind: Kind, between: Conversation, what: String) {
+        if self.was_drawn(side, at, between, &what) {
             return;
         }
-        self.draw(at, kind, (from, to), &message.what);
+        self.draw(at, kind, between, &what);
         match side {
-            Side::Sent => self.sent.push(message),
-            Side::Received => self.received.push((at, message)),
+            Side::Sent => {
+                let sent = self.sent.entry(between).or_default();
+                sent.push_back(what);
+                if sent.len() > SENT_MAX {
+                    sent.pop_front();
+                }
+            }
+            Side::Received => self.received.push((at, between, what)),
         }
     }
 
     /// Clocks are too coarse to tell which of two came first, so a message can be seen to arrive before it is sent.
-    fn was_drawn(&mut self, side: Side, at: Instant, message: &Message) -> bool {
+    fn was_drawn(&mut self, side: Side, at: Instant, between: Conversation, what: &str) -> bool {
         match side {
             Side::Received => {
-                let place = self.sent.iter().position(|sent| sent == message);
-                place.map(|place| self.sent.remove(place)).is_some()
+                let Some(sent) = self.sent.get_mut(&between) else { return false };
+                let place = sent.iter().position(|sent| sent == what);
+                place.and_then(|place| sent.remove(place)).is_some()
             }
             Side::Sent => {
-                self.received.retain(|(then, _)| *then == at);
-                let place = self.received.iter().position(|(_, received)| received == message);
-                place.map(|place| self.received.remove(place)).is_some()
+                self.received.retain(|(then, ..)| *then == at);
+                let mut received = self.received.iter();
+                let place = received.position(|(_, conversation, said)| *conversation == between && said == what);
+                place.map(|place| self.received.swap_remove(place)).is_some()
             }
         }
+    }
+
+    /// Whether it was said, and not seen to arrive.
+    fn is_on_its_way(&self, between: Conversation, what: &str) -> bool {
+        self.sent.get(&between).is_some_and(|sent| sent.iter().any(|sent| sent == what))
     }
 
     fn draw(&mut self, at: Instant, kind: Kind, (from, to): (Lifeline, Lifeline), what: &str) {
@@ -231,7 +272,8 @@ impl Sequence {
 
     /// Whether the process of a session server has ended.
     fn has_ended(&self, server: Lifeline) -> bool {
-        self.servers.values().any(|known| known.lifeline == server && known.has_ended)
+        let mut processes = self.servers.values().filter(|known| known.lifeline == server).peekable();
+        processes.peek().is_some() && processes.all(|known| known.has_ended)
     }
 
     /// A process that said that it exits is still there.
@@ -258,8 +300,13 @@ impl Sequence {
         lifeline
     }
 
-    /// A session server is an app's.
+    /// A session server is an app's. It takes the place of one that has ended.
     fn serves(&mut self, process: u32, app: &str) {
+        let earlier = self.serving.get(app).copied().filter(|earlier| self.has_ended(*earlier));
+        if let (Some(lifeline), false) = (earlier, self.servers.contains_key(&process)) {
+            self.servers.insert(process, Process { lifeline, has_ended: false });
+            self.names.insert(process, app.to_owned());
+        }
         let lifeline = self.server(process);
         if self.names.get(&process).is_none_or(|known| known != app) {
             let name = self.free_name(&format!("SessionServer({app})"));

@@ -39,7 +39,7 @@ impl Sequence {
                 }
             }
             Input::ClientClosed { client } => {
-                let client = self.client_at(process, *client);
+                let client = self.leaving(process, *client);
                 self.tell(Side::Received, at, Kind::Notification, (client, server), "disconnect".to_owned());
             }
             // What comes of them is drawn.
@@ -75,10 +75,19 @@ impl Sequence {
 
     fn admitted(&mut self, process: u32, at: Instant, client: ClientId, peer: &Peer) {
         let app = self.names.get(&process).cloned().unwrap_or_default();
-        let lifeline = self.client_of(peer.process_id, &app);
+        let lifeline = self.connecting(peer.process_id, &app);
         self.connections.insert((process, client.index(), client.generation()), lifeline);
         let server = self.server(process);
         self.tell(Side::Received, at, Kind::Call, (lifeline, server), super::client::CONNECT.to_owned());
+    }
+
+    fn leaving(&mut self, process: u32, client: ClientId) -> Lifeline {
+        let lifeline = self.client_at(process, client);
+        let app = self.names.get(&process).cloned().unwrap_or_default();
+        if self.connections.remove(&(process, client.index(), client.generation())).is_some() {
+            self.has_left(&app, lifeline);
+        }
+        lifeline
     }
 
     /// A client whose connection was not seen to be made was connected before.
@@ -102,6 +111,7 @@ impl Sequence {
                 }
                 self.server_said(at, process, message, Side::Sent);
             }
+            Action::Bind if self.has_predecessor(process) => self.work(at, server, "take over the listening socket"),
             Action::Bind => self.work(at, server, "create the listening socket, bind it"),
             Action::Unbind { leaves_file: false } => self.work(at, server, "unbind the socket, if it was made"),
             Action::Unbind { leaves_file: true } => self.work(at, server, "close the listening socket, if it was made"),
@@ -119,7 +129,7 @@ impl Sequence {
                 }
             }
             Action::CloseClient { client } => {
-                let client = self.client_at(process, *client);
+                let client = self.leaving(process, *client);
                 self.tell(Side::Sent, at, Kind::Notification, (server, client), super::client::CLOSE.to_owned());
             }
             Action::Exit { status } => self.ended(at, process, server, &format!("exit the process, status {status}")),
@@ -134,6 +144,11 @@ impl Sequence {
             | Action::LicenseMessage { .. }
             | Action::KeyStatuses { .. } => {}
         }
+    }
+
+    /// Whether the manager has the socket of a server of this app before this one: it is in the configuration (SM-36).
+    fn has_predecessor(&self, process: u32) -> bool {
+        self.names.get(&process).is_some_and(|app| self.kept_sockets.contains(app))
     }
 
     fn replied(&mut self, process: u32, at: Instant, client: ClientId, sequence: u32, response: &Response) {

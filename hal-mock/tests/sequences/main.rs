@@ -17,7 +17,11 @@ use stage::Stage;
 
 /// Goes through a sequence and compares its diagram with the one that is kept.
 fn scenario(file: &str, title: &str, play: impl FnOnce(&mut Stage)) -> Diagram {
-    let mut stage = Stage::new(title);
+    on_stage(file, Stage::new(title), play)
+}
+
+/// The same on a stage of its own.
+fn on_stage(file: &str, mut stage: Stage, play: impl FnOnce(&mut Stage)) -> Diagram {
     play(&mut stage);
     let diagram = stage.finish();
     if let Some(place) = std::env::var_os("DRAW_DIAGRAMS") {

@@ -91,3 +91,20 @@ fn a_later_file_goes_on_where_an_earlier_one_ends() {
     assert_eq!(said(&drawn(&[early, late])), said(&drawn(&[late])));
     assert!(said(&drawn(&[early])).len() < said(&drawn(&[late])).len());
 }
+
+/// However often an app comes and goes, its diagram is as wide as what is there at a time.
+#[test]
+fn an_app_that_connects_again_and_again_is_one_participant() {
+    let mut stage = Stage::new("run");
+    stage.initiate("app1", TargetState::Inactive).unwrap();
+    let socket = stage.connection_info("app1");
+    for _ in 0..20 {
+        stage.start_app("app1", "Inactive", &socket);
+        stage.exit_app("app1");
+    }
+    let bytes = stage.trace_file(None);
+    let lines = said(&drawn(&[File::parse(&bytes).unwrap()]));
+    let connects = lines.iter().filter(|line| line.ends_with("SessionServer(app1): connect"));
+    assert!(connects.clone().all(|line| line.starts_with("Client(app1) Call")), "{lines:#?}");
+    assert_eq!(connects.count(), 20);
+}

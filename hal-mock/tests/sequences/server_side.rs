@@ -1,13 +1,15 @@
 //! Session servers: from Not Running to Active and back.
 
 use greenroom_core::hal::ErrorKind;
+use greenroom_core::health::HealthCheck;
+use greenroom_core::manager::Settings;
 use greenroom_core::message::audio::{self, PcmFormat, SampleFormat};
 use greenroom_core::message::control::{Command, Refusal};
-use greenroom_core::message::{ServerState, TargetState, keys, playback};
+use greenroom_core::message::{ServerState, TargetState, keys, link, playback};
 use greenroom_hal_mock::Call;
 
 use crate::stage::{Fate, Stage};
-use crate::{assert_kept, scenario};
+use crate::{assert_kept, on_stage, scenario};
 
 /// SM-01 to SM-09
 #[test]
@@ -156,6 +158,20 @@ fn inactive_to_active_of_an_unknown_app() {
     });
 }
 
+/// SM-15: the server's error reaches who asked.
+#[test]
+fn inactive_to_active_when_the_server_refuses() {
+    let title = "Inactive to Active: the session server refuses";
+    scenario("inactive-to-active-server-refuses", title, |stage| {
+        stage.already("app1", TargetState::Inactive);
+        stage.freeze_servers();
+        stage.request(Command::ChangeState { app: "app1", state: TargetState::Active });
+        stage.refuse_request(link::Refusal::Busy);
+        assert_eq!(stage.answer(), Some(Err(Refusal::ServerRefused)));
+        assert_eq!(stage.told("app1"), []);
+    });
+}
+
 /// SM-15, SM-21, SM-30: a server that hangs costs an answer, but not for ever.
 #[test]
 fn inactive_to_active_without_an_answer() {
@@ -281,4 +297,17 @@ fn switching_apps_too_early() {
     });
     // The README shows it.
     assert_kept("docs/switching-apps.svg", &diagram.to_svg());
+}
+
+/// SM-36: another one, in the state that was wanted, at the same socket.
+#[test]
+fn a_session_server_that_crashes_is_followed_by_another() {
+    let settings = Settings { health: HealthCheck::OFF, ..Settings::default() };
+    let stage = Stage::with("Active: the session server crashes", settings);
+    on_stage("active-crash-and-restart", stage, |stage| {
+        stage.already("app1", TargetState::Active);
+        stage.crash_servers();
+        let end = stage.told("app1").last().copied();
+        assert_eq!((end, stage.processes()), (Some(ServerState::Active), 1));
+    });
 }

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use greenroom_core::client::Outcome;
+use greenroom_core::codec::postcard;
 use greenroom_core::driver::{ClientDriver, Connection, Incoming, ManagerDriver, SessionDriver};
-use greenroom_core::hal::{Descriptors, ErrorKind, ExitStatus, Interest, Listen, Peer, SocketPlace, Watch};
+use greenroom_core::hal::{
+    Descriptors, ErrorKind, ExitStatus, Interest, Listen, Peer, Received, Socket, SocketPlace, Watch,
+};
 use greenroom_core::health::HealthCheck;
 use greenroom_core::limits::MESSAGE_BYTES_MAX;
 use greenroom_core::manager::{Manager, Settings};
 use greenroom_core::message::control::{Answer, Command, Event, Message, Refusal, Request};
-use greenroom_core::message::{ServerState, SocketPath, TargetState, playback};
+use greenroom_core::message::{ServerState, SocketPath, TargetState, link, playback};
 use greenroom_hal_mock::diagram::{Diagram, Frame, Lifeline};
 use greenroom_hal_mock::process::Process;
 use greenroom_hal_mock::sequence::AppStep;
@@ -73,8 +76,12 @@ pub(crate) struct Stage {
 impl Stage {
     /// A box with one decoder and a manager that restarts nothing.
     pub(crate) fn new(title: &str) -> Self {
+        Self::with(title, Settings { restart: false, health: HealthCheck::OFF, ..Settings::default() })
+    }
+
+    /// A box with this manager.
+    pub(crate) fn with(title: &str, settings: Settings) -> Self {
         let world = World::new(1);
-        let settings = Settings { restart: false, health: HealthCheck::OFF, ..Settings::default() };
         let mut place = ManagerPlace::new(&world);
         let at = SocketPlace { path: CONTROL, mode: 0o600, owner: "", group: "" };
         let control = greenroom_core::driver::ManagerHost::listen(&mut place).listen(&at).unwrap();
@@ -442,6 +449,27 @@ impl Stage {
     /// From now on the decoders of the session servers end nothing by themselves.
     pub(crate) fn decoders_hang(&self) {
         self.servers.iter().for_each(|server| server.place.platform.decoder.wait_for_me());
+    }
+
+    /// All session servers crash.
+    pub(crate) fn crash_servers(&mut self) {
+        self.servers.drain(..).for_each(|server| server.process.exit(ExitStatus::Killed(11)));
+        self.run();
+    }
+
+    /// The session servers refuse what they were just asked.
+    pub(crate) fn refuse_request(&mut self, refusal: link::Refusal) {
+        for server in &mut self.servers {
+            let mut buffer = [0; MESSAGE_BYTES_MAX];
+            let link = server.process.link();
+            let received = link.receive(&mut buffer, &mut Descriptors::new()).unwrap();
+            let Received::Message { bytes } = received else { panic!("{received:?}") };
+            let link::Request { sequence, .. } = postcard::decode(&buffer[..bytes]).unwrap();
+            let reply = link::Message::Reply { sequence, result: Err(refusal) };
+            let mut buffer = [0; 64];
+            link.send(postcard::encode(&reply, &mut buffer).unwrap(), &[]).unwrap();
+        }
+        self.run();
     }
 
     /// From now on session servers do nothing.
