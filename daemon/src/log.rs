@@ -1,12 +1,11 @@
 //! What the programs write to stderr, at levels that change while they run (SM-39).
 
+mod format;
 mod limit;
 
-use std::env;
-
+pub use format::{FORMAT_VARIABLE, Format};
 use greenroom_core::message::{Component, LogLevel, LogLevels};
 use limit::Limited;
-use serde::Deserialize;
 use tracing::Subscriber;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
@@ -36,38 +35,6 @@ const COMPONENTS: &[(&str, Component)] = &[
     ("greenroom_session", Component::SessionServer),
     ("greenroomd", Component::Manager),
 ];
-
-/// The environment variable that says `json` to session servers, who log before they are configured.
-pub const FORMAT_VARIABLE: &str = "GREENROOM_LOG_FORMAT";
-
-/// How a line of the log looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs: one JSON object a line.
-    Json,
-}
-
-impl Format {
-    /// What [`FORMAT_VARIABLE`] says; anything but `json` is text.
-    pub fn from_environment() -> Self {
-        match env::var(FORMAT_VARIABLE).as_deref() {
-            Ok("json") => Self::Json,
-            _ => Self::Text,
-        }
-    }
-
-    /// The variable with which a child logs in this format.
-    pub fn environment(self) -> Option<(String, String)> {
-        match self {
-            Self::Text => None,
-            Self::Json => Some((FORMAT_VARIABLE.to_owned(), "json".to_owned())),
-        }
-    }
-}
 
 /// Why nothing can be logged.
 #[derive(Debug, thiserror::Error)]

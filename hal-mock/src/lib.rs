@@ -70,6 +70,7 @@ pub mod descriptor;
 pub mod diagram;
 pub mod error;
 pub mod event_loop;
+#[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod hostile;
 pub mod keys;
