@@ -165,7 +165,7 @@ capacities: ## Measure what one more of each capacity costs, for the README
 	.ci/capacities
 
 fuzz-seeds: ## Write the seeds of the fuzz targets anew
-	cargo run -p greenroom-hal-mock --example corpora -- seeds fuzz/seeds
+	cargo run -p greenroom-hal-mock --example seeds -- fuzz/seeds
 
 e2e: build ## Run the real programs against each other
 	cargo test -p greenroom-tests

@@ -81,6 +81,7 @@ pub mod party;
 pub mod process;
 pub mod replay;
 pub mod sequence;
+#[cfg(feature = "sim")]
 pub mod sim;
 pub mod socket;
 pub mod world;
