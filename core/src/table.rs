@@ -141,7 +141,7 @@ impl<T, const N: usize> Table<T, N> {
         }
         let entry = slot.entry.take()?;
         self.in_use = self.in_use.saturating_sub(1);
-        self.taken_up_to = self.taken_up_to.min(handle.index);
+        self.taken_up_to = planted!("freed_place_forgotten", self.taken_up_to, self.taken_up_to.min(handle.index));
         Some(entry)
     }
 
@@ -219,6 +219,7 @@ impl<'de, T: Deserialize<'de>, const N: usize> Deserialize<'de> for Table<T, N> 
 mod tests {
     use super::*;
 
+    /// SM-34
     #[test]
     fn a_full_table_gives_the_value_back_and_takes_it_after_a_removal() {
         let mut table = Table::<u8, 2>::new();

@@ -651,6 +651,7 @@ fn what_a_controller_asks_while_it_waits_is_taken_after_its_answer() {
     assert!(matches!(controller.answer(), Ok(Answer::ConnectionInfo { .. })));
 }
 
+/// SM-31: what it hears has no gap that it does not know of.
 #[test]
 fn an_observer_that_is_too_slow_is_told_how_much_it_missed() {
     let mut stage = Stage::new();

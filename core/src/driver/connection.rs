@@ -130,7 +130,7 @@ impl<S: Socket> Connection<S> {
         if self.opening == Opening::Send {
             self.opening = Opening::None;
         }
-        if sent == Sent::WouldBlock {
+        if planted!("blocked_message_lost", false, sent == Sent::WouldBlock) {
             // The buffer has the same capacity, so this cannot fail.
             let _ = self.waiting.extend_from_slice(bytes);
             self.waiting_descriptors = descriptors;

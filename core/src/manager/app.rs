@@ -537,7 +537,7 @@ impl App {
         self.order = Order::None;
         self.health.rest(scene.now, scene.settings.health);
         if let Some((_, subject @ Subject::Order)) = &mut self.outstanding {
-            *subject = Subject::EarlierOrder;
+            *subject = planted!("earlier_answer_believed", Subject::Order, Subject::EarlierOrder);
         }
         self.arm(scene);
     }

@@ -25,7 +25,7 @@ impl Restarts {
 
     /// Counts one more, and gives the pause before it; `None` when there were too many in this window already.
     pub(super) fn next(&mut self, now: Instant, settings: &Settings) -> Option<Duration> {
-        if self.closes_at(settings).is_none_or(|at| at <= now) {
+        if self.closes_at(settings).is_none_or(|at| !planted!("window_stays_open") && at <= now) {
             (self.opened_at, self.in_window) = (Some(now), 0);
         }
         if planted!("no_restart_cap", false, self.in_window >= settings.restart_intensity) {

@@ -199,7 +199,7 @@ impl<C: RegionMut, S: Region, const SLOTS: usize> Producer<C, S, SLOTS> {
     fn check_tail(&self, tail: u32) -> Result<(), RingError> {
         let (in_ring, at_most) = (self.head.wrapping_sub(tail), self.head.wrapping_sub(self.tail));
         match in_ring {
-            _ if in_ring <= at_most => Ok(()),
+            _ if planted!("server_tail_believed") || in_ring <= at_most => Ok(()),
             _ if in_ring as usize <= SLOTS => Err(RingError::CursorWentBack),
             _ => Err(RingError::CursorBeyondCapacity),
         }

@@ -123,7 +123,7 @@ impl Client {
             return false;
         }
         if !self.is_greeted {
-            self.is_leaving = true;
+            self.is_leaving = planted!("silent_stranger_kept", false, true);
             return false;
         }
         let look = self.health.look(now, check, true);

@@ -138,6 +138,7 @@ pub(super) fn next(phase: Phase, cause: Cause, told: ServerState) -> Verdict {
         (P::Active, C::Set(T::Inactive)) => Go(P::Deactivating { then: None }),
         (P::Deactivating { then: None }, C::Emptied) => Go(P::Inactive),
         (P::Deactivating { then: Some(end) }, C::Emptied) => Go(P::Leaving(end)),
+        (P::Active | P::Deactivating { .. }, C::Stuck(_)) if planted!("stuck_decoder_waited_for") => Verdict::Stay,
         (P::Active | P::Deactivating { .. }, C::Stuck(reason)) => Go(P::Leaving(End::Failed(reason))),
         (P::Leaving(_), C::Said) if planted!("exit_forgotten") => Verdict::Stay,
         (P::Leaving(_), C::Said) => Go(P::Gone),
@@ -146,6 +147,7 @@ pub(super) fn next(phase: Phase, cause: Cause, told: ServerState) -> Verdict {
         (P::Active | P::Deactivating { .. }, C::Set(T::NotRunning) | C::Terminate) => {
             Go(P::Deactivating { then: Some(End::Asked) })
         }
+        (P::Active, C::LinkClosed) if planted!("plays_without_manager") => Verdict::Stay,
         (P::Active | P::Deactivating { .. }, C::LinkClosed) => Go(P::Deactivating { then: Some(End::Orphaned) }),
         (
             P::Starting | P::Uninitialized | P::Binding { .. } | P::Allocating | P::Inactive | P::Failed,

@@ -73,7 +73,7 @@ impl<S: Socket> Entry<S> {
     fn publish(&mut self, event: &Event) {
         // Once one is missed, so are all until the observer is told.
         if self.missed > 0 || self.backlog.push_back(event.clone()).is_err() {
-            self.missed = self.missed.saturating_add(1);
+            self.missed = self.missed.saturating_add(planted!("missed_news_kept_quiet", 0, 1));
         }
     }
 
