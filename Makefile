@@ -125,8 +125,11 @@ sim-same: ## Run 32 of them twice each, in a debug build and as fast as a releas
 sim-long: ## Run 5000 of them
 	$(MAKE) sim SEEDS=5000
 
+# Built with small messages, so that 10,000 boxes fit into 6 GiB.
 fleet: ## Keep 10,000 boxes in one process, and tell what a box and an input cost
-	cargo run -q --profile sim $(SIM) --fleet 10000
+	GREENROOM_MESSAGE_BYTES_MAX=1024 GREENROOM_CODEC_DATA_BYTES_MAX=512 GREENROOM_TEXT_BYTES_MAX=512 \
+	GREENROOM_INIT_DATA_BYTES_MAX=512 GREENROOM_LICENSE_BYTES_MAX=512 CARGO_TARGET_DIR=$(BUILDS)/fleet \
+	  cargo run -q --profile sim $(SIM) --fleet 10000
 
 loom: ## Try every interleaving of the ring
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(BUILDS)/loom cargo test --release -p greenroom-core --test ring_loom

@@ -18,6 +18,10 @@ pub trait Readiness {
     }
     /// It has ended: reported whatever it is watched for.
     fn has_ended(&self) -> bool;
+    /// Whether there is anything to report to who watches for this.
+    fn is_ready(&self, reads: bool, writes: bool) -> bool {
+        self.has_ended() || (reads && self.is_readable()) || (writes && self.is_writable())
+    }
 }
 
 /// Something that an [`EventLoop`] can watch.
@@ -33,12 +37,26 @@ struct Watched {
 }
 
 impl Watched {
-    fn ready(&self) -> Option<Ready> {
+    fn source(&self) -> Rc<dyn Readiness> {
         let Some(source) = self.source.upgrade() else {
             panic!("{:?} was dropped while it was watched", self.token);
         };
+        source
+    }
+
+    fn interests(&self) -> (bool, bool) {
         let reads = matches!(self.interest, Interest::Read | Interest::ReadWrite);
-        let writes = matches!(self.interest, Interest::Write | Interest::ReadWrite);
+        (reads, matches!(self.interest, Interest::Write | Interest::ReadWrite))
+    }
+
+    fn is_ready(&self) -> bool {
+        let (reads, writes) = self.interests();
+        self.source().is_ready(reads, writes)
+    }
+
+    fn ready(&self) -> Option<Ready> {
+        let source = self.source();
+        let (reads, writes) = self.interests();
         let readable = source.has_ended() || (reads && source.is_readable());
         let writable = writes && source.is_writable();
         (readable || writable).then_some(Ready { token: self.token, readable, writable })
@@ -73,7 +91,7 @@ impl EventLoop {
 
     /// Whether anything is ready.
     pub fn has_ready(&self) -> bool {
-        self.watched.iter().any(|watched| watched.ready().is_some())
+        self.watched.iter().any(Watched::is_ready)
     }
 
     fn withhold_some(&self, ready: &mut Vec<Ready>) {

@@ -107,6 +107,11 @@ impl Readiness for End {
     fn has_ended(&self) -> bool {
         self.incoming.borrow().closed
     }
+
+    fn is_ready(&self, reads: bool, writes: bool) -> bool {
+        let incoming = self.incoming.borrow();
+        incoming.closed || (reads && !incoming.messages.is_empty()) || (writes && self.is_writable())
+    }
 }
 
 /// One end of a connection.

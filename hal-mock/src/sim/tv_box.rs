@@ -354,7 +354,7 @@ impl TvBox {
         let count = self.actors();
         let start = self.world.random(count as u64) as usize;
         let now = self.now();
-        let runnable = (0..count).map(|step| (start + step) % count).find(|actor| self.is_runnable(*actor, now));
+        let runnable = (start..count).chain(0..start).find(|actor| self.is_runnable(*actor, now));
         match runnable {
             Some(actor) => {
                 self.turn_of(actor, now);
