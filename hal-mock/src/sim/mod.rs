@@ -2,7 +2,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`tv_box`] | the box, whose turn it is, and what a scenario can do |
+//! | [`tv_box`], `turns` | the box, what a scenario can do, and whose turn it is |
 //! | `manager`, `server`, `client` | the drivers that ship, each in its process |
 //! | `decoder` | decoders that take frames out of the rings |
 //! | `viewer`, `controller` | what apps and application managers do |
@@ -27,6 +27,7 @@ mod manager;
 mod payload;
 mod referee;
 mod server;
+mod turns;
 mod viewer;
 mod weather;
 
