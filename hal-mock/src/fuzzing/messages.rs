@@ -64,7 +64,7 @@ pub fn control(bytes: &[u8]) {
 ///
 /// # Panics
 ///
-/// See [`control`].
+/// See [`control()`].
 pub fn link(bytes: &[u8]) {
     if is_too_long(bytes) {
         return;
@@ -80,7 +80,7 @@ pub fn link(bytes: &[u8]) {
 ///
 /// # Panics
 ///
-/// See [`control`].
+/// See [`control()`].
 pub fn playback(bytes: &[u8]) {
     if is_too_long(bytes) {
         return;
@@ -96,7 +96,7 @@ pub fn playback(bytes: &[u8]) {
 ///
 /// # Panics
 ///
-/// See [`control`]; or when more keys are read out of a notice than it has bytes for.
+/// See [`control()`]; or when more keys are read out of a notice than it has bytes for.
 pub fn keys(bytes: &[u8]) {
     if is_too_long(bytes) {
         return;
@@ -113,7 +113,7 @@ pub fn keys(bytes: &[u8]) {
 ///
 /// # Panics
 ///
-/// See [`control`]; or when what is said of a form of PCM cannot be.
+/// See [`control()`]; or when what is said of a form of PCM cannot be.
 pub fn audio(bytes: &[u8]) {
     if is_too_long(bytes) {
         return;
