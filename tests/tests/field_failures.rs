@@ -4,23 +4,36 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use greenroom_hal_mock::sim::Fault;
+
 const PAGE: &str = include_str!("../../docs/field-failures.md");
 
-/// A row of the table: the failure, and the cell that says what proves that it does no harm.
-fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
+/// A row of the table.
+struct Row {
+    failure: &'static str,
+    /// What proves that it does no harm.
+    proof: &'static str,
+    /// Which faults of the simulator are like it.
+    simulated: &'static str,
+}
+
+fn rows() -> impl Iterator<Item = Row> {
     let lines = PAGE.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
     lines.filter(|line| line.starts_with('|')).map(|line| {
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
-        let [failure, scenario, proof] = cells[..] else { panic!("a row has three cells: {line}") };
+        let [failure, scenario, proof, simulated] = cells[..] else { panic!("a row has four cells: {line}") };
         assert!(!scenario.is_empty() && !proof.is_empty(), "a row says something: {line}");
-        (failure, proof)
+        Row { failure, proof, simulated }
     })
+}
+
+fn quoted(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
 }
 
 /// The tests that a cell names: file and function.
 fn tests(proof: &str) -> impl Iterator<Item = (&str, &str)> {
-    let quoted = proof.split('`').skip(1).step_by(2);
-    quoted.map(|test| test.split_once("::").unwrap_or_else(|| panic!("a test is file::name, not {test}")))
+    quoted(proof).map(|test| test.split_once("::").unwrap_or_else(|| panic!("a test is file::name, not {test}")))
 }
 
 /// The failures that are named in what is written above a function.
@@ -37,7 +50,7 @@ fn failures_above<'a>(source: &'a str, function: &str) -> Option<Vec<&'a str>> {
 fn every_failure_is_listed_once() {
     let mut expected: Vec<String> = ('A'..='Q').map(String::from).collect();
     expected.extend((1..=72).map(|number| number.to_string()));
-    let listed: Vec<&str> = rows().map(|(failure, _)| failure).collect();
+    let listed: Vec<&str> = rows().map(|row| row.failure).collect();
     assert_eq!(listed, expected);
 }
 
@@ -45,7 +58,7 @@ fn every_failure_is_listed_once() {
 fn every_test_that_is_named_is_there_and_names_the_failure() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut sources = BTreeMap::new();
-    for (failure, proof) in rows() {
+    for Row { failure, proof, .. } in rows() {
         for (file, function) in tests(proof) {
             let read = || fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
             let source: &String = sources.entry(file).or_insert_with(read);
@@ -57,7 +70,22 @@ fn every_test_that_is_named_is_there_and_names_the_failure() {
 
 #[test]
 fn a_failure_without_a_test_says_why() {
-    for (failure, proof) in rows().filter(|(_, proof)| tests(proof).next().is_none()) {
+    for Row { failure, proof, .. } in rows().filter(|row| tests(row.proof).next().is_none()) {
         assert!(proof.starts_with("Cannot happen: "), "{failure}: {proof}");
+    }
+}
+
+#[test]
+fn what_the_simulator_does_is_named_by_a_class_of_its_faults_or_goes_on_in_every_run() {
+    for Row { failure, simulated, .. } in rows() {
+        let mut faults = quoted(simulated).peekable();
+        if faults.peek().is_none() {
+            let is_said = simulated == "–" || simulated.starts_with("every run: ");
+            assert!(is_said, "{failure}: {simulated}");
+        }
+        for name in faults {
+            let is_known = Fault::ALL.iter().any(|fault| fault.name() == name);
+            assert!(is_known, "{failure}: the simulator has no fault '{name}'");
+        }
     }
 }
