@@ -504,7 +504,7 @@ impl App {
 
     /// Answers who waits. Who asked for the end has what was asked for, however it came.
     fn settle(&mut self, outcome: Outcome) {
-        let Some(ticket) = self.requester.take() else { return };
+        let Some(ticket) = planted!("answered_again", self.requester, self.requester.take()) else { return };
         // A request that fails changes nothing, so it is not what the next server is to do.
         if outcome != Outcome::Done && (self.phase, self.wanted) == (Phase::Activating, TargetState::Active) {
             self.wanted = TargetState::Inactive;

@@ -334,7 +334,7 @@ impl Server {
     /// Everything of a session is free: says so to who waits for it.
     fn remove_session(&mut self, now: Instant, handle: Handle<Playback>) {
         let Some(session) = self.sessions.remove(handle) else { return };
-        self.end_lease(session.leased_slot());
+        self.end_lease(planted!("further_slot_kept", None, session.leased_slot()));
         self.unbind_keys(now, session_id(handle));
         if let Some(client) = self.clients.get_mut(session.owner) {
             let Farewell { sequence, unasked } = session.farewell();
