@@ -17,9 +17,12 @@ pub struct Bell {
     rings: Rc<Rings>,
 }
 
-/// How often a bell was rung since it was cleared.
+/// How often a bell was rung since it was cleared, and whether it ever was in vain.
 #[derive(Debug, Default)]
-struct Rings(Cell<u32>);
+struct Rings {
+    count: Cell<u32>,
+    was_lost: Cell<bool>,
+}
 
 impl Bell {
     /// A bell that was not rung.
@@ -40,7 +43,12 @@ impl Bell {
 
     /// How often it was rung since it was cleared.
     pub fn rings(&self) -> u32 {
-        self.rings.0.get()
+        self.rings.count.get()
+    }
+
+    /// Whether somebody wanted to ring it and could not.
+    pub fn was_lost(&self) -> bool {
+        self.rings.was_lost.get()
     }
 }
 
@@ -50,20 +58,20 @@ impl ErrorType for Bell {
 
 impl Doorbell for Bell {
     fn ring(&self) -> Result<(), SimulatedError> {
-        self.world.fault(Call::Ring)?;
-        self.rings.0.set(self.rings().saturating_add(1));
+        self.world.fault(Call::Ring).inspect_err(|_| self.rings.was_lost.set(true))?;
+        self.rings.count.set(self.rings().saturating_add(1));
         Ok(())
     }
 
     fn clear(&self) -> Result<(), SimulatedError> {
-        self.rings.0.set(0);
+        self.rings.count.set(0);
         Ok(())
     }
 }
 
 impl Readiness for Rings {
     fn is_readable(&self) -> bool {
-        self.0.get() > 0
+        self.count.get() > 0
     }
 
     fn has_ended(&self) -> bool {

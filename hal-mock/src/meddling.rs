@@ -58,7 +58,7 @@ impl Meddler {
         let suits =
             |planned: &(Party, Meddling)| planned.0 == party && (descriptors > 0 || !planned.1.needs_descriptors());
         let place = self.planned.iter().position(suits)?;
-        Some(self.planned.swap_remove(place).1)
+        Some(self.planned.remove(place).1)
     }
 
     pub(crate) fn forget(&mut self) {

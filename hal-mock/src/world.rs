@@ -21,6 +21,15 @@ pub struct World {
     shared: Rc<Shared>,
 }
 
+/// What was planned for one party, and has happened to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Felt {
+    /// Its call has failed.
+    Call(Party, Call),
+    /// This has happened to its message.
+    Message(Party, Meddling),
+}
+
 #[derive(Debug)]
 struct Shared {
     now: Cell<Instant>,
@@ -30,6 +39,8 @@ struct Shared {
     /// Failures of one party only.
     own_faults: RefCell<Vec<(Party, Call, ErrorKind)>>,
     has_faults: Cell<bool>,
+    /// Failures of one party's calls, and meddling with its messages, that have happened.
+    felt: RefCell<Vec<Felt>>,
     /// Calls so far, and which of them fails.
     calls: Cell<u64>,
     fails_at: Cell<Option<u64>>,
@@ -59,6 +70,7 @@ impl World {
             faults: RefCell::default(),
             own_faults: RefCell::default(),
             has_faults: Cell::default(),
+            felt: RefCell::default(),
             calls: Cell::default(),
             fails_at: Cell::default(),
             failed: Cell::default(),
@@ -138,7 +150,14 @@ impl World {
         if !self.shared.has_faults.get() {
             return None;
         }
-        self.meddler().take(self.acting(), descriptors)
+        let meddling = self.meddler().take(self.acting(), descriptors);
+        self.shared.felt.borrow_mut().extend(meddling.map(|meddling| Felt::Message(self.acting(), meddling)));
+        meddling
+    }
+
+    /// What was planned for one party and has happened since this was last asked.
+    pub(crate) fn take_felt(&self) -> Vec<Felt> {
+        std::mem::take(&mut *self.shared.felt.borrow_mut())
     }
 
     /// What was held back arrives, and what was clogged flows.
@@ -197,7 +216,8 @@ impl World {
         }
         let mut own = self.shared.own_faults.borrow_mut();
         let place = own.iter().position(|(party, its, _)| (*party, *its) == (self.acting(), call))?;
-        Some(own.swap_remove(place).2)
+        self.shared.felt.borrow_mut().push(Felt::Call(self.acting(), call));
+        Some(own.remove(place).2)
     }
 
     /// From now on this party acts: what is sent, opened and accepted is its own.

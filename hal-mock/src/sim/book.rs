@@ -43,7 +43,7 @@ pub(super) struct Book {
 }
 
 impl Book {
-    pub(super) fn new(world: &World) -> Rc<Self> {
+    pub(super) fn new(world: &World, decoders: u8) -> Rc<Self> {
         let book = Rc::new(Self {
             world: world.clone(),
             digest: Cell::default(),
@@ -53,7 +53,7 @@ impl Book {
             violations: RefCell::default(),
             violation_count: Cell::default(),
             tainted: RefCell::default(),
-            referee: RefCell::default(),
+            referee: RefCell::new(Referee::of_box(decoders)),
         });
         let observer: Rc<dyn Observer> = book.clone();
         world.observe(Rc::downgrade(&observer));
@@ -80,10 +80,18 @@ impl Book {
         *self.faults.borrow()
     }
 
+    /// A fault strikes somebody, or will when there is an occasion.
     pub(super) fn fault(&self, fault: Fault, whom: Party) {
-        self.faults.borrow_mut()[fault as usize] += 1;
         self.note(u64::from(fault as u8));
         self.tell(Party::Nobody, whom, || What::Fault(fault));
+        if !fault.is_planned() {
+            self.struck(fault);
+        }
+    }
+
+    /// A fault has struck.
+    pub(super) fn struck(&self, fault: Fault) {
+        self.faults.borrow_mut()[fault as usize] += 1;
     }
 
     pub(super) fn taint(&self, process_id: u32) {
@@ -166,7 +174,7 @@ impl Observer for Book {
 
     fn received(&self, said: &Said<'_>) {
         let now = self.world.now();
-        self.referee.borrow_mut().received(said);
+        self.referee.borrow_mut().received(now, said);
         if let Some(events) = self.events.borrow_mut().as_mut() {
             events.push(said.to_event(now));
         }

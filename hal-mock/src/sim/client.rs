@@ -152,6 +152,7 @@ impl Stream {
 
     pub(super) fn set_epoch(&mut self, epoch: u32) {
         self.producer.set_epoch(epoch);
+        self.payload.begin(epoch);
     }
 
     /// The cursor jumps, behind the producer's back.

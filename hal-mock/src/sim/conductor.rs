@@ -54,7 +54,21 @@ impl Conductor {
             3 => {
                 tv.change("nobody", TargetState::Active);
             }
+            4 => self.switch(tv),
             _ => self.move_app(tv, &app.name),
+        }
+    }
+
+    /// One app is to make room for another, which does not wait until it has (SM-27): it may only come too late for room.
+    fn switch(&self, tv: &mut TvBox) {
+        let is = |app: &&App, state| tv.state(&app.name) == Some(state);
+        let leaves = self.apps.iter().skip(1).find(|app| is(app, ServerState::Active));
+        let comes = self.apps.iter().skip(1).find(|app| is(app, ServerState::Inactive));
+        let (Some(leaves), Some(comes)) = (leaves, comes) else { return };
+        tv.change(&leaves.name, TargetState::Inactive);
+        for after_ms in [0, 5, 10] {
+            tv.run_for(Duration::from_millis(after_ms));
+            tv.change(&comes.name, TargetState::Active);
         }
     }
 

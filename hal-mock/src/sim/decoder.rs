@@ -22,6 +22,8 @@ use greenroom_core::time::Instant;
 
 use super::book::Book;
 use super::event::What;
+use super::fault::Fault;
+use super::hardware::{Hardware, Mood};
 use super::payload::Payload;
 use crate::error::{Call, SimulatedError};
 use crate::event_loop::{Readiness, Source};
@@ -41,64 +43,6 @@ const PULLS_PER_POSITION: u32 = 4;
 type Ring = Frames<Memory>;
 type Given = DecoderCommand<()>;
 
-/// The decoders that the box has: each session that is open owns one.
-#[derive(Debug)]
-pub(super) struct Hardware {
-    total: Cell<u8>,
-    usable: Cell<u8>,
-    in_use: Cell<u8>,
-}
-
-impl Hardware {
-    pub(super) fn new(total: u8) -> Rc<Self> {
-        Rc::new(Self { total: Cell::new(total), usable: Cell::new(total), in_use: Cell::new(0) })
-    }
-
-    pub(super) fn total(&self) -> u8 {
-        self.total.get()
-    }
-
-    pub(super) fn in_use(&self) -> u8 {
-        self.in_use.get()
-    }
-
-    /// From now on only so many can be opened; those that are open stay.
-    pub(super) fn limit(&self, usable: u8) {
-        self.usable.set(usable);
-    }
-
-    fn take(&self) -> bool {
-        let is_free = self.in_use.get() < self.usable.get();
-        if is_free {
-            self.in_use.set(self.in_use.get() + 1);
-        }
-        is_free
-    }
-
-    fn give_back(&self) {
-        self.in_use.set(self.in_use.get() - 1);
-    }
-}
-
-/// How a decoder misbehaves. Each lasts until it has happened, or until the weather clears.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Mood {
-    /// The next command takes so long.
-    pub(super) slow_ms: u32,
-    /// The next command fails.
-    pub(super) fails: bool,
-    /// The next flush or seek takes so long.
-    pub(super) blocked_flush_ms: u32,
-    /// The end of a stream is not told.
-    pub(super) hides_end: bool,
-    /// Nothing is taken out of the rings.
-    pub(super) keeps: bool,
-    /// Commands never end.
-    pub(super) is_stuck: bool,
-    /// The next pull is a failure.
-    pub(super) fails_in_play: bool,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Idle,
@@ -111,6 +55,8 @@ enum Stage {
 struct Feed {
     ring: Ring,
     is_asleep: bool,
+    /// Records that were there when it fell asleep: their time had not come.
+    left: u32,
     has_shown: bool,
     has_ended: bool,
     taken: u32,
@@ -238,6 +184,7 @@ impl SimDecoder {
         let fails = std::mem::take(&mut mood.fails) && given != Given::Beat;
         if fails {
             self.set_mood(mood);
+            self.shared.book.struck(Fault::DecoderError);
         }
         let result = if fails { Err(PlaybackError::Decoder) } else { Ok(()) };
         let number = index as u16;
@@ -258,11 +205,12 @@ impl SimDecoder {
         session.next_pull = Some(now.after(PULL_INTERVAL));
         let mut mood = self.mood();
         if mood.keeps {
-            return;
+            return self.felt(Fault::NeverReleases);
         }
         let number = index as u16;
         if std::mem::take(&mut mood.fails_in_play) {
             self.set_mood(mood);
+            self.shared.book.struck(Fault::FailsInPlay);
             return self.fail(session, number, PlaybackError::Decode);
         }
         let mut frames = 0;
@@ -287,6 +235,16 @@ impl SimDecoder {
         self.tell_progress(session, number, frames);
     }
 
+    /// What lasts is counted once.
+    fn felt(&self, fault: Fault) {
+        let mut mood = self.mood();
+        if !mood.felt.contains(fault) {
+            mood.felt = mood.felt.with(fault);
+            self.set_mood(mood);
+            self.shared.book.struck(fault);
+        }
+    }
+
     fn spoilt(&self, what: String) {
         if !self.shared.book.is_tainted(self.shared.process_id) {
             self.shared.book.violation("ring", what);
@@ -301,7 +259,11 @@ impl SimDecoder {
 
     /// What a turn at the rings has come to.
     fn tell_progress(&self, session: &mut Session, number: u16, frames: u32) {
-        let stage = session.next_stage(frames, self.mood().hides_end);
+        let hides_end = self.mood().hides_end;
+        let stage = session.next_stage(frames, hides_end);
+        if hides_end && session.has_ended() && session.stage != Stage::Ended {
+            self.felt(Fault::NoEndOfStream);
+        }
         if stage != session.stage {
             if stage == Stage::Starved {
                 let starved = session.feeds.iter().position(|feed| feed.as_ref().is_some_and(|feed| !feed.has_ended));
@@ -324,14 +286,20 @@ impl SimDecoder {
     fn duration(&self, given: Given) -> Option<Duration> {
         let mut mood = self.mood();
         if mood.is_stuck {
+            self.shared.book.struck(Fault::StuckDecoder);
             return None;
         }
         let own = if self.shared.is_slow { self.shared.world.random(20) as u32 } else { 0 };
-        let extra = match given {
-            Given::AllAttached | Given::Play => std::mem::take(&mut mood.slow_ms),
-            Given::Flush { .. } | Given::SetPosition { .. } => std::mem::take(&mut mood.blocked_flush_ms),
-            _ => 0,
+        let (fault, extra) = match given {
+            Given::AllAttached | Given::Play => (Fault::SlowPreroll, std::mem::take(&mut mood.slow_ms)),
+            Given::Flush { .. } | Given::SetPosition { .. } => {
+                (Fault::BlockedFlush, std::mem::take(&mut mood.blocked_flush_ms))
+            }
+            _ => (Fault::SlowPreroll, 0),
         };
+        if extra > 0 {
+            self.shared.book.struck(fault);
+        }
         self.set_mood(mood);
         Some(Duration::from_millis(u64::from(own + extra)))
     }
@@ -354,7 +322,7 @@ impl Feed {
     fn pull(&mut self, most: usize) -> Result<u32, Spoilt> {
         if self.is_asleep {
             if self.ring.bell().rings() == 0 {
-                return Ok(0);
+                return self.sleep_on();
             }
             let _ = self.ring.bell().clear();
             self.is_asleep = false;
@@ -375,6 +343,7 @@ impl Feed {
                 }
                 None => {
                     self.is_asleep = self.ring.prepare_to_sleep()?;
+                    self.left = self.ring.waiting_records();
                     break;
                 }
             }
@@ -384,9 +353,18 @@ impl Feed {
         Ok(taken)
     }
 
+    /// Whoever brings a record wakes it, unless the bell was broken.
+    fn sleep_on(&self) -> Result<u32, Spoilt> {
+        let waiting = self.ring.waiting_records();
+        if waiting > self.left && !self.ring.bell().was_lost() {
+            return Err(Spoilt::Payload(format!("{waiting} records wait for a decoder that nobody has woken")));
+        }
+        Ok(0)
+    }
+
     fn set_epoch(&mut self, epoch: u32) {
         self.ring.set_epoch(epoch);
-        self.payload.flushed();
+        self.payload.flushed(epoch);
         (self.is_asleep, self.has_ended, self.has_shown, self.taken) = (false, false, false, 0);
     }
 }
@@ -461,16 +439,22 @@ impl Session {
         None
     }
 
+    fn has_ended(&self) -> bool {
+        let mut feeds = self.feeds.iter().flatten().peekable();
+        feeds.peek().is_some() && feeds.all(|feed| feed.has_ended)
+    }
+
     fn next_stage(&self, frames: u32, hides_end: bool) -> Stage {
-        let mut feeds = self.feeds.iter().flatten();
         if self.stage == Stage::Idle || self.feeds.iter().all(Option::is_none) {
             return self.stage;
         }
-        if feeds.clone().all(|feed| feed.has_ended) {
+        if self.has_ended() {
             return if hides_end { self.stage } else { Stage::Ended };
         }
         match self.stage {
-            Stage::Prerolling if feeds.all(|feed| feed.has_shown || feed.has_ended) => Stage::Ready,
+            Stage::Prerolling if self.feeds.iter().flatten().all(|feed| feed.has_shown || feed.has_ended) => {
+                Stage::Ready
+            }
             Stage::Ready if self.is_playing && frames == 0 => Stage::Starved,
             Stage::Starved if frames > 0 => Stage::Ready,
             stage => stage,
@@ -510,6 +494,9 @@ impl Decoder for SimDecoder {
             return Err(SimulatedError::new(Call::OpenDecoder, ErrorKind::Busy));
         }
         if session < FIRST_PLAYER && !self.shared.hardware.take() {
+            if self.shared.hardware.in_use() < self.shared.hardware.total() {
+                self.shared.book.struck(Fault::FewerDecoders);
+            }
             return Err(SimulatedError::new(Call::OpenDecoder, ErrorKind::Exhausted));
         }
         *place = Some(Session::new());
@@ -534,7 +521,15 @@ impl Decoder for SimDecoder {
             if let Some(feed) = found.feeds.get_mut(place) {
                 let payload = Payload::default();
                 let ring = stream.frames;
-                *feed = Some(Feed { ring, is_asleep: false, has_shown: false, has_ended: false, taken: 0, payload });
+                *feed = Some(Feed {
+                    ring,
+                    is_asleep: false,
+                    left: 0,
+                    has_shown: false,
+                    has_ended: false,
+                    taken: 0,
+                    payload,
+                });
             }
             Ok::<_, Infallible>(())
         });

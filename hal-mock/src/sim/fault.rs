@@ -151,6 +151,40 @@ faults! {
     ExhaustedRecovery = "exhaustion while recovering" in Capacity;
 }
 
+impl Fault {
+    /// It is only planned, and strikes when whom it is meant for does something; it may never strike.
+    pub(super) const fn is_planned(self) -> bool {
+        matches!(
+            self,
+            Self::SpawnFails
+                | Self::SlowStart
+                | Self::NeverReady
+                | Self::CrashAtStart
+                | Self::ReusedProcessId
+                | Self::ExhaustedRecovery
+                | Self::IgnoredTerminate
+                | Self::SlowExit
+                | Self::WouldBlock
+                | Self::LateMessage
+                | Self::MissingDescriptors
+                | Self::WrongDescriptors
+                | Self::Garbage
+                | Self::AcceptFails
+                | Self::WatchFails
+                | Self::LostBell
+                | Self::NoMemory
+                | Self::NeverReleases
+                | Self::SlowPreroll
+                | Self::DecoderError
+                | Self::NoEndOfStream
+                | Self::BlockedFlush
+                | Self::StuckDecoder
+                | Self::FewerDecoders
+                | Self::FailsInPlay
+        )
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.name())
@@ -174,6 +208,11 @@ impl FaultSet {
     /// Whether this one is in it.
     pub const fn contains(self, fault: Fault) -> bool {
         self.0 >> fault as u8 & 1 == 1
+    }
+
+    /// Each that is in it.
+    pub fn iter(self) -> impl Iterator<Item = Fault> {
+        Fault::ALL.iter().copied().filter(move |fault| self.contains(*fault))
     }
 
     /// With this one.

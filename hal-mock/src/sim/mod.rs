@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`tv_box`], `turns` | the box, what a scenario can do, and whose turn it is |
 //! | `manager`, `server`, `client` | the drivers that ship, each in its process |
-//! | `decoder` | decoders that take frames out of the rings |
+//! | `decoder`, `hardware` | decoders that take frames out of the rings, and how many there are |
 //! | `viewer`, `controller` | what apps and application managers do |
 //! | [`fault`], `weather`, `guest` | the classes of faults, and when which strikes whom |
 //! | [`run`] | an hour of a box under faults, and what must come of it |
@@ -23,6 +23,7 @@ mod controller;
 mod decoder;
 mod digest;
 mod guest;
+mod hardware;
 mod manager;
 mod payload;
 mod referee;

@@ -1,11 +1,12 @@
 //! Sees every message on its way, and checks what must hold always. It knows nothing of the machines.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use greenroom_core::codec::postcard::{decode, decode_first, sequence};
 use greenroom_core::limits::{RESTART_INTENSITY, RESTART_WINDOW};
 use greenroom_core::message::playback::{self, Answer, SessionId};
-use greenroom_core::message::{ServerState, control, link};
+use greenroom_core::message::{ServerState, TargetState, control, link};
 use greenroom_core::time::Instant;
 use serde::Deserialize;
 
@@ -28,6 +29,11 @@ struct Server {
     told: Option<ServerState>,
     /// Somebody speaks in its name what it did not say.
     is_forged: bool,
+    /// Decoders that go with Active for its app, and whether it was told to be, and has not said that it no longer is.
+    decoders: u8,
+    is_on_stage: bool,
+    /// The request with which it was told so.
+    told_on_stage: Option<u32>,
     issued: BTreeSet<(u16, u16)>,
     /// What it has; `None` while its process is only on its way.
     belongings: Option<(Memory, SimDecoder)>,
@@ -44,7 +50,10 @@ struct App {
 #[derive(Default)]
 struct Asker {
     connection: u64,
+    has_spoken: bool,
     unanswered: Vec<u32>,
+    /// Those that can be read, and so must be answered, with when they arrived.
+    owed: BTreeMap<u32, Instant>,
     initiates: BTreeMap<u32, String>,
     states: BTreeMap<String, ServerState>,
 }
@@ -52,6 +61,8 @@ struct Asker {
 /// Who checks.
 #[derive(Default)]
 pub(super) struct Referee {
+    /// The box has so many.
+    decoders: u8,
     servers: BTreeMap<u32, Server>,
     apps: BTreeMap<String, App>,
     askers: BTreeMap<Party, Asker>,
@@ -60,6 +71,10 @@ pub(super) struct Referee {
 }
 
 impl Referee {
+    pub(super) fn of_box(decoders: u8) -> Self {
+        Self { decoders, ..Self::default() }
+    }
+
     pub(super) fn set_innocent(&mut self, app: Option<&str>) {
         self.innocent = app.map(str::to_owned);
     }
@@ -76,6 +91,20 @@ impl Referee {
     pub(super) fn forged(&mut self, process_id: u32) {
         if let Some(server) = self.servers.get_mut(&process_id) {
             server.is_forged = true;
+            // Whoever spoke in its name may have said that it is off the stage.
+            server.is_on_stage = false;
+        }
+    }
+
+    /// SM-30: who still has its connection, and asked something longer ago than this that was never answered.
+    pub(super) fn left_waiting(&self, now: Instant, party: Party, patience: Duration) -> Finding {
+        let Some(asker) = self.askers.get(&party) else { return Ok(()) };
+        match asker.owed.iter().find(|(_, asked_at)| now.since(**asked_at) > patience) {
+            Some((sequence, at)) => {
+                let what = format!("{party} asked {sequence} at {} ms and has no answer", at.as_millis());
+                Err(("SM-30 one answer", what))
+            }
+            None => Ok(()),
         }
     }
 
@@ -103,7 +132,7 @@ impl Referee {
         }
     }
 
-    pub(super) fn received(&mut self, said: &Said<'_>) {
+    pub(super) fn received(&mut self, now: Instant, said: &Said<'_>) {
         let is_request = matches!(
             (said.from, said.to),
             (Party::Controller(_), Party::Manager) | (Party::Client { .. }, Party::Server(_))
@@ -115,6 +144,10 @@ impl Referee {
         // A request that cannot be read is refused where a number stands at its beginning, wherever the connection is.
         let numbers = [false, true].map(|is_first| sequence(said.bytes, is_first));
         asker.unanswered.extend(numbers.into_iter().flatten());
+        let is_first = !std::mem::replace(&mut asker.has_spoken, true);
+        if let Some(number) = request_number(said, is_first) {
+            asker.owed.entry(number).or_insert(now);
+        }
         if let Party::Controller(_) = said.from
             && let Some((_, request)) = read::<control::Request<'_>>(said.bytes)
             && let control::Command::Initiate { app, .. } = request.command
@@ -134,7 +167,12 @@ impl Referee {
         if !server.asked.insert(request.sequence) {
             return Err(("SM-30", format!("request {} was sent twice to server {process_id}", request.sequence)));
         }
-        let link::Command::SetConfiguration(configuration) = request.command else { return Ok(()) };
+        let configuration = match request.command {
+            link::Command::SetConfiguration(configuration) => configuration,
+            link::Command::SetState(TargetState::Active) => return self.goes_on_stage(process_id, request.sequence),
+            _ => return Ok(()),
+        };
+        server.decoders = configuration.resources.max_playback_sessions;
         server.app = Some(configuration.app.to_owned());
         let same_app = |(id, server): (&u32, &Server)| {
             (*id != process_id && server.is_alive && server.app.as_deref() == Some(configuration.app)).then_some(*id)
@@ -143,7 +181,26 @@ impl Referee {
             let what = format!("{} got server {process_id} while its server {other} lives", configuration.app);
             return Err(("SM-36 one live child", what));
         }
-        self.count_restart(now, configuration.app)
+        self.count_restart(now, configuration.app)?;
+        if configuration.state == TargetState::Active {
+            return self.goes_on_stage(process_id, request.sequence);
+        }
+        Ok(())
+    }
+
+    /// SM-33, SM-40: who is told to be Active may open decoders until it said that it no longer is, or is dead. All who may
+    /// have no more of them than there are, whether they open them or not.
+    fn goes_on_stage(&mut self, process_id: u32, sequence: u32) -> Finding {
+        if let Some(server) = self.servers.get_mut(&process_id).filter(|server| !server.is_forged) {
+            (server.is_on_stage, server.told_on_stage) = (true, Some(sequence));
+        }
+        let on_stage = self.servers.values().filter(|server| server.is_on_stage);
+        let promised: u32 = on_stage.map(|server| u32::from(server.decoders)).sum();
+        if promised > self.decoders.into() {
+            let what = format!("{promised} decoders of {} are promised with server {process_id}", self.decoders);
+            return Err(("SM-33, SM-40 one owner", what));
+        }
+        Ok(())
     }
 
     /// Windows may lie so that one closes and the next one opens, so twice as many can come close together.
@@ -168,6 +225,10 @@ impl Referee {
             Some((_, link::Message::Reply { sequence, .. })) if !server.asked.remove(&sequence) => {
                 Err(("SM-30", format!("server {process_id} answered request {sequence} that it was not asked")))
             }
+            Some((_, link::Message::Reply { sequence, result: Err(_) })) if server.told_on_stage == Some(sequence) => {
+                server.is_on_stage = false;
+                Ok(())
+            }
             Some((_, link::Message::StateChanged { state, .. })) => server.says(process_id, state),
             Some(_) => Ok(()),
             None => Err(("link", format!("server {process_id} sent the manager what is no message"))),
@@ -185,6 +246,7 @@ impl Referee {
             return Err(("SM-30", what));
         };
         asker.unanswered.swap_remove(place);
+        sequence.and_then(|sequence| asker.owed.remove(&sequence));
         if said.bytes.len() <= SESSION_REPLY_BYTES_MAX { self.check_handle(process_id, said.bytes) } else { Ok(()) }
     }
 
@@ -217,6 +279,7 @@ impl Referee {
                     return Err(("SM-30", format!("{controller} was answered {sequence} that it did not ask")));
                 };
                 asker.unanswered.swap_remove(place);
+                asker.owed.remove(&sequence);
                 let refused = asker.initiates.remove(&sequence).filter(|_| result.is_err());
                 if let Some(app) = refused.and_then(|app| self.apps.get_mut(&app)) {
                     app.is_fresh = false;
@@ -247,6 +310,9 @@ impl Server {
     /// SM-31, SM-32
     fn says(&mut self, process_id: u32, state: ServerState) -> Finding {
         let before = self.told.replace(state);
+        if matches!(state, ServerState::Inactive | ServerState::Error | ServerState::NotRunning) {
+            self.is_on_stage = false;
+        }
         if !follows(before, state) {
             return Err(("SM-31", format!("server {process_id} says {state:?} after {before:?}")));
         }
@@ -284,6 +350,15 @@ fn follows(before: Option<ServerState>, after: ServerState) -> bool {
             | (Some(Active), Inactive | NotRunning | Error)
             | (Some(Error), NotRunning)
     )
+}
+
+/// The number of a request that can be read where it stands in its connection.
+fn request_number(said: &Said<'_>, is_first: bool) -> Option<u32> {
+    let (has_opening, number) = match said.from {
+        Party::Controller(_) => read::<control::Request<'_>>(said.bytes).map(|(first, it)| (first, it.sequence)),
+        _ => read::<playback::Request<'_>>(said.bytes).map(|(first, it)| (first, it.sequence)),
+    }?;
+    (has_opening == is_first).then_some(number)
 }
 
 /// A message, and whether it is the first one of its connection.

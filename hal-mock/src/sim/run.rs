@@ -24,6 +24,8 @@ use crate::party::Party;
 /// All comes together within this once nothing goes wrong any more: a session server that hangs is given up after three
 /// looks, an app that was given up is started again, and who had too little of something tries again.
 const CONVERGENCE: Duration = Duration::from_secs(180);
+/// So long it then stays so, and whoever asked for something before has an answer.
+const QUIET: Duration = Duration::from_secs(60);
 /// Every app ends within this, and the manager after it.
 const ENDING: Duration = Duration::from_secs(30);
 
@@ -94,6 +96,7 @@ impl Run {
         household.calm();
         let convergence_ms = household.tv.now().since(calm_at).as_millis() as u64;
         if household.tv.violation_count() == 0 {
+            household.stay();
             household.end();
         }
         let Household { tv, suspended, .. } = household;
@@ -263,6 +266,22 @@ impl Household {
         }
         if !is_well {
             self.tv.book.violation("convergence", self.describe());
+        }
+        self.check_bystander();
+    }
+
+    /// All stays well, and nobody waits for an answer for ever (SM-30).
+    fn stay(&mut self) {
+        self.tv.run_for(QUIET);
+        if !self.conductor.bring_together(&mut self.tv) {
+            self.tv.book.violation("convergence", format!("all was well, but not for long: {}", self.describe()));
+        }
+        let (tv, now) = (&self.tv, self.tv.now());
+        let viewers = tv.viewers.iter().filter(|viewer| viewer.client.is_connected());
+        let viewers = viewers.map(|viewer| viewer.client.party);
+        let controllers = tv.controllers.iter().filter(|it| it.is_connected()).map(|controller| controller.party);
+        for party in viewers.chain(controllers) {
+            tv.book.judge(|referee| referee.left_waiting(now, party, QUIET));
         }
         self.check_bystander();
     }

@@ -8,8 +8,10 @@ use greenroom_core::message::{LogLevels, Resources, link};
 use greenroom_core::time::{Instant, earliest};
 
 use super::book::{Book, Tally};
-use super::decoder::{Hardware, SimDecoder};
+use super::decoder::SimDecoder;
 use super::event::What;
+use super::fault::Fault;
+use super::hardware::Hardware;
 use crate::descriptor::Descriptor;
 use crate::event_loop::EventLoop;
 use crate::keys::MockKeys;
@@ -172,12 +174,18 @@ impl ServerProcess {
                     self.end(ExitStatus::Killed(15));
                     return;
                 }
-                Signal::Terminate => self.terminate = true,
+                Signal::Terminate => {
+                    self.terminate = true;
+                    if self.hangs && self.lingers_ms == 0 {
+                        self.book.struck(Fault::IgnoredTerminate);
+                    }
+                }
                 Signal::Kill if self.lingers_ms == 0 => {
                     self.end(ExitStatus::Killed(9));
                     return;
                 }
                 Signal::Kill => {
+                    self.book.struck(Fault::SlowExit);
                     // It runs no more, but it holds what it held.
                     self.hangs = true;
                     let at = now.after(std::time::Duration::from_millis(self.lingers_ms.into()));

@@ -197,6 +197,7 @@ impl TvBox {
     fn bear_children(&mut self, now: Instant) {
         while let Some(process) = self.world.next_started() {
             let start = std::mem::take(&mut self.next_start);
+            start.faults.iter().for_each(|fault| self.book.struck(fault));
             let mut server = ServerProcess::new(&self.world, &self.book, &self.hardware, process, self.plan.takes_time);
             let delay = start.delay_ms.map_or(BOOT, |delay_ms| Duration::from_millis(delay_ms.into()));
             server.starts_at = (!start.never).then(|| now.after(delay));

@@ -12,9 +12,9 @@ use greenroom_core::time::Instant;
 
 use super::book::{Book, Violation};
 use super::controller::{Controller, Heard};
-use super::decoder::Hardware;
 use super::event::Event;
-use super::fault::FAULTS;
+use super::fault::{FAULTS, FaultSet};
+use super::hardware::Hardware;
 use super::manager::ManagerProcess;
 use super::server::ServerProcess;
 use super::turns::Due;
@@ -52,6 +52,8 @@ pub(super) struct Start {
     pub(super) delay_ms: Option<u32>,
     pub(super) never: bool,
     pub(super) dies_after_ms: Option<u32>,
+    /// Why it does.
+    pub(super) faults: FaultSet,
 }
 
 /// How time is seen.
@@ -109,7 +111,7 @@ impl TvBox {
         if plan.takes_time {
             world.be_unkind();
         }
-        let book = Book::new(&world);
+        let book = Book::new(&world, plan.settings.decoders);
         let hardware = Hardware::new(plan.settings.decoders);
         let manager = ManagerProcess::start(&world, &book, plan.settings, plan.resources);
         let mut tv = Self {

@@ -1,12 +1,14 @@
 //! When which fault strikes whom.
 
+mod crowd;
+
 use std::time::Duration;
 
 use greenroom_core::codec::postcard::encode;
 use greenroom_core::hal::{ErrorKind, ExitStatus};
-use greenroom_core::limits::{APPS_MAX, CLIENTS_MAX, CONTROLLERS_MAX, MESSAGE_BYTES_MAX, SESSIONS_MAX};
+use greenroom_core::limits::{APPS_MAX, MESSAGE_BYTES_MAX};
 use greenroom_core::message::control::Command;
-use greenroom_core::message::{ServerState, TargetState, audio, keys, link, playback};
+use greenroom_core::message::{ServerState, TargetState, link, playback};
 use greenroom_core::time::Instant;
 
 use super::fault::{FAULTS, Fault, FaultSet};
@@ -15,6 +17,7 @@ use super::tv_box::{Grain, Start, TvBox};
 use crate::error::Call;
 use crate::meddling::Meddling;
 use crate::party::Party;
+use crate::world::Felt;
 
 /// What is to happen later, because of a fault.
 #[derive(Clone, Debug)]
@@ -52,6 +55,8 @@ pub(super) struct Weather {
     guests: Vec<Guest>,
     last_guest: u16,
     last_dead: Option<u32>,
+    /// What is planned and must happen until a fault has struck.
+    planned: Vec<(Felt, Fault)>,
     /// Time that passed while the box was suspended.
     pub(super) suspended: Duration,
 }
@@ -78,6 +83,7 @@ impl Weather {
             guests: Vec::new(),
             last_guest: FIRST_GUEST,
             last_dead: None,
+            planned: Vec::new(),
             suspended: Duration::ZERO,
         }
     }
@@ -91,6 +97,7 @@ impl Weather {
     /// Everything that is due.
     pub(super) fn act(&mut self, tv: &mut TvBox) {
         let now = tv.now();
+        self.count_felt(tv);
         self.guests.retain(|guest| guest.leaves_at > now);
         while let Some(place) = self.later.iter().position(|(at, _)| *at <= now) {
             let (_, later) = self.later.remove(place);
@@ -106,8 +113,23 @@ impl Weather {
         }
     }
 
+    /// What was planned counts when it has happened.
+    fn count_felt(&mut self, tv: &TvBox) {
+        for felt in tv.world.take_felt() {
+            if let Some(place) = self.planned.iter().position(|(planned, _)| *planned == felt) {
+                tv.book.struck(self.planned.remove(place).1);
+            }
+        }
+    }
+
+    fn fail_next(&mut self, tv: &TvBox, fault: Fault, party: Party, call: Call, kind: ErrorKind) {
+        tv.world.fail_next_of(party, call, kind);
+        self.planned.push((Felt::Call(party, call), fault));
+    }
+
     /// No more faults; what lasts, ends.
     pub(super) fn clear(&mut self, tv: &mut TvBox) {
+        self.count_felt(tv);
         self.guests.clear();
         for (_, later) in std::mem::take(&mut self.later) {
             if !matches!(later, Later::Crash(_)) {
@@ -262,22 +284,25 @@ impl Weather {
     fn spoil_start(&mut self, tv: &mut TvBox, fault: Fault) -> Option<Party> {
         let dead = self.last_dead.filter(|dead| tv.servers.iter().all(|server| server.id() != *dead));
         let party = self.crash(tv)?;
-        let spawn_fails = |kind| tv.world.fail_next_of(Party::Manager, Call::Spawn, kind);
         match fault {
             Fault::SlowStart => tv.next_start.delay_ms = Some(200 + tv.world.random(1200) as u32),
             Fault::NeverReady => tv.next_start.never = true,
             Fault::CrashAtStart => tv.next_start.dies_after_ms = Some(tv.world.random(40) as u32),
             Fault::ReusedProcessId => tv.world.reuse_process_id(dead?),
             Fault::ExhaustedRecovery => {
-                spawn_fails(ErrorKind::Exhausted);
-                spawn_fails(ErrorKind::Exhausted);
+                self.fail_next(tv, fault, Party::Manager, Call::Spawn, ErrorKind::Exhausted);
+                tv.world.fail_next_of(Party::Manager, Call::Spawn, ErrorKind::Exhausted);
                 tv.world.fail_next_of(Party::Manager, Call::Watch, ErrorKind::Exhausted);
+                return Some(party);
             }
             _ => {
                 let kinds = [ErrorKind::Exhausted, ErrorKind::NotFound, ErrorKind::Denied, ErrorKind::Other];
-                spawn_fails(kinds[tv.world.random(4) as usize]);
+                let kind = kinds[tv.world.random(4) as usize];
+                self.fail_next(tv, fault, Party::Manager, Call::Spawn, kind);
+                return Some(party);
             }
         }
+        tv.next_start.faults = tv.next_start.faults.with(fault);
         Some(party)
     }
 
@@ -358,6 +383,7 @@ impl Weather {
             _ => tv.viewers[self.viewer(tv, |viewer| viewer.client.is_connected())?].client.party,
         };
         tv.world.meddle_next_of(party, meddling);
+        self.planned.push((Felt::Message(party, meddling), fault));
         if matches!(meddling, Meddling::Clog | Meddling::Repeat) {
             self.later(tv, 100, 20_000, Later::LetGo);
         }
@@ -371,6 +397,7 @@ impl Weather {
             guest.greet();
         }
         guest.rave();
+        tv.book.struck(Fault::Garbage);
         self.guests.push(guest);
         Some(Party::Nobody)
     }
@@ -415,19 +442,20 @@ impl Weather {
                 Some(tv.viewers[place].client.party)
             }
             Fault::ReconnectStorm => {
+                let before = self.guests.len();
                 for _ in 0..20 {
                     let leaves_at = now.after(Duration::from_millis(tv.world.random(200)));
                     let Some(mut guest) = self.guest(tv, false, leaves_at) else { continue };
                     guest.greet();
                     self.guests.push(guest);
                 }
-                Some(Party::Nobody)
+                (self.guests.len() > before).then_some(Party::Nobody)
             }
             _ => {
                 let call = if fault == Fault::AcceptFails { Call::Accept } else { Call::Watch };
                 let at_manager = tv.world.random(2) == 0;
                 let party = if at_manager { Party::Manager } else { tv.servers[self.server(tv)?].party() };
-                tv.world.fail_next_of(party, call, ErrorKind::Exhausted);
+                self.fail_next(tv, fault, party, call, ErrorKind::Exhausted);
                 let guest = self.guest(tv, at_manager, now.after(Duration::from_secs(1)));
                 self.guests.extend(guest);
                 Some(party)
@@ -439,7 +467,8 @@ impl Weather {
         if fault == Fault::NoMemory {
             let calls = [Call::CreateMemory, Call::CreateBell, Call::Populate, Call::DuplicateRegion];
             let party = tv.servers[self.server(tv)?].party();
-            tv.world.fail_next_of(party, calls[tv.world.random(4) as usize], ErrorKind::Exhausted);
+            let call = calls[tv.world.random(4) as usize];
+            self.fail_next(tv, fault, party, call, ErrorKind::Exhausted);
             return Some(party);
         }
         let place = self.viewer(tv, |viewer| viewer.streams().next().is_some())?;
@@ -458,7 +487,7 @@ impl Weather {
                 stream.be_restless(u64::from(word) << 1 | 1);
                 self.later(tv, 500, 20_000, Later::CalmMemory(place));
             }
-            Fault::LostBell => tv.world.fail_next_of(party, Call::Ring, ErrorKind::Exhausted),
+            Fault::LostBell => self.fail_next(tv, fault, party, Call::Ring, ErrorKind::Exhausted),
             _ => stream.storm(),
         }
         Some(party)
@@ -513,58 +542,6 @@ impl Weather {
                 let server = &mut tv.servers[place];
                 server.stalled_until = server.stalled_until.max(until);
                 Some(server.party())
-            }
-        }
-    }
-
-    fn fill(&mut self, tv: &mut TvBox, fault: Fault) -> Option<Party> {
-        let leaves_at = tv.now().after(Duration::from_secs(5));
-        match fault {
-            Fault::AppsFull => {
-                if !tv.controllers.get(CROWD_CONTROLLER)?.is_connected() {
-                    return None;
-                }
-                for number in 0..APPS_MAX + 2 {
-                    let app = format!("crowd{number}");
-                    tv.ask_as(
-                        CROWD_CONTROLLER,
-                        Command::Initiate { app: &app, state: TargetState::Inactive, socket: "" },
-                    );
-                }
-                self.later(tv, 500, 3000, Later::EndCrowd(0));
-                Some(Party::Manager)
-            }
-            Fault::ControllersFull => {
-                for _ in 0..CONTROLLERS_MAX + 2 {
-                    let Some(mut guest) = self.guest(tv, true, leaves_at) else { continue };
-                    guest.greet();
-                    self.guests.push(guest);
-                }
-                Some(Party::Manager)
-            }
-            Fault::ClientsFull => {
-                for _ in 0..CLIENTS_MAX + 2 {
-                    let Some(mut guest) = self.guest(tv, false, leaves_at) else { continue };
-                    guest.greet();
-                    guest.grab();
-                    self.guests.push(guest);
-                }
-                Some(Party::Nobody)
-            }
-            _ => {
-                let place = self.viewer(tv, |viewer| viewer.client.is_running())?;
-                let party = tv.viewers[place].client.party;
-                let format = audio::PcmFormat { rate_hz: 48_000, channels: 2, sample: audio::SampleFormat::S16Le };
-                tv.world.act_as(party);
-                for _ in 0..=SESSIONS_MAX {
-                    let viewer = &mut tv.viewers[place];
-                    viewer.extra(playback::Command::CreateSession);
-                    viewer.extra(playback::Command::Audio(audio::Command::Create { format }));
-                    viewer.extra(playback::Command::Keys(keys::Command::Create { key_system: "test" }));
-                }
-                tv.world.act_as(Party::Nobody);
-                self.later(tv, 2000, 10_000, Later::Leave(place));
-                Some(party)
             }
         }
     }
