@@ -7,19 +7,28 @@ use std::path::Path;
 use super::Arguments;
 
 /// Every run has these, as many as it has room for beside those of regressions and of the commit.
-const FIXED: u64 = 256;
+const FIXED: usize = 256;
 
 /// The seeds of a run: those that found something before, then as many fixed ones as derived ones.
 pub(super) fn choose(arguments: &Arguments) -> io::Result<Vec<u64>> {
     if let Some(seed) = arguments.seed {
         return Ok(vec![seed]);
     }
-    let mut seeds = regressions(&arguments.regressions)?;
-    let rest = arguments.seeds.saturating_sub(seeds.len()) as u64;
+    if arguments.seeds == 0 {
+        return Err(io::Error::other("no seed is no run"));
+    }
+    Ok(chosen(regressions(&arguments.regressions)?, arguments.seeds, &arguments.commit))
+}
+
+/// Each once, so that no hour counts twice.
+fn chosen(regressions: Vec<u64>, count: usize, commit: &str) -> Vec<u64> {
+    let rest = count.saturating_sub(regressions.len());
     let fixed = rest.div_ceil(2).min(FIXED);
-    seeds.extend(0..fixed);
-    seeds.extend((fixed..rest).map(|number| derived(&arguments.commit, number)));
-    Ok(seeds)
+    let mut seeds = regressions;
+    let more = (0..).filter(|seed| !seeds.contains(seed)).take(fixed).collect::<Vec<_>>();
+    seeds.extend(more);
+    seeds.extend((fixed..rest).map(|number| derived(commit, number as u64)));
+    seeds
 }
 
 /// Files that are named after their seed: each says in a sentence what it has found.
@@ -47,6 +56,15 @@ fn derived(commit: &str, number: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_seed_comes_twice() {
+        let mut seeds = chosen(vec![2, 700], 600, "abc");
+        assert_eq!(seeds.len(), 600);
+        seeds.sort_unstable();
+        seeds.dedup();
+        assert_eq!(seeds.len(), 600);
+    }
 
     #[test]
     fn another_commit_has_other_seeds_and_the_same_one_the_same() {

@@ -370,3 +370,94 @@ fn read<'b, M: Deserialize<'b>>(bytes: &'b [u8]) -> Option<(bool, M)> {
     }
     Some((false, decode(bytes).ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use greenroom_core::codec::postcard::{encode, encode_first};
+    use greenroom_core::limits::MESSAGE_BYTES_MAX;
+    use greenroom_core::message::playback::Command;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(1);
+
+    fn said(from: Party, to: Party, bytes: &[u8]) -> Said<'_> {
+        Said { from, to, connection: 1, sent_at: Instant::default(), bytes, descriptors: 0 }
+    }
+
+    /// A box with one decoder, and two servers whose apps want one each.
+    fn two_servers() -> Referee {
+        let mut referee = Referee::of_box(1);
+        for process_id in [1, 2] {
+            let server = referee.servers.entry(process_id).or_default();
+            (server.is_alive, server.decoders) = (true, 1);
+        }
+        referee
+    }
+
+    fn tell_active(referee: &mut Referee, process_id: u32, sequence: u32) -> Finding {
+        let mut buffer = [0; MESSAGE_BYTES_MAX];
+        let request = link::Request { sequence, command: link::Command::SetState(TargetState::Active) };
+        let bytes = encode(&request, &mut buffer).unwrap();
+        referee.sent(Instant::default(), &said(Party::Manager, Party::Server(process_id), bytes))
+    }
+
+    fn says(referee: &mut Referee, process_id: u32, message: link::Message) -> Finding {
+        let mut buffer = [0; MESSAGE_BYTES_MAX];
+        let bytes = encode(&message, &mut buffer).unwrap();
+        referee.sent(Instant::default(), &said(Party::Server(process_id), Party::Manager, bytes))
+    }
+
+    /// SM-33, SM-40
+    #[test]
+    fn a_decoder_that_is_promised_twice_is_seen() {
+        let mut referee = two_servers();
+        referee.servers.entry(1).or_default().told = Some(ServerState::Inactive);
+        assert_eq!(tell_active(&mut referee, 1, 1), Ok(()));
+        assert_eq!(
+            says(&mut referee, 1, link::Message::StateChanged { state: ServerState::Active, reason: None }),
+            Ok(())
+        );
+        assert!(tell_active(&mut referee, 2, 1).is_err(), "the first one has it");
+    }
+
+    /// SM-33, SM-40
+    #[test]
+    fn a_decoder_is_free_when_its_owner_is_inactive_refused_it_or_has_died() {
+        let gone: [fn(&mut Referee) -> Finding; 3] = [
+            |referee| {
+                referee.servers.entry(1).or_default().told = Some(ServerState::Active);
+                says(referee, 1, link::Message::StateChanged { state: ServerState::Inactive, reason: None })
+            },
+            |referee| says(referee, 1, link::Message::Reply { sequence: 1, result: Err(link::Refusal::Busy) }),
+            |referee| {
+                referee.exited(1);
+                Ok(())
+            },
+        ];
+        for gone in gone {
+            let mut referee = two_servers();
+            assert_eq!(tell_active(&mut referee, 1, 1), Ok(()));
+            assert_eq!(gone(&mut referee), Ok(()));
+            assert_eq!(tell_active(&mut referee, 2, 1), Ok(()));
+        }
+    }
+
+    /// SM-30
+    #[test]
+    fn a_request_without_an_answer_is_seen_and_one_that_cannot_be_read_is_not_waited_for() {
+        let client = Party::Client { app: 1, client: 0 };
+        let (mut referee, mut buffer) = (Referee::of_box(1), [0; MESSAGE_BYTES_MAX]);
+        let hello = playback::Request { sequence: 7, command: Command::Hello };
+        let bytes = encode_first(&hello, &mut buffer).unwrap();
+        referee.received(Instant::default(), &said(client, Party::Server(1), bytes));
+        let now = Instant::from_millis(1001);
+        assert!(referee.left_waiting(now, client, SOON).is_err());
+        assert!(referee.left_waiting(Instant::from_millis(1000), client, SOON).is_ok(), "there is time yet");
+        // An opening belongs to the beginning.
+        let mut other = Referee::of_box(1);
+        other.received(Instant::default(), &said(client, Party::Server(1), &[0xff]));
+        other.received(Instant::default(), &said(client, Party::Server(1), bytes));
+        assert_eq!(other.left_waiting(now, client, SOON), Ok(()));
+    }
+}

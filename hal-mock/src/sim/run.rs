@@ -26,6 +26,10 @@ use crate::party::Party;
 const CONVERGENCE: Duration = Duration::from_secs(180);
 /// So long it then stays so, and whoever asked for something before has an answer.
 const QUIET: Duration = Duration::from_secs(60);
+/// Who runs an hour is as busy as this.
+const APPS_MIN: usize = 4;
+const CLIENTS_MIN: usize = 8;
+const INPUTS_AN_HOUR_MIN: u64 = 20_000;
 /// Every app ends within this, and the manager after it.
 const ENDING: Duration = Duration::from_secs(30);
 
@@ -97,12 +101,14 @@ impl Run {
         let convergence_ms = household.tv.now().since(calm_at).as_millis() as u64;
         if household.tv.violation_count() == 0 {
             household.stay();
-            household.end();
+            if self.seed % 4 == 3 { household.end_at_once() } else { household.end() }
         }
-        let Household { tv, suspended, .. } = household;
+        let box_ms = household.awake_ms();
+        self.check_size(&household);
+        let tv = household.tv;
         Outcome {
             seed: self.seed,
-            box_ms: tv.now().as_millis().saturating_sub(suspended.as_millis() as u64),
+            box_ms,
             inputs: tv.inputs(),
             faults: tv.faults(),
             convergence_ms,
@@ -110,6 +116,17 @@ impl Run {
             violation_count: tv.violation_count(),
             log_hash: tv.log_hash(),
             events: tv.take_events(),
+        }
+    }
+
+    /// An hour in which little happens is not one.
+    fn check_size(&self, household: &Household) {
+        let (apps, clients) = (household.conductor.apps.len(), household.tv.viewers.len());
+        let inputs = household.inputs() * 3_600_000 / household.awake_ms().max(1);
+        let is_small = apps < APPS_MIN || clients < CLIENTS_MIN || inputs < INPUTS_AN_HOUR_MIN;
+        if is_small && self.storm.as_secs() >= 3600 {
+            let what = format!("{apps} apps, {clients} clients and {inputs} inputs are too few for an hour");
+            household.tv.book.violation("box-hour", what);
         }
     }
 }
@@ -191,6 +208,11 @@ impl Household {
         }
         let Self { tv, .. } = household;
         Story { calls, failed: tv.world.failed_call(), violations: tv.violations(), events: tv.take_events() }
+    }
+
+    /// Time of the box, but for the time when it was suspended.
+    fn awake_ms(&self) -> u64 {
+        self.tv.now().as_millis().saturating_sub(self.suspended.as_millis() as u64)
     }
 
     fn forget_failures(&mut self) {
@@ -330,13 +352,26 @@ impl Household {
         }
         tv.run_for(Duration::from_secs(2));
         check_leaks(tv);
-        tv.terminate();
-        if !tv.run_until(ENDING, TvBox::has_exited) {
-            tv.book.violation("SM-38", format!("the manager has not ended within {ENDING:?}"));
+        end_manager(tv);
+    }
+
+    /// The manager is told to end while every app is at its work: it takes them down itself, and restarts none (SM-38).
+    fn end_at_once(&mut self) {
+        self.tv.book.referee.borrow_mut().set_innocent(None);
+        end_manager(&mut self.tv);
+        if self.tv.hardware.in_use() > 0 {
+            self.tv.book.violation("SM-38", format!("{} decoders are in use", self.tv.hardware.in_use()));
         }
-        if tv.live_servers() > 0 {
-            tv.book.violation("SM-38", format!("{} session servers live on", tv.live_servers()));
-        }
+    }
+}
+
+fn end_manager(tv: &mut TvBox) {
+    tv.terminate();
+    if !tv.run_until(ENDING, TvBox::has_exited) {
+        tv.book.violation("SM-38", format!("the manager has not ended within {ENDING:?}"));
+    }
+    if tv.live_servers() > 0 {
+        tv.book.violation("SM-38", format!("{} session servers live on", tv.live_servers()));
     }
 }
 
