@@ -2,9 +2,9 @@
 
 use super::{MachineKind, Replayable};
 use crate::client::{self, Client};
-use crate::limits::{INIT_DATA_BYTES_MAX, LICENSE_BYTES_MAX};
+use crate::limits::{INIT_DATA_BYTES_MAX, LICENSE_BYTES_MAX, MESSAGE_BYTES_MAX};
 use crate::manager::{self, Manager};
-use crate::message::keys::{self, Notice};
+use crate::message::keys::{self, KeyStatuses, Notice};
 use crate::message::playback::{Command, Message};
 use crate::session::{self, Server};
 
@@ -32,20 +32,29 @@ impl Replayable for Client {
             client::Input::Call(command) => strip_command(command),
             client::Input::Received { message: Message::Text { text, .. }, .. } => text.body = "",
             client::Input::Received { message: Message::Keys(Notice::License { message, .. }), .. } => {
-                message.body = &[]
+                message.body = &[];
+            }
+            client::Input::Received { message: Message::Keys(Notice::KeyStatuses { statuses, .. }), .. } => {
+                *statuses = KeyStatuses(&[]);
             }
             _ => {}
         }
     }
 }
 
-/// What is longer than it may be is refused for that, and so it stays.
+/// Stands for what is refused for its length: no licence is recorded because it is too long.
+static REFUSED: [u8; MESSAGE_BYTES_MAX] = [0; MESSAGE_BYTES_MAX];
+
 fn strip_command(command: &mut Command<'_>) {
     match command {
-        Command::Keys(keys::Command::GenerateRequest { init_data, .. }) if init_data.len() <= INIT_DATA_BYTES_MAX => {
-            *init_data = &[];
-        }
-        Command::Keys(keys::Command::Update { response, .. }) if response.len() <= LICENSE_BYTES_MAX => *response = &[],
+        Command::Keys(keys::Command::GenerateRequest { init_data, .. }) => strip(init_data, INIT_DATA_BYTES_MAX),
+        Command::Keys(keys::Command::Update { response, .. }) => strip(response, LICENSE_BYTES_MAX),
         _ => {}
     }
+}
+
+/// What is longer than it may be is refused for that, and so it stays too long.
+fn strip(bytes: &mut &[u8], bytes_max: usize) {
+    let kept = if bytes.len() > bytes_max { bytes_max.saturating_add(1) } else { 0 };
+    *bytes = REFUSED.get(..kept).unwrap_or(&REFUSED);
 }
