@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::segment::{Entry, Segment, SegmentStart, checksum_of, write_start};
 use super::{Polled, Record, Recorder, Replayable, frame};
+use crate::fmt::{Said, warning};
 use crate::time::Instant;
 
 /// Segments that the memory of a trace is divided into: three quarters of it hold what was, whatever is overwritten now.
@@ -14,6 +15,10 @@ pub const SEGMENTS: usize = 4;
 /// A state is summed up when this many times the bytes of the inputs since the last time are as many as its own: so the cost
 /// of an input does not grow with what is in the tables, and a small machine's state is known at the end of every turn.
 const CHECK_RATIO: usize = 64;
+
+/// A machine that was too large is tried again after as many inputs and turns: it may have become smaller, and to write it in
+/// vain costs as much as some ten inputs do.
+const REST: u32 = 256;
 
 /// Why nothing is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +54,8 @@ pub struct TraceBuffer<Memory> {
     unchecked_bytes: usize,
     state_bytes: usize,
     fault: Option<Fault>,
+    /// Inputs and turns that are let pass before a segment is started again.
+    rest: u32,
 }
 
 impl<Memory: AsMut<[u8]>> TraceBuffer<Memory> {
@@ -66,10 +73,11 @@ impl<Memory: AsMut<[u8]>> TraceBuffer<Memory> {
             unchecked_bytes: 0,
             state_bytes: 0,
             fault: None,
+            rest: 0,
         }
     }
 
-    /// Why nothing is recorded any more.
+    /// Why nothing is recorded at the moment. What is then left out is a gap that can be seen.
     pub const fn fault(&self) -> Option<Fault> {
         self.fault
     }
@@ -99,10 +107,29 @@ impl<Memory: AsMut<[u8]>> TraceBuffer<Memory> {
         let slot = self.slot();
         let half = slot.len() / 2;
         match write_start(slot, &start, machine) {
-            Ok(bytes) if bytes <= half => self.position = Some(bytes),
-            Ok(_) | Err(frame::NoRoom) => self.fault = Some(Fault::TooSmall),
+            Ok(bytes) if bytes <= half => (self.position, self.fault) = (Some(bytes), None),
+            Ok(_) | Err(frame::NoRoom) => self.fail(Fault::TooSmall),
         }
         self.unchecked_bytes = 0;
+    }
+
+    fn fail(&mut self, fault: Fault) {
+        if self.fault.is_none() {
+            warning!("the inputs of a machine are not recorded: {}", Said(&fault));
+        }
+        if let Some(head) = self.slot().get_mut(..frame::HEAD_BYTES) {
+            // A start that was written, but leaves no room, is none.
+            head.fill(0);
+        }
+        (self.position, self.fault, self.rest) = (None, Some(fault), REST);
+        // The next try is at the same place: what lies at the others is the latest that there is.
+        self.number = self.number.wrapping_add(SEGMENTS as u32 - 1);
+    }
+
+    /// Whether there is no segment, and none is to be started yet.
+    fn rests(&mut self) -> bool {
+        self.rest = self.rest.saturating_sub(1);
+        self.rest > 0
     }
 
     /// An input that does not fit even there is lost; the number that is left out tells.
@@ -111,6 +138,7 @@ impl<Memory: AsMut<[u8]>> TraceBuffer<Memory> {
         let first = Record { before: Polled::default(), at: record.at, input: &record.input };
         match self.append(&Entry::Input(first)) {
             Some(bytes) => self.unchecked_bytes = bytes,
+            None if self.fault.is_some() => {}
             None => {
                 self.position = None;
                 self.number = self.number.wrapping_add(1);
@@ -121,7 +149,7 @@ impl<Memory: AsMut<[u8]>> TraceBuffer<Memory> {
 
 impl<Memory: AsMut<[u8]>> Recorder for TraceBuffer<Memory> {
     fn record<M: Replayable, Input: Serialize>(&mut self, machine: &M, record: &Record<Input>) {
-        if self.fault.is_some() {
+        if self.rests() {
             return;
         }
         self.latest = record.at;
@@ -137,7 +165,7 @@ impl<Memory: AsMut<[u8]>> Recorder for TraceBuffer<Memory> {
     }
 
     fn settle<M: Replayable>(&mut self, machine: &M, before: Polled) {
-        if self.fault.is_some() {
+        if self.rests() {
             return;
         }
         if self.position.is_none() {

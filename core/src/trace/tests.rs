@@ -7,12 +7,17 @@ use std::vec::Vec;
 use super::file::{File, FileError, Origin, Part};
 use super::*;
 use crate::hal::ExitStatus;
-use crate::manager::{Input, Manager, Settings, Ticket};
-use crate::message::AppId;
+use crate::limits::{APP_ID_BYTES_MAX, APPS_MAX, INIT_DATA_BYTES_MAX, LICENSE_BYTES_MAX, MESSAGE_BYTES_MAX};
+use crate::manager::{Action, Facts, Input, Manager, Settings, Ticket};
 use crate::message::control::Command;
+use crate::message::keys::{self, InitDataKind, KeySessionId};
+use crate::message::{AppId, Resources, TargetState, playback};
+use crate::session::{self, Server};
 use crate::table::Handle;
 
 const BYTES: usize = 16 * 1024;
+/// What `[trace] bytes` is if nothing is said.
+const TRACE_BYTES: usize = 64 * 1024;
 
 type Recorded = Traced<Manager<2>, TraceBuffer<Vec<u8>>>;
 
@@ -95,8 +100,11 @@ fn memory_torn_at_any_byte_holds_what_was_whole_before() {
             let mut torn = old.to_vec();
             torn[first..torn_at].copy_from_slice(&new[first..torn_at]);
             let (sequences, _) = found(&torn);
-            let is_whole_segment_gone = segments(old).count() > segments(&torn).count();
-            assert!(sequences.ends_with(&known) || is_whole_segment_gone || sequences == found(new).0, "{sequences:?}");
+            // Where a segment is begun, one that was there is gone, which is the oldest.
+            let is_begun = segments(old).count() > segments(&torn).count();
+            let is_kept = if is_begun { known.ends_with(&sequences) } else { sequences.starts_with(&known) };
+            assert!(is_kept || sequences == found(new).0, "{sequences:?} of {known:?}");
+            assert!(!sequences.is_empty() || segments(old).count() < 2);
         }
         ask(&mut before, sequence);
     }
@@ -203,4 +211,83 @@ fn the_opening_and_the_end_of_a_file_do_not_change() {
     assert_eq!(bytes[..10], *b"GRTRACE\n\x01\x00");
     assert_eq!(bytes[10..14], [1, 0, 0, 0]);
     assert_eq!(bytes[18..], [0]);
+}
+
+/// A manager in which every place is taken by an app with the longest names.
+fn full() -> std::boxed::Box<Manager> {
+    let mut manager = std::boxed::Box::new(Manager::new(Settings { decoders: u8::MAX, ..Settings::default() }));
+    let resources = Resources { max_playback_sessions: 1, max_web_audio_players: 1, max_key_sessions: 1 };
+    let facts = Some(Facts { resources, socket_directory: "/run" });
+    for number in 0..APPS_MAX {
+        let (app, socket) = (format!("{number:0>APP_ID_BYTES_MAX$}"), format!("/{number:0>106}"));
+        let from = Ticket { controller: Handle::from_parts(0, 1), sequence: u32::MAX };
+        let command = Command::Initiate { app: &app, state: TargetState::Active, socket: &socket };
+        let now = Instant::from_millis(u64::from(u32::MAX));
+        manager.handle(now, Input::Request { from, command, facts }).unwrap();
+        let actions: Vec<Action> = core::iter::from_fn(|| manager.poll_action()).collect();
+        let Some(Action::Spawn { app }) = actions.first() else { panic!("it is started: {actions:?}") };
+        manager.handle(now, Input::Spawned { app: *app, result: Ok(u32::MAX) }).unwrap();
+        while manager.poll_action().is_some() {}
+    }
+    assert_eq!(manager.apps().count(), APPS_MAX);
+    manager
+}
+
+#[test]
+fn a_full_box_fits_the_memory_of_a_trace() {
+    let mut recorder = TraceBuffer::new(vec![0; TRACE_BYTES]);
+    recorder.settle(&*full(), Polled::default());
+    assert_eq!((recorder.fault(), segments(recorder.memory()).count()), (None, 1));
+}
+
+#[test]
+fn a_machine_that_was_too_large_is_recorded_again_behind_a_gap_that_can_be_seen() {
+    let (full, empty) = (full(), std::boxed::Box::new(<Manager>::new(Settings::default())));
+    let mut recorder = TraceBuffer::new(vec![0; BYTES]);
+    let mut tell = |machine: &Manager, at| {
+        recorder
+            .record(machine, &Record { before: Polled::default(), at: Instant::from_millis(at), input: Input::Tick });
+        let numbers: Vec<u32> = segments(recorder.memory()).map(|segment| segment.start.number).collect();
+        (recorder.fault(), numbers)
+    };
+    let mut at = 0..;
+    let mut tell = |machine| tell(machine, at.next().unwrap());
+    while tell(&empty).1.len() < SEGMENTS {}
+    while tell(&full).0.is_none() {}
+    let (_, before) = tell(&full);
+    assert_eq!(before.len(), SEGMENTS - 1);
+    assert!(
+        (0..2_000).all(|_| tell(&full) == (Some(Fault::TooSmall), before.clone())),
+        "the latest that there is stays"
+    );
+    while tell(&empty).0.is_some() {}
+    let (_, after) = tell(&empty);
+    assert_eq!(after[..SEGMENTS - 1], before);
+    assert!(after[SEGMENTS - 1] > before[SEGMENTS - 2] + 1, "{after:?}");
+}
+
+#[test]
+fn no_licence_is_recorded_also_none_that_is_too_long() {
+    let secret = [0x5a; MESSAGE_BYTES_MAX];
+    let key_session = KeySessionId { index: 0, generation: 1 };
+    let client = Handle::from_parts(0, 1);
+    for length in
+        [1, INIT_DATA_BYTES_MAX, INIT_DATA_BYTES_MAX + 1, LICENSE_BYTES_MAX, LICENSE_BYTES_MAX + 1, secret.len()]
+    {
+        let payload = &secret[..length];
+        for (command, length_max) in [
+            (
+                keys::Command::GenerateRequest { key_session, kind: InitDataKind::Cenc, init_data: payload },
+                INIT_DATA_BYTES_MAX,
+            ),
+            (keys::Command::Update { key_session, response: payload }, LICENSE_BYTES_MAX),
+        ] {
+            let mut input = session::Input::Call { client, sequence: 1, command: playback::Command::Keys(command) };
+            Server::strip_payload(&mut input);
+            let mut buffer = [0; 2 * MESSAGE_BYTES_MAX];
+            let written = postcard::to_slice(&input, &mut buffer).unwrap();
+            assert!(!written.contains(&0x5a), "{length} bytes");
+            assert_eq!(written.len() > length_max, length > length_max, "it is refused for its length all the same");
+        }
+    }
 }
