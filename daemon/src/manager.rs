@@ -17,7 +17,7 @@ use greenroom_hal_linux::clock::Clock;
 use greenroom_hal_linux::error::LinuxError;
 use greenroom_hal_linux::event_loop::EventLoop;
 use greenroom_hal_linux::listener::{ListeningSocket, SocketFiles};
-use greenroom_hal_linux::memory::trace::TraceMemory;
+use greenroom_hal_linux::memory::trace::{self, TraceMemory};
 use greenroom_hal_linux::owner;
 use greenroom_hal_linux::process::{self, PidChild, Program, Spawner};
 use greenroom_hal_linux::signals::{Asked, Signals};
@@ -142,21 +142,21 @@ impl ManagerHost for Host {
     }
 
     fn own_trace(&mut self) -> Option<(u32, OwnedFd)> {
-        let descriptor = duplicate(self.trace.as_ref()?.as_fd())?;
+        let descriptor = share(self.trace.as_ref()?.as_fd())?;
         Some((std::process::id(), descriptor))
     }
 
     fn trace_of(&mut self, child: &PidChild) -> Option<OwnedFd> {
-        duplicate(child.trace()?)
+        share(child.trace()?)
     }
 
     fn duplicate_trace(&mut self, trace: &OwnedFd) -> Option<OwnedFd> {
-        duplicate(trace.as_fd())
+        share(trace.as_fd())
     }
 }
 
-fn duplicate(trace: BorrowedFd<'_>) -> Option<OwnedFd> {
-    trace.try_clone_to_owned().inspect_err(|error| warn!("a trace cannot be handed out: {error}")).ok()
+fn share(memory: BorrowedFd<'_>) -> Option<OwnedFd> {
+    trace::share(memory).inspect_err(|error| warn!("a trace is left out: {error}")).ok().flatten()
 }
 
 type Driver = ManagerDriver<Host, Option<TraceBuffer<TraceMemory>>>;
@@ -187,9 +187,6 @@ fn serve(config: Config, logging: Logging, mut signals: Signals) -> Result<(), M
     service.ready();
     info!("the manager listens at {}, {} decoder(s)", path.display(), settings.decoders);
     let ended = pump(&mut driver, &mut signals, &mut service);
-    if let Some(fault) = driver.recorder().as_ref().and_then(TraceBuffer::fault) {
-        warn!("the manager was not recorded: {fault}; see [trace] in the configuration");
-    }
     service.stopping();
     driver.host().files.remove(text(&path)?);
     info!("the manager has ended");
@@ -200,7 +197,7 @@ fn serve(config: Config, logging: Logging, mut signals: Signals) -> Result<(), M
 fn recorder(host: &mut Host) -> Option<TraceBuffer<TraceMemory>> {
     let bytes = Some(host.config.trace.bytes).filter(|&bytes| bytes > 0)?;
     let memory = TraceMemory::new(bytes).inspect_err(|error| warn!("the manager is not recorded: {error}")).ok()?;
-    host.trace = duplicate(memory.as_fd());
+    host.trace = share(memory.as_fd());
     Some(TraceBuffer::new(memory))
 }
 

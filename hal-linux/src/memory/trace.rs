@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
+use greenroom_core::hal::ErrorKind;
 use rustix::fs::SealFlags;
 use rustix::io::Errno;
 
@@ -12,6 +13,8 @@ use crate::socket::inherited;
 
 /// Holds the size for good, and leaves the writer to seal it against all other writers.
 const SIZE_SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
+/// Leaves the one mapping that writes the only one.
+const WRITER_SEALS: SealFlags = SealFlags::FUTURE_WRITE.union(SealFlags::SEAL);
 const STEP: &str = "use the memory of a trace";
 
 /// Makes a trace's memory, for another process to write. A page of it costs memory once it is written.
@@ -51,7 +54,7 @@ impl TraceMemory {
         let size = rustix::fs::fstat(&descriptor).map_err(because)?.st_size;
         let bytes = u32::try_from(size).map_err(|_| because(Errno::FBIG))?;
         let mapping = Mapping::read_write(descriptor.as_fd(), bytes)?;
-        seal(&descriptor, SealFlags::FUTURE_WRITE | SealFlags::SEAL)?;
+        seal(&descriptor, WRITER_SEALS)?;
         Ok(Self { descriptor, mapping })
     }
 }
@@ -59,8 +62,8 @@ impl TraceMemory {
 impl AsMut<[u8]> for TraceMemory {
     fn as_mut(&mut self) -> &mut [u8] {
         // SAFETY: mapped for writing, for that many bytes and for as long as `self`. No other mapping that writes can be made
-        // after ours (FUTURE_WRITE), and none was made before: who made the memory handed it to one process. What other
-        // processes read meanwhile is nothing that this one could see.
+        // after ours (FUTURE_WRITE), and none was made before: who made the memory handed it to one process, and `share`s it
+        // when it is sealed. What other processes read meanwhile is nothing that this one could see.
         unsafe { self.mapping.as_mut_slice() }
     }
 }
@@ -69,6 +72,18 @@ impl AsFd for TraceMemory {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
     }
+}
+
+/// Another descriptor of a trace's memory, for somebody who reads it; none while its writer has not sealed it yet, because
+/// whoever had it before could write there, too.
+pub fn share(memory: BorrowedFd<'_>) -> Result<Option<OwnedFd>, LinuxError> {
+    const STEP: &str = "share the memory of a trace";
+    let seals = rustix::fs::fcntl_get_seals(memory).map_err(|errno| LinuxError::new(STEP, errno))?;
+    if !seals.contains(WRITER_SEALS) {
+        return Ok(None);
+    }
+    let shared = memory.try_clone_to_owned();
+    shared.map(Some).map_err(|cause| LinuxError::other(STEP, ErrorKind::Exhausted, cause))
 }
 
 /// Copies the memory of a trace, as it is just now. At most `bytes_max` bytes of it.
@@ -109,6 +124,15 @@ mod tests {
     fn memory_whose_size_could_change_is_not_used() {
         let memory = memfd("greenroom-trace", 8192).unwrap();
         assert!(TraceMemory::adopt(memory).is_err());
+    }
+
+    #[test]
+    fn memory_is_shared_when_nobody_else_can_write_it_any_more() {
+        let descriptor = create(8192).unwrap();
+        assert!(share(descriptor.as_fd()).unwrap().is_none());
+        let _memory = TraceMemory::adopt(descriptor.try_clone().unwrap()).unwrap();
+        let shared = share(descriptor.as_fd()).unwrap().unwrap();
+        assert!(Mapping::read_write(shared.as_fd(), 8192).is_err());
     }
 
     #[test]
