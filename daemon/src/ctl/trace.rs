@@ -104,12 +104,18 @@ fn traces(client: &mut ControlClient) -> Result<Vec<(Origin, OwnedFd)>, ControlE
     }
 }
 
-/// Nobody finds half a file. What is in it is for who may drive the box only.
+/// Nobody finds half a file, and what is in it is for who may drive the box only: it goes to no file that somebody else has
+/// put there, and what is no file (a device, a pipe) is not replaced.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is no file"));
+    }
     let mut beside = path.as_os_str().to_owned();
     beside.push(".part");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    // Left by one that was killed.
+    let _ = fs::remove_file(&beside);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
         let _ = fs::remove_file(&beside);
     })
@@ -161,4 +167,35 @@ fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<File<'a>, TraceError> {
 /// Writes a diagram that was drawn.
 pub fn write_diagram(path: &Path, drawn: &Drawn) -> Result<(), TraceError> {
     fs::write(path, &drawn.text).map_err(|cause| TraceError::Unwritable { path: path.to_owned(), cause })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn a_trace_goes_into_no_file_that_somebody_else_has_put_there() {
+        let place = tempfile::tempdir().unwrap();
+        let [path, beside, other] = ["box.trace", "box.trace.part", "other"].map(|name| place.path().join(name));
+        fs::write(&other, "of somebody else").unwrap();
+        symlink(&other, &beside).unwrap();
+        symlink(&other, &path).unwrap();
+        write_whole(&path, b"secret").unwrap();
+        assert_eq!(fs::read(&other).unwrap(), b"of somebody else");
+        let written = fs::symlink_metadata(&path).unwrap();
+        assert!(written.is_file() && written.permissions().mode() & 0o777 == 0o600);
+        assert!(!beside.exists() && fs::read(&path).unwrap() == b"secret");
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_replaced_by_a_trace() {
+        let place = tempfile::tempdir().unwrap();
+        let device = place.path().join("null");
+        symlink("/dev/null", &device).unwrap();
+        assert!(write_whole(&device, b"secret").is_err());
+        assert!(write_whole(place.path(), b"secret").is_err());
+        assert_eq!(fs::read_link(&device).unwrap(), Path::new("/dev/null"));
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    }
 }
