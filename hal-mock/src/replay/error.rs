@@ -76,9 +76,11 @@ pub enum Difference {
 impl fmt::Display for ReplayError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // It is what a session server has written, and may be shown by a terminal.
             Self::Build { recorded } => write!(
                 out,
-                "the trace was recorded by release {recorded}, and this is {BUILD}; use the programs of that release"
+                "the trace was recorded by release {}, and this is {BUILD}; use the programs of that release",
+                recorded.escape_debug()
             ),
             Self::Capacity(CapacitiesDiffer { name: "", .. }) => {
                 out.write_str("the trace was recorded by a build with other capacities; use the programs of that build")

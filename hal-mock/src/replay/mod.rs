@@ -236,10 +236,15 @@ where
         Ok(())
     }
 
-    /// Takes out the actions of the last input: as many as were, or all where that is not known.
+    /// Takes out the actions of the last input: as many as were, or all where that is not known. One more than there can
+    /// have been is enough to know: a trace that somebody has made up is not to keep us for ever.
     fn finish(&mut self, polled: Option<Polled>) -> Result<(), ReplayError> {
         let Some(mut pending) = self.pending.take() else { return Ok(()) };
-        let is_over = |taken: usize| polled.is_some_and(|polled| !polled.drained && taken == polled.actions.into());
+        let is_over = |taken: usize| match polled {
+            Some(Polled { actions, drained: false }) => taken == usize::from(actions),
+            Some(Polled { actions, drained: true }) => taken > usize::from(actions),
+            None => taken > usize::from(u16::MAX),
+        };
         while !is_over(pending.actions.len()) {
             match self.machine.poll_action() {
                 Some(action) => pending.actions.push(action),
