@@ -1027,6 +1027,8 @@ fn a_manager_that_was_stopped_for_long_ends_no_healthy_server() {
         server.replies(Ok(()));
         stage.world.advance_to(now.after(Duration::from_secs(60)));
         stage.settle();
+        // Whoever overslept waits a moment before its tick.
+        stage.time_out();
         server.hears(|command| assert_eq!(command, link::Command::Ping));
         server.replies(Ok(()));
         stage.settle();
