@@ -78,6 +78,8 @@ pub(super) struct Viewer {
     regions: Option<Regions>,
     streams: Vec<(SourceId, Stream)>,
     epoch: u32,
+    /// It has said that no more frames come, and has not sought back yet.
+    is_at_end: bool,
     last_stream: u32,
     player: Option<(PlayerId, Stream)>,
     key_session: Option<KeySessionId>,
@@ -108,6 +110,7 @@ impl Viewer {
             regions: None,
             streams: Vec::new(),
             epoch: 0,
+            is_at_end: false,
             last_stream: 0,
             player: None,
             key_session: None,
@@ -247,6 +250,7 @@ impl Viewer {
         self.session = None;
         self.regions = None;
         self.streams.clear();
+        self.is_at_end = false;
         self.state = PlaybackState::Idle;
         self.step = if self.leased.is_some() { Step::Session } else { Step::Memory };
     }
@@ -373,7 +377,11 @@ impl Viewer {
         if self.step != Step::Watching {
             return;
         }
-        self.feed(FRAMES_PER_BEAT);
+        match (self.is_at_end, self.state) {
+            (false, _) => self.feed(FRAMES_PER_BEAT),
+            (true, PlaybackState::EndOfStream) => self.begin_again(),
+            (true, _) => {}
+        }
         self.dull_beats = if self.state == PlaybackState::Playing { 0 } else { self.dull_beats + 1 };
         if self.dull_beats > DULL_BEATS_MAX {
             (self.dull_beats, self.step) = (0, Step::Destroy);
@@ -428,6 +436,7 @@ impl Viewer {
         }
         match command {
             Command::SetPosition { epoch, .. } => {
+                self.is_at_end = false;
                 self.streams.iter_mut().for_each(|(_, stream)| stream.set_epoch(epoch));
                 self.feed(FRAMES_PER_BEAT);
             }
@@ -438,17 +447,22 @@ impl Viewer {
         }
     }
 
-    /// The end of the media: it begins again with a seek.
+    /// The end of the media, if the rings have room to say so.
     fn end_streams(&mut self) {
+        for (_, stream) in &mut self.streams {
+            self.is_at_end |= stream.end();
+        }
+    }
+
+    /// Behind the end it begins again with a seek.
+    fn begin_again(&mut self) {
         let Some(session) = self.session else { return };
-        self.streams.iter_mut().for_each(|(_, stream)| {
-            stream.end();
-        });
         self.epoch = self.epoch.wrapping_add(1);
         let epoch = self.epoch;
         if !self.extra(Command::SetPosition { session, position_ns: 0, epoch }) {
             return;
         }
+        self.is_at_end = false;
         self.streams.iter_mut().for_each(|(_, stream)| stream.set_epoch(epoch));
     }
 
