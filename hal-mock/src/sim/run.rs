@@ -294,8 +294,11 @@ impl Household {
 
     /// All stays well, and nobody waits for an answer for ever (SM-30).
     fn stay(&mut self) {
-        self.tv.run_for(QUIET);
-        if !self.conductor.bring_together(&mut self.tv) {
+        if !self.is_well_for_long() {
+            // A server that hung when the faults ended may have been found out, and its app given up, only meanwhile.
+            self.calm();
+        }
+        if !self.is_well_for_long() {
             self.tv.book.violation("convergence", format!("all was well, but not for long: {}", self.describe()));
         }
         let (tv, now) = (&self.tv, self.tv.now());
@@ -306,6 +309,11 @@ impl Household {
             tv.book.judge(|referee| referee.left_waiting(now, party, QUIET));
         }
         self.check_bystander();
+    }
+
+    fn is_well_for_long(&mut self) -> bool {
+        self.tv.run_for(QUIET);
+        self.conductor.bring_together(&mut self.tv)
     }
 
     /// Who is not where it is to be.
