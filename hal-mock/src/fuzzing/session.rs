@@ -209,8 +209,8 @@ impl Comparison {
     fn decoder(&mut self, session: u16, deed: DecoderDeed) {
         let event = match deed {
             DecoderDeed::Completes(is_done) => {
-                let Some(token) = self.model.complete(session) else { return };
-                let result = if is_done { Ok(()) } else { Err(PlaybackError::Decode) };
+                let Some((token, is_beat)) = self.model.complete(session) else { return };
+                let result = if is_done || is_beat { Ok(()) } else { Err(PlaybackError::Decode) };
                 DecoderEvent::Completed { session, token, result }
             }
             DecoderDeed::CompletesLate => {
@@ -352,7 +352,8 @@ impl Comparison {
                 self.keys(key_session, KeyDeed::Completes(true));
                 self.keys(key_session, KeyDeed::LetsGo);
             }
-            if self.model.is_settled() {
+            // Who asks a server that ends sees its end instead of an answer.
+            if self.model.has_ended() || self.model.is_settled() {
                 return;
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use greenroom_core::limits::{CLIENTS_MAX, DECODER_TIMEOUT, KEYS_TIMEOUT};
 use greenroom_core::message::playback::{Command, Event};
 use greenroom_core::message::{AppState, ServerState, link};
-use greenroom_core::session::{Action, ClientId, FIRST_PLAYER, Response, Server};
+use greenroom_core::session::{Action, ClientId, FIRST_PLAYER, Order, Response, Server};
 use greenroom_core::time::Instant;
 
 use super::known::Known;
@@ -33,6 +33,8 @@ struct Client {
 struct Worker {
     /// What it was told and has not done, and since when.
     pending: Option<(u32, Instant)>,
+    /// That is a beat, which no worker that gets on fails to do.
+    is_at_a_beat: bool,
     last_token: u32,
     /// From when on it was to let go.
     closing: Option<Instant>,
@@ -192,9 +194,11 @@ impl Model {
         }
     }
 
-    pub(super) fn complete(&mut self, session: u16) -> Option<u32> {
-        let (token, _) = self.decoders.get_mut(&session)?.pending.take()?;
-        Some(token)
+    /// Its order's number, and whether that is a beat.
+    pub(super) fn complete(&mut self, session: u16) -> Option<(u32, bool)> {
+        let decoder = self.decoders.get_mut(&session)?;
+        let (token, _) = decoder.pending.take()?;
+        Some((token, decoder.is_at_a_beat))
     }
 
     pub(super) fn earlier_token(&self, session: u16) -> u32 {
@@ -270,13 +274,14 @@ impl Model {
             }
             Action::Free => self.free(now),
             Action::Open { session } => self.open(session),
-            Action::Command { session, slot, token, .. } => {
+            Action::Command { session, slot, token, order } => {
                 let others = self.decoders.iter().filter(|(other, _)| **other != session);
                 assert!(!others.into_iter().any(|(_, it)| it.slot == Some(slot)), "slot {slot} is another's");
                 let decoder = self.decoders.get_mut(&session).expect("a decoder that is open");
                 assert!(decoder.slot.is_none_or(|own| own == slot), "it has another slot");
                 decoder.slot = Some(slot);
                 decoder.give(now, token, DECODER_TIMEOUT);
+                decoder.is_at_a_beat = order == Order::Beat;
             }
             Action::Close { session } => self.decoders.get_mut(&session).expect("one that is open").close(now),
             Action::Admit { client } => {
