@@ -156,6 +156,7 @@ impl World {
     }
 
     /// What was planned for one party and has happened since this was last asked.
+    #[cfg_attr(not(feature = "sim"), allow(dead_code, reason = "the box tells of them"))]
     pub(crate) fn take_felt(&self) -> Vec<Felt> {
         std::mem::take(&mut *self.shared.felt.borrow_mut())
     }
