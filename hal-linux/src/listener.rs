@@ -154,6 +154,13 @@ impl Listen for SocketFiles {
             let _ = rustix::fs::unlink(path);
         }
     }
+
+    fn remove_dead(&mut self, path: &str) {
+        if let Ok(address) = address(path) {
+            // What is in the way is to stay there.
+            let _ = clear_way(path, &address);
+        }
+    }
 }
 
 fn is_at(file: &OwnedFd, path: &str) -> bool {

@@ -112,6 +112,13 @@ impl Files {
         self.files.remove(path);
     }
 
+    fn remove_dead(&mut self, path: &str) {
+        let is_dead = |file: &File| file.socket.as_ref().is_some_and(|socket| socket.strong_count() == 0);
+        if self.files.get(path).is_some_and(is_dead) {
+            self.files.remove(path);
+        }
+    }
+
     pub(crate) fn paths(&self) -> Vec<String> {
         self.files.keys().cloned().collect()
     }
@@ -220,5 +227,9 @@ impl Listen for SocketFiles {
                 files.remove(path);
             }
         });
+    }
+
+    fn remove_dead(&mut self, path: &str) {
+        self.world.files(|files| files.remove_dead(path));
     }
 }

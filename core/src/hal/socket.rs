@@ -135,4 +135,7 @@ pub trait Listen: ErrorType {
 
     /// Removes the file of a socket that this process made or adopted, if it is still the same file.
     fn remove(&mut self, path: &str);
+
+    /// Removes the file of a socket, whoever made it, that nobody listens on. What is something else stays.
+    fn remove_dead(&mut self, path: &str);
 }

@@ -106,6 +106,10 @@ impl Listen for Platform {
     fn remove(&mut self, path: &str) {
         black_box(path);
     }
+
+    fn remove_dead(&mut self, path: &str) {
+        black_box(path);
+    }
 }
 
 impl Child for Platform {

@@ -105,6 +105,21 @@ pub fn a_process_removes_its_own_file_and_no_other(platform: &mut impl Platform)
 }
 
 /// SM-34
+pub fn a_file_that_nobody_listens_on_can_be_removed_by_anybody(platform: &mut impl Platform) {
+    let path = path(platform);
+    let (mut ours, mut theirs) = (platform.files(), platform.files());
+    let listener = ours.listen(&place(&path)).unwrap();
+    theirs.remove_dead(&path);
+    assert!(platform.connect(&path).is_ok());
+    drop(listener);
+    theirs.remove_dead(&path);
+    assert_eq!(platform.mode(&path), None);
+    platform.write_file(&path);
+    theirs.remove_dead(&path);
+    assert!(platform.mode(&path).is_some());
+}
+
+/// SM-34
 pub fn a_file_that_somebody_else_has_put_there_stays(platform: &mut impl Platform) {
     let path = path(platform);
     let mut files = platform.files();
@@ -160,6 +175,7 @@ macro_rules! listeners_conformance {
             a_file_that_is_no_socket_is_never_replaced
             what_fails_leaves_nothing_behind
             a_process_removes_its_own_file_and_no_other
+            a_file_that_nobody_listens_on_can_be_removed_by_anybody
             a_file_that_somebody_else_has_put_there_stays
             a_duplicate_keeps_the_path_valid_until_a_replacement_adopts_it
             what_does_not_listen_is_not_adopted

@@ -257,7 +257,7 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
                 self.ask(app, sequence, link::Command::SetLogLevels(levels));
             }
             Action::CloseLink { app } => self.servers.close_link(&mut self.host, app),
-            Action::RemoveSocket { app } => self.servers.forget(&mut self.host, app),
+            Action::RemoveSocket { app } => self.remove_socket(app),
             Action::Signal { app, signal } => self.servers.signal(app, signal),
             Action::Reply { to, result } => self.reply(to, result),
             Action::Notify { app, state, reason } => {
@@ -356,6 +356,14 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
         let goes_on = matches!(input, Input::Link { .. });
         self.feed(now, input);
         goes_on
+    }
+
+    /// A server that ended before its socket was kept here has left the file: then nobody listens there (SM-34).
+    fn remove_socket(&mut self, app: AppHandle) {
+        self.servers.forget(&mut self.host, app);
+        if let Some(known) = self.machine.configuration(app) {
+            self.host.listen().remove_dead(known.socket);
+        }
     }
 
     /// Keeps the socket of a session server, and with it the right to remove its file (SM-34).
