@@ -408,7 +408,7 @@ impl Viewer {
         let source = SourceId(self.client.world.random(2) as u8);
         let chance = self.client.world.random(1000) as u32;
         let command = match self.client.world.random(20) {
-            0 | 1 => {
+            0 => {
                 self.epoch = self.epoch.wrapping_add(1);
                 Command::SetPosition { session, position_ns: u64::from(chance) * 1_000_000_000, epoch: self.epoch }
             }
@@ -428,7 +428,8 @@ impl Viewer {
             13 => Command::SetSourceMute { session, source, muted: chance.is_multiple_of(2) },
             14 => self.audio(),
             15 => self.keys(session),
-            16 => return self.end_streams(),
+            // Often: only who has ended can miss being told so.
+            1 | 16..=18 => return self.end_streams(),
             _ => Command::GetPosition { session },
         };
         if !self.extra(command) {
