@@ -18,7 +18,7 @@
 //! | [`hal`] | what a platform must offer |
 //! | [`driver`] | pumps inputs into machines and their actions into a platform |
 //! | [`trace`] | the record of inputs from which a run can be replayed |
-//! | [`planted`] | bugs that are there on purpose, in builds for tests only |
+//! | [`mod@planted`] | bugs that are there on purpose, in builds for tests only |
 //!
 //! Every machine keeps one contract: after each `handle`, drain `poll_action` until it gives `None`.
 #![no_std]

@@ -2,7 +2,7 @@
 //!
 //! A planted bug is one line at the place where such a mistake could be made:
 //!
-//! ```ignore
+//! ```text
 //! if units > planted!("units_granted_twice", self.total, self.free()) {      // wrong, right
 //! (P::Killing, E::Said(state, _)) if planted!("dead_one_believed") => ..     // false
 //! planted!("unit_freed_on_timer" => self.release(scene));                    // nothing
@@ -24,7 +24,7 @@ pub use bugs::{BUGS, Bug};
 /// Whether planted bugs are compiled in. A program asserts that they are not.
 pub const IS_ENABLED: bool = cfg!(feature = "planted");
 
-/// A bug: its name and what is wrong, beside what is right. See the [module](crate::planted).
+/// A bug: its name and what is wrong, beside what is right. See the [module](mod@crate::planted).
 #[cfg(not(feature = "planted"))]
 #[macro_export]
 macro_rules! planted {
@@ -37,7 +37,7 @@ macro_rules! planted {
     ($name:literal => $wrong:expr) => {};
 }
 
-/// A bug: its name and what is wrong, beside what is right. See the [module](crate::planted).
+/// A bug: its name and what is wrong, beside what is right. See the [module](mod@crate::planted).
 #[cfg(feature = "planted")]
 #[macro_export]
 macro_rules! planted {

@@ -135,7 +135,7 @@ pub enum TraceOrder {
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 #[group(multiple = false)]
 pub struct Notation {
-    /// With characters, for a terminal [default]
+    /// With characters, for a terminal (the default)
     #[arg(long)]
     pub text: bool,
     /// As a picture, for a report
