@@ -4,7 +4,6 @@
 //! that are full, calls of the platform that fail, and whether anything is left at the end.
 
 mod manager;
-mod memory;
 mod session;
 
 use std::collections::BTreeMap;

@@ -13,13 +13,12 @@ use greenroom_core::message::playback::{Answer, Message, PlaybackError, Playback
 use greenroom_core::message::{Allowed, LogLevels, Resources, ServerState, TargetState, audio, keys, link};
 use greenroom_core::trace::NoRecorder;
 
-use super::memory::SparseMemory;
 use super::{End, MadeUp, TURNS_MAX};
 use crate::fuzzing::session::deed::Call as ClientCall;
 use crate::fuzzing::session::known::Known;
 use crate::fuzzing::steps::{below, one_of, steps};
 use crate::{
-    Call, Descriptor, DueText, EventLoop, ListeningSocket, MockDecoder, MockKeys, SeqPacket, SocketFiles, World,
+    Call, Descriptor, DueText, EventLoop, ListeningSocket, Memory, MockDecoder, MockKeys, SeqPacket, SocketFiles, World,
 };
 
 const PATH: &str = "/run/greenroom/app1";
@@ -27,10 +26,10 @@ const DECODERS: u16 = (SESSIONS_MAX + WEB_AUDIO_PLAYERS_MAX) as u16;
 /// Rounds of everybody doing what is due until the server has ended, with much to spare.
 const ROUNDS_MAX: usize = 64;
 
-type Decoders = MockDecoder<Frames<SparseMemory>>;
+type Decoders = MockDecoder<Frames<Memory>>;
 
 struct Host {
-    platform: Platform<SocketFiles, SparseMemory, Decoders, EventLoop>,
+    platform: Platform<SocketFiles, Memory, Decoders, EventLoop>,
     keys: MockKeys,
 }
 
@@ -39,12 +38,12 @@ impl SessionHost for Host {
     type Socket = SeqPacket;
     type Listener = ListeningSocket;
     type Files = SocketFiles;
-    type Memory = SparseMemory;
+    type Memory = Memory;
     type Decoder = Decoders;
     type Keys = MockKeys;
     type Events = EventLoop;
 
-    fn platform(&mut self) -> &mut Platform<SocketFiles, SparseMemory, Decoders, EventLoop> {
+    fn platform(&mut self) -> &mut Platform<SocketFiles, Memory, Decoders, EventLoop> {
         &mut self.platform
     }
 
@@ -153,7 +152,7 @@ struct Stage {
     told: Option<ServerState>,
     clients: Vec<End>,
     known: Known,
-    memory: SparseMemory,
+    memory: Memory,
     decoders: Decoders,
     keys: MockKeys,
 }
@@ -162,7 +161,7 @@ impl Stage {
     fn new(choices: u8) -> Self {
         let world = World::new(choices.into());
         let (ours, theirs) = SeqPacket::pair(&world);
-        let (memory, decoders, keys) = (SparseMemory::new(&world), MockDecoder::new(&world), MockKeys::new(&world));
+        let (memory, decoders, keys) = (Memory::new(&world), MockDecoder::new(&world), MockKeys::new(&world));
         let mut events = EventLoop::new(&world);
         events.watch(&decoders, SessionDriver::<Host>::DECODER, Interest::Read).expect("decoders can be watched");
         events.watch(&keys, SessionDriver::<Host>::KEYS, Interest::Read).expect("key systems can be watched");
