@@ -87,6 +87,11 @@ const _: () = assert!(LICENSE_BYTES_MAX + ENVELOPE_BYTES_MAX <= MESSAGE_BYTES_MA
 const _: () = assert!(CODEC_DATA_BYTES_MAX + ENVELOPE_BYTES_MAX <= MESSAGE_BYTES_MAX, "a message holds an attach");
 const _: () = assert!(TEXT_BYTES_MAX + ENVELOPE_BYTES_MAX <= MESSAGE_BYTES_MAX, "a message holds a text");
 
+/// Bytes of one line on a control channel: an SDP of 70 kB whose every quote is escaped still fits.
+pub const CONTROL_LINE_BYTES_MAX: usize = 128 * 1024;
+/// Addresses that a description of a transport names; of more the first are used. A box has one or two of each family.
+pub const TRANSPORT_ADDRESSES_MAX: usize = 8;
+
 /// Payload bytes of a video ring: two of the largest pictures that broadcast streams carry.
 pub const VIDEO_RING_BYTES: u32 = 8 * 1024 * 1024;
 /// Payload bytes of an audio ring.

@@ -1,3 +1,4 @@
 //! Bytes to messages and back, at the edge. A codec never decides anything.
 
+pub mod papi;
 pub mod postcard;

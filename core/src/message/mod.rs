@@ -1,15 +1,16 @@
 //! What the processes say to each other, typed.
 //!
-//! There are three conversations, each on a connection that keeps message boundaries:
+//! There are four conversations, each on a connection that keeps message boundaries; [`papi`] puts them into lines:
 //!
 //! | conversation | asks | answers |
 //! |---|---|---|
 //! | [`control`] | `greenroomctl`, an application manager | the manager |
 //! | [`link`] | the manager | a session server |
 //! | [`playback`] | an app, through the client library | its session server |
+//! | [`papi`] | a controlling device | the device that shows the page; each may ask for the end |
 //!
-//! Every request carries a sequence number that its one answer repeats; events carry none. What is long is
-//! borrowed from the received bytes; what a table keeps is owned, in a field of named capacity. Enums grow at
+//! Every request but those of [`papi`] carries a sequence number that its one answer repeats; events carry none. What is
+//! long is borrowed from the received bytes; what a table keeps is owned, in a field of named capacity. Enums grow at
 //! their end only, because a variant's place is its number on the wire.
 
 mod access;
@@ -17,6 +18,7 @@ pub mod audio;
 pub mod control;
 pub mod keys;
 pub mod link;
+pub mod papi;
 pub mod playback;
 
 use core::fmt;
