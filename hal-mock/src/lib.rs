@@ -18,6 +18,7 @@
 //! | [`memory`] | shared memory |
 //! | [`bell`] | bells |
 //! | [`party`] | who takes part, and who sees what they say |
+//! | [`home`] | where the drivers that ship live in it |
 //! | [`sim`] | a whole box in virtual time, with its faults and its checkers |
 //! | [`hostile`] | memory whose owner changes it between any two reads |
 //! | [`error`] | failures of a kind that a test chose |
@@ -72,6 +73,7 @@ pub mod error;
 pub mod event_loop;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+pub mod home;
 pub mod hostile;
 pub mod keys;
 pub mod listener;
@@ -93,6 +95,7 @@ pub use descriptor::Descriptor;
 pub use diagram::Diagram;
 pub use error::{Call, SimulatedError};
 pub use event_loop::EventLoop;
+pub use home::{CONTROL, ManagerHome, ServerHome};
 pub use hostile::HostileRegion;
 pub use keys::MockKeys;
 pub use listener::{ListeningSocket, SocketFiles};

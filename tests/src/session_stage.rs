@@ -1,14 +1,12 @@
 //! A session server in the simulated world; the test is its manager, its apps and its decoders.
 
-use greenroom_core::driver::{Connection, Frames, Incoming, Platform, SessionDriver, SessionHost};
-use greenroom_core::hal::{Descriptors, Interest, Peer, Watch};
+use greenroom_core::driver::{Connection, Frames, Incoming, SessionDriver};
+use greenroom_core::hal::{Descriptors, Peer};
 use greenroom_core::health::HealthCheck;
 use greenroom_core::limits::MESSAGE_BYTES_MAX;
 use greenroom_core::message::playback::{Answer, Command, Event, Message, Refusal, Request, SessionId};
 use greenroom_core::message::{Allowed, LogLevels, Reason, Resources, ServerState, TargetState, link};
-use greenroom_hal_mock::{
-    Descriptor, EventLoop, ListeningSocket, Memory, MockDecoder, MockKeys, SeqPacket, SocketFiles, World,
-};
+use greenroom_hal_mock::{Descriptor, Memory, MockDecoder, MockKeys, SeqPacket, ServerHome, World};
 
 use crate::recording::{Recorder, recorder};
 
@@ -21,52 +19,16 @@ pub const PEER: Peer = Peer::new(7, 1000, 1000);
 pub type Decoders = MockDecoder<Frames<Memory>>;
 
 /// Where the server lives.
-pub struct Host {
-    /// Its parts.
-    pub platform: Platform<SocketFiles, Memory, Decoders, EventLoop>,
-    /// Its key systems.
-    pub keys: MockKeys,
-    /// The levels that it was told to log at.
-    pub levels: Option<LogLevels>,
-    /// The sink that it was told of.
-    pub video_sink: String,
-}
-
-impl SessionHost for Host {
-    type Descriptor = Descriptor;
-    type Socket = SeqPacket;
-    type Listener = ListeningSocket;
-    type Files = SocketFiles;
-    type Memory = Memory;
-    type Decoder = Decoders;
-    type Keys = MockKeys;
-    type Events = EventLoop;
-
-    fn platform(&mut self) -> &mut Platform<SocketFiles, Memory, Decoders, EventLoop> {
-        &mut self.platform
-    }
-
-    fn keys(&mut self) -> &mut MockKeys {
-        &mut self.keys
-    }
-
-    fn configured(&mut self, configuration: &link::Configuration<'_>) {
-        self.video_sink = configuration.video_sink.to_owned();
-    }
-
-    fn set_log_levels(&mut self, levels: &LogLevels) {
-        self.levels = Some(*levels);
-    }
-}
+pub type Home = ServerHome<Decoders>;
 
 /// A session server in its world.
 pub struct Stage {
     /// Its world.
     pub world: World,
     /// What it lives in.
-    pub host: Host,
+    pub home: Home,
     /// What is tested.
-    pub driver: SessionDriver<Host, Recorder>,
+    pub driver: SessionDriver<Home, Recorder>,
     /// The manager's end of the link.
     pub manager: Connection<SeqPacket>,
     /// Its memory.
@@ -87,16 +49,11 @@ impl Stage {
     pub fn in_world(world: World) -> Self {
         let (ours, theirs) = SeqPacket::pair(&world);
         let (memory, decoders) = (Memory::new(&world), MockDecoder::new(&world));
-        let mut events = EventLoop::new(&world);
-        events.watch(&decoders, SessionDriver::<Host>::DECODER, Interest::Read).unwrap();
-        let keys = MockKeys::new(&world);
-        events.watch(&keys, SessionDriver::<Host>::KEYS, Interest::Read).unwrap();
-        let files = SocketFiles::new(&world);
-        let platform = Platform { files, memory: memory.clone(), decoder: decoders.clone(), events };
-        let host = Host { platform, keys: keys.clone(), levels: None, video_sink: String::new() };
-        let driver = SessionDriver::new(theirs, recorder());
-        let mut stage = Self { world, host, driver, manager: Connection::answering(ours), memory, decoders, keys };
-        stage.driver.start(&mut stage.host, stage.world.now(), Ok(()));
+        let mut home = ServerHome::new(&world, memory.clone(), decoders.clone());
+        home.watch_parts().unwrap();
+        let (keys, driver) = (home.keys.clone(), SessionDriver::new(theirs, recorder()));
+        let mut stage = Self { world, home, driver, manager: Connection::answering(ours), memory, decoders, keys };
+        stage.driver.start(&mut stage.home, stage.world.now(), Ok(()));
         assert_eq!(stage.heard(), [state(ServerState::Uninitialized)]);
         stage
     }
@@ -118,11 +75,11 @@ impl Stage {
     /// Lets the server work until nothing is ready.
     pub fn run(&mut self) {
         for _ in 0..100 {
-            let ready = self.host.platform.events.ready();
+            let ready = self.home.platform.events.ready();
             if ready.is_empty() || self.driver.exit_status().is_some() {
                 return;
             }
-            self.driver.turn(&mut self.host, self.world.now(), &ready);
+            self.driver.turn(&mut self.home, self.world.now(), &ready);
         }
         panic!("the server does not come to rest");
     }
@@ -130,7 +87,7 @@ impl Stage {
     /// Lets time pass.
     pub fn pass(&mut self, duration: std::time::Duration) {
         self.world.advance(duration);
-        self.driver.turn(&mut self.host, self.world.now(), &[]);
+        self.driver.turn(&mut self.home, self.world.now(), &[]);
     }
 
     /// Asks as the manager.

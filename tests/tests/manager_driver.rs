@@ -3,25 +3,23 @@
 use std::time::Duration;
 
 use greenroom_core::codec::postcard;
-use greenroom_core::driver::{Machine, ManagerDriver, ManagerHost, Turn};
+use greenroom_core::driver::{Machine, ManagerDriver, Turn};
 use greenroom_core::hal::{
-    Authority, Descriptors, ErrorKind, ExitStatus, Launcher, Listen, Listener, Peer, Profile, Received, Right, Signal,
-    Socket, SocketPlace,
+    Descriptors, ErrorKind, ExitStatus, Listen, Listener, Peer, Received, Signal, Socket, SocketPlace,
 };
 use greenroom_core::health::HealthCheck;
 use greenroom_core::limits::{CONTROLLERS_MAX, MESSAGE_BYTES_MAX, OBSERVER_BACKLOG_MAX};
 use greenroom_core::manager::{Manager, Settings};
 use greenroom_core::message::control::{Answer, BoxStatus, Command, Event, Message, Refusal, Request};
 use greenroom_core::message::{
-    Allowed, AppId, AppState, Component, LogLevel, LogLevels, Reason, Resources, ServerState, TargetState, link,
+    AppId, AppState, Component, LogLevel, Reason, Resources, ServerState, TargetState, link,
 };
 use greenroom_hal_mock::process::Process;
 use greenroom_hal_mock::{
-    Call, Descriptor, EventLoop, Grants, ListeningSocket, SeqPacket, SocketFiles, Spawner, World,
+    CONTROL, Call, Descriptor, Grants, ListeningSocket, ManagerHome, SeqPacket, SocketFiles, Spawner, World,
 };
 use greenroom_tests::recording::{Recorder, recorder, replays_to};
 
-const CONTROL: &str = "/run/greenroom/control.sock";
 /// Of the app "app1".
 const SOCKET: &str = "/run/greenroom/app1.sock";
 const ME: Peer = Peer::new(2, 1000, 1000);
@@ -29,62 +27,10 @@ const ME: Peer = Peer::new(2, 1000, 1000);
 const PARTIAL: Peer = Peer::new(4, 1002, 1002);
 const STRANGER: Peer = Peer::new(3, 1001, 1001);
 
-struct Host {
-    events: EventLoop,
-    spawner: Spawner,
-    files: SocketFiles,
-    levels: LogLevels,
-    grants: Grants,
-}
-
-impl Launcher for Host {
-    fn profile(&self, _app: &AppId) -> Profile<'_> {
-        Profile {
-            resources: Resources { max_playback_sessions: 1, max_web_audio_players: 2, max_key_sessions: 0 },
-            socket_directory: "/run/greenroom",
-            socket_mode: 0o640,
-            socket_owner: "root",
-            socket_group: "root",
-            video_sink: "fake",
-            audio_sink: "fake",
-            clients: Allowed::default(),
-        }
-    }
-}
-
-impl Authority for Host {
-    fn may(&self, peer: &Peer, right: Right<'_>) -> bool {
-        self.grants.may(peer, right)
-    }
-}
-
-impl ManagerHost for Host {
-    type Control = ListeningSocket;
-    type Spawn = Spawner;
-    type Listen = SocketFiles;
-    type Watch = EventLoop;
-
-    fn watch(&mut self) -> &mut EventLoop {
-        &mut self.events
-    }
-
-    fn spawn(&mut self) -> &mut Spawner {
-        &mut self.spawner
-    }
-
-    fn listen(&mut self) -> &mut SocketFiles {
-        &mut self.files
-    }
-
-    fn apply_log_levels(&mut self, levels: &LogLevels) {
-        self.levels = *levels;
-    }
-}
-
 /// A box with a manager.
 struct Stage {
     world: World,
-    driver: Box<ManagerDriver<Host, Recorder>>,
+    driver: Box<ManagerDriver<ManagerHome, Recorder>>,
     last: Turn,
 }
 
@@ -101,14 +47,12 @@ impl Stage {
 
     fn with(settings: Settings) -> Self {
         let world = World::new(7);
-        let mut files = SocketFiles::new(&world);
-        let place = SocketPlace { path: CONTROL, mode: 0o600, owner: "", group: "" };
-        let control = files.listen(&place).unwrap();
         let grants = Grants::new().everything(ME.user_id).app(PARTIAL.user_id, "app1");
-        let (events, spawner) = (EventLoop::new(&world), Spawner::new(&world));
-        let host = Host { events, spawner, files, levels: LogLevels::default(), grants };
+        let mut home = ManagerHome::new(&world, Spawner::new(&world), grants);
+        home.resources = Resources { max_playback_sessions: 1, max_web_audio_players: 2, max_key_sessions: 0 };
+        let control = home.open_control().unwrap();
         let machine = Manager::new(settings);
-        let mut driver = Box::new(ManagerDriver::new(machine, host, control, recorder()));
+        let mut driver = Box::new(ManagerDriver::new(machine, home, control, recorder()));
         driver.start().unwrap();
         Self { world, driver, last: Turn::Next }
     }

@@ -39,7 +39,7 @@ fn a_configured_server_listens_with_its_permissions_and_hands_its_listener_up() 
     let mut stage = Stage::configured(TargetState::Inactive);
     assert_eq!(stage.heard(), [OK, link::Message::Listener, state(ServerState::Inactive)]);
     assert_eq!(stage.world.permissions(PATH), Some((0o660, "root".to_owned(), "root".to_owned())));
-    assert_eq!((stage.host.levels, stage.host.video_sink.as_str()), (Some(LogLevels::default()), "fake"));
+    assert_eq!((stage.home.levels, stage.home.video_sink.as_str()), (Some(LogLevels::default()), "fake"));
 }
 
 /// SM-10
@@ -132,9 +132,9 @@ fn without_a_manager_the_server_frees_everything_and_ends() {
 fn a_manager_that_talks_nonsense_is_as_good_as_gone() {
     let mut stage = Stage::active();
     let (mut garbage, theirs) = SeqPacket::pair(&stage.world);
-    stage.host.platform.events = EventLoop::new(&stage.world);
+    stage.home.platform.events = EventLoop::new(&stage.world);
     stage.driver = SessionDriver::new(theirs, recorder());
-    stage.driver.start(&mut stage.host, stage.world.now(), Ok(()));
+    stage.driver.start(&mut stage.home, stage.world.now(), Ok(()));
     garbage.send(&[0xFF; 40], &[]).unwrap();
     stage.run();
     assert_eq!(stage.driver.exit_status(), Some(0));
@@ -355,10 +355,10 @@ fn a_client_that_does_not_read_and_dies_is_noticed() {
     let mut deaf = App::new(socket);
     deaf.send(Command::Hello);
     stage.run();
-    let watched = stage.host.platform.events.watched();
+    let watched = stage.home.platform.events.watched();
     drop(deaf);
     stage.run();
-    assert_eq!(stage.host.platform.events.watched(), watched - 1);
+    assert_eq!(stage.home.platform.events.watched(), watched - 1);
 }
 
 #[test]

@@ -7,8 +7,9 @@ use greenroom_core::message::ServerState;
 use greenroom_core::message::control::{Answer, Command, Event, Message, Refusal, Request};
 use greenroom_core::time::Instant;
 
-use super::manager::{CONTROL, OPERATOR};
+use super::manager::OPERATOR;
 use crate::event_loop::EventLoop;
+use crate::home::CONTROL;
 use crate::party::Party;
 use crate::socket::SeqPacket;
 use crate::world::World;

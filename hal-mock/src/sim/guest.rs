@@ -7,8 +7,9 @@ use greenroom_core::message::{control, playback};
 use greenroom_core::time::Instant;
 use serde::Serialize;
 
-use super::manager::{CONTROL, OPERATOR};
+use super::manager::OPERATOR;
 use crate::descriptor::Descriptor;
+use crate::home::CONTROL;
 use crate::party::Party;
 use crate::socket::SeqPacket;
 use crate::world::World;

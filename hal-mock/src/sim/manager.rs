@@ -2,25 +2,22 @@
 
 use std::rc::Rc;
 
-use greenroom_core::driver::{ManagerDriver, ManagerHost, Turn};
-use greenroom_core::hal::{Authority, ErrorType, Launcher, Listen, Peer, Profile, Right, SocketPlace, Spawn};
+use greenroom_core::driver::{ManagerDriver, Turn};
+use greenroom_core::hal::{ErrorType, Peer, Spawn};
 use greenroom_core::manager::{Manager, Settings};
-use greenroom_core::message::{Allowed, AppId, LogLevels, Resources};
+use greenroom_core::message::Resources;
 use greenroom_core::time::Instant;
 
 use super::book::{Book, Tally};
 use super::event::What;
 use crate::authority::Grants;
 use crate::error::SimulatedError;
-use crate::event_loop::EventLoop;
-use crate::listener::{ListeningSocket, SocketFiles};
+use crate::home::ManagerHome;
 use crate::party::Party;
 use crate::process::{ChildProcess, Spawner};
 use crate::socket::SeqPacket;
 use crate::world::World;
 
-/// Where the manager listens.
-pub(super) const CONTROL: &str = "/run/greenroom/control.sock";
 /// The user who may drive everything.
 pub(super) const OPERATOR: Peer = Peer::new(2, 0, 0);
 
@@ -46,59 +43,11 @@ impl Spawn for NotedSpawner {
     }
 }
 
-pub(super) struct ManagerHome {
-    pub(super) events: EventLoop,
-    spawner: NotedSpawner,
-    files: SocketFiles,
-    resources: Resources,
-    grants: Grants,
-}
-
-impl Launcher for ManagerHome {
-    fn profile(&self, _: &AppId) -> Profile<'_> {
-        Profile {
-            resources: self.resources,
-            socket_directory: "/run/greenroom",
-            socket_mode: 0o660,
-            socket_owner: "root",
-            socket_group: "root",
-            video_sink: "fake",
-            audio_sink: "fake",
-            clients: Allowed::default(),
-        }
-    }
-}
-
-impl Authority for ManagerHome {
-    fn may(&self, peer: &Peer, right: Right<'_>) -> bool {
-        self.grants.may(peer, right)
-    }
-}
-
-impl ManagerHost for ManagerHome {
-    type Control = ListeningSocket;
-    type Spawn = NotedSpawner;
-    type Listen = SocketFiles;
-    type Watch = EventLoop;
-
-    fn watch(&mut self) -> &mut EventLoop {
-        &mut self.events
-    }
-
-    fn spawn(&mut self) -> &mut NotedSpawner {
-        &mut self.spawner
-    }
-
-    fn listen(&mut self) -> &mut SocketFiles {
-        &mut self.files
-    }
-
-    fn apply_log_levels(&mut self, _: &LogLevels) {}
-}
+type Home = ManagerHome<NotedSpawner>;
 
 /// The manager's process.
 pub(super) struct ManagerProcess {
-    driver: Box<ManagerDriver<ManagerHome, Tally>>,
+    driver: Box<ManagerDriver<Home, Tally>>,
     pub(super) stalled_until: Instant,
     pub(super) has_exited: bool,
 }
@@ -106,24 +55,18 @@ pub(super) struct ManagerProcess {
 impl ManagerProcess {
     pub(super) fn start(world: &World, book: &Rc<Book>, settings: Settings, resources: Resources) -> Self {
         world.act_as(Party::Manager);
-        let mut files = SocketFiles::new(world);
-        let place = SocketPlace { path: CONTROL, mode: 0o600, owner: "", group: "" };
-        let control = files.listen(&place).expect("the control socket is made before anything fails");
-        let host = ManagerHome {
-            events: EventLoop::new(world),
-            spawner: NotedSpawner { spawner: Spawner::new(world), book: Rc::clone(book) },
-            files,
-            resources,
-            grants: Grants::new().everything(OPERATOR.user_id),
-        };
+        let spawner = NotedSpawner { spawner: Spawner::new(world), book: Rc::clone(book) };
+        let mut home = ManagerHome::new(world, spawner, Grants::new().everything(OPERATOR.user_id));
+        home.resources = resources;
+        let control = home.open_control().expect("the control socket is made before anything fails");
         let tally = Tally::new(book, Party::Manager);
-        let mut driver = Box::new(ManagerDriver::new(Manager::new(settings), host, control, tally));
+        let mut driver = Box::new(ManagerDriver::new(Manager::new(settings), home, control, tally));
         driver.start().expect("the control socket is watched before anything fails");
         world.act_as(Party::Nobody);
         Self { driver, stalled_until: Instant::default(), has_exited: false }
     }
 
-    pub(super) fn driver(&self) -> &ManagerDriver<ManagerHome, Tally> {
+    pub(super) fn driver(&self) -> &ManagerDriver<Home, Tally> {
         &self.driver
     }
 

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use greenroom_core::driver::{Platform, SessionDriver, SessionHost};
-use greenroom_core::hal::{ExitStatus, Interest, Signal, Watch};
-use greenroom_core::message::{LogLevels, Resources, link};
+use greenroom_core::driver::SessionDriver;
+use greenroom_core::hal::{ExitStatus, Signal};
+use greenroom_core::message::Resources;
 use greenroom_core::time::{Instant, earliest};
 
 use super::book::{Book, Tally};
@@ -12,51 +12,16 @@ use super::decoder::SimDecoder;
 use super::event::What;
 use super::fault::Fault;
 use super::hardware::Hardware;
-use crate::descriptor::Descriptor;
-use crate::event_loop::EventLoop;
-use crate::keys::MockKeys;
-use crate::listener::{ListeningSocket, SocketFiles};
+use crate::home::ServerHome;
 use crate::memory::Memory;
 use crate::party::Party;
 use crate::process::Process;
-use crate::socket::SeqPacket;
 use crate::world::World;
-
-pub(super) struct ServerHome {
-    platform: Platform<SocketFiles, Memory, SimDecoder, EventLoop>,
-    pub(super) keys: MockKeys,
-    resources: Resources,
-}
-
-impl SessionHost for ServerHome {
-    type Descriptor = Descriptor;
-    type Socket = SeqPacket;
-    type Listener = ListeningSocket;
-    type Files = SocketFiles;
-    type Memory = Memory;
-    type Decoder = SimDecoder;
-    type Keys = MockKeys;
-    type Events = EventLoop;
-
-    fn platform(&mut self) -> &mut Platform<SocketFiles, Memory, SimDecoder, EventLoop> {
-        &mut self.platform
-    }
-
-    fn keys(&mut self) -> &mut MockKeys {
-        &mut self.keys
-    }
-
-    fn configured(&mut self, configuration: &link::Configuration<'_>) {
-        self.resources = configuration.resources;
-    }
-
-    fn set_log_levels(&mut self, _: &LogLevels) {}
-}
 
 /// What runs in the process once it is up.
 struct Running {
-    home: ServerHome,
-    driver: SessionDriver<ServerHome, Tally>,
+    home: ServerHome<SimDecoder>,
+    driver: SessionDriver<ServerHome<SimDecoder>, Tally>,
 }
 
 /// A session server's process.
@@ -217,19 +182,8 @@ impl ServerProcess {
     }
 
     fn start(&mut self, now: Instant) {
-        let mut events = EventLoop::new(&self.world);
-        let keys = MockKeys::new(&self.world);
-        let decoder = events.watch(&self.decoder, SessionDriver::<ServerHome>::DECODER, Interest::Read);
-        let watched = decoder.and_then(|()| events.watch(&keys, SessionDriver::<ServerHome>::KEYS, Interest::Read));
-        let prepared = watched.map_err(|error| greenroom_core::hal::Error::kind(&error));
-        let platform = Platform {
-            files: SocketFiles::new(&self.world),
-            memory: self.memory.clone(),
-            decoder: self.decoder.clone(),
-            events,
-        };
-        let resources = Resources { max_playback_sessions: 0, max_web_audio_players: 0, max_key_sessions: 0 };
-        let mut home = ServerHome { platform, keys, resources };
+        let mut home = ServerHome::new(&self.world, self.memory.clone(), self.decoder.clone());
+        let prepared = home.watch_parts().map_err(|error| greenroom_core::hal::Error::kind(&error));
         let tally = Tally::new(&self.book, self.party());
         let mut driver = SessionDriver::new(self.process.open_link(), tally);
         driver.start(&mut home, now, prepared);

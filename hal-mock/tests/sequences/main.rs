@@ -3,8 +3,9 @@
 //!
 //! `UPDATE_DIAGRAMS=1` writes them anew; `DRAW_DIAGRAMS=DIRECTORY` also draws each as a picture there.
 
+mod app_home;
 mod app_side;
-mod hosts;
+
 mod recorded;
 mod server_side;
 mod stage;

@@ -5,26 +5,28 @@ use std::time::Duration;
 
 use greenroom_core::client::Outcome;
 use greenroom_core::codec::postcard;
-use greenroom_core::driver::{ClientDriver, Connection, Incoming, ManagerDriver, SessionDriver};
-use greenroom_core::hal::{
-    Descriptors, ErrorKind, ExitStatus, Interest, Listen, Peer, Received, Socket, SocketPlace, Watch,
-};
+use greenroom_core::driver::{ClientDriver, Connection, Frames, Incoming, ManagerDriver, SessionDriver};
+use greenroom_core::hal::{Descriptors, ErrorKind, ExitStatus, Peer, Received, Socket};
 use greenroom_core::health::HealthCheck;
 use greenroom_core::limits::MESSAGE_BYTES_MAX;
 use greenroom_core::manager::{Manager, Settings};
 use greenroom_core::message::control::{Answer, Command, Event, Message, Refusal, Request};
-use greenroom_core::message::{ServerState, SocketPath, TargetState, link, playback};
+use greenroom_core::message::{Resources, ServerState, SocketPath, TargetState, link, playback};
 use greenroom_hal_mock::diagram::{Diagram, Frame, Lifeline};
 use greenroom_hal_mock::process::Process;
 use greenroom_hal_mock::sequence::AppStep;
-use greenroom_hal_mock::{SeqPacket, World};
+use greenroom_hal_mock::{CONTROL, Grants, ManagerHome, Memory, MockDecoder, SeqPacket, ServerHome, Spawner, World};
 
-use crate::hosts::{AppPlace, ManagerPlace, ServerPlace};
+use crate::app_home::AppHome;
 use crate::watcher::{Log, Twins, Watcher, Who};
 
-const CONTROL: &str = "/run/greenroom/control.sock";
+/// Who drives the manager.
+const OPERATOR: Peer = Peer::new(9000, 0, 0);
 /// How long a message is on its way, unless a scenario says otherwise: each turn of a stage takes so long.
 const HOP: Duration = Duration::from_millis(1);
+
+/// Decoders fed from the rings of this world.
+type Decoders = MockDecoder<Frames<Memory>>;
 
 /// What becomes of a process that is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +44,8 @@ pub(crate) enum Fate {
 /// A session server's process.
 struct Server {
     process: Process,
-    place: ServerPlace,
-    driver: SessionDriver<ServerPlace, Watcher>,
+    home: ServerHome<Decoders>,
+    driver: SessionDriver<ServerHome<Decoders>, Watcher>,
     stays: bool,
     is_frozen: bool,
 }
@@ -52,7 +54,7 @@ struct Server {
 struct App {
     id: u32,
     name: &'static str,
-    place: AppPlace,
+    home: AppHome,
     driver: ClientDriver<SeqPacket, Watcher>,
 }
 
@@ -61,7 +63,7 @@ pub(crate) struct Stage {
     pub(crate) world: World,
     log: Log,
     twins: Twins,
-    manager: Box<ManagerDriver<ManagerPlace, Watcher>>,
+    manager: Box<ManagerDriver<ManagerHome, Watcher>>,
     application_manager: Connection<SeqPacket>,
     answers: VecDeque<Result<Answer, Refusal>>,
     states: BTreeMap<String, Vec<ServerState>>,
@@ -82,13 +84,13 @@ impl Stage {
     /// A box with this manager.
     pub(crate) fn with(title: &str, settings: Settings) -> Self {
         let world = World::new(1);
-        let mut place = ManagerPlace::new(&world);
-        let at = SocketPlace { path: CONTROL, mode: 0o600, owner: "", group: "" };
-        let control = greenroom_core::driver::ManagerHost::listen(&mut place).listen(&at).unwrap();
+        let mut home = ManagerHome::new(&world, Spawner::new(&world), Grants::new().everything(OPERATOR.user_id));
+        home.resources = Resources { max_playback_sessions: 1, max_web_audio_players: 1, max_key_sessions: 1 };
+        let control = home.open_control().unwrap();
         let log = Log::default();
         let twins = Twins::new(log.clone(), settings, title);
-        let driver = ManagerDriver::new(Manager::new(settings), place, control, log.of(Who::Manager));
-        let socket = world.connect(CONTROL, Peer::new(9000, 0, 0)).unwrap();
+        let driver = ManagerDriver::new(Manager::new(settings), home, control, log.of(Who::Manager));
+        let socket = world.connect(CONTROL, OPERATOR).unwrap();
         let mut stage = Self {
             world,
             log,
@@ -203,16 +205,13 @@ impl Stage {
             self.silent.push(process);
             return true;
         }
-        let mut place = ServerPlace::new(&self.world);
-        let platform = &mut place.platform;
-        let decoder = platform.decoder.clone();
-        platform.events.watch(&decoder, SessionDriver::<ServerPlace>::DECODER, Interest::Read).unwrap();
-        platform.events.watch(&place.keys, SessionDriver::<ServerPlace>::KEYS, Interest::Read).unwrap();
+        let mut home = ServerHome::new(&self.world, Memory::new(&self.world), MockDecoder::new(&self.world));
+        home.watch_parts().unwrap();
         let mut driver = SessionDriver::new(process.open_link(), self.log.of(Who::Server(process.id())));
         let prepared = if fate == Fate::FailsToInitialize { Err(ErrorKind::Exhausted) } else { Ok(()) };
-        driver.start(&mut place, self.world.now(), prepared);
+        driver.start(&mut home, self.world.now(), prepared);
         let stays = fate == Fate::StaysForEver;
-        self.servers.push(Server { process, place, driver, stays, is_frozen: false });
+        self.servers.push(Server { process, home, driver, stays, is_frozen: false });
         self.world.advance(self.hop);
         true
     }
@@ -229,10 +228,10 @@ impl Stage {
     fn run_apps(&mut self) -> bool {
         let mut worked = false;
         for app in self.apps.values_mut() {
-            let ready = app.place.events.ready();
+            let ready = app.home.events.ready();
             worked |= !ready.is_empty();
             for ready in ready {
-                app.driver.ready(&mut app.place, self.world.now(), ready);
+                app.driver.ready(&mut app.home, self.world.now(), ready);
             }
         }
         if worked {
@@ -348,14 +347,14 @@ impl Stage {
     pub(crate) fn start_app(&mut self, name: &'static str, state: &str, socket: &SocketPath) {
         self.last_process_id += 1;
         let id = self.last_process_id;
-        let place = AppPlace::new(&self.world, Peer::new(id, 1000, 1000));
+        let home = AppHome::new(&self.world, Peer::new(id, 1000, 1000));
         let driver = ClientDriver::new(socket.clone(), 0, self.log.of(Who::Client(id, name)));
-        self.apps.insert(name, App { id, name, place, driver });
+        self.apps.insert(name, App { id, name, home, driver });
         let (app, client) = self.ends(name);
         self.app_step(name, AppStep::Started(format!("{state}, {socket}")));
         self.world.advance(self.hop);
         self.draw(|diagram, at| diagram.create(at, app, client, "load the client library"));
-        self.with_app(name, |app, now| app.driver.connect(&mut app.place, now, Duration::ZERO).unwrap());
+        self.with_app(name, |app, now| app.driver.connect(&mut app.home, now, Duration::ZERO).unwrap());
         self.run();
     }
 
@@ -391,7 +390,7 @@ impl Stage {
     /// The app sets its state in the library to Running (SM-23); whether that went well.
     pub(crate) fn set_running(&mut self, name: &'static str) -> Result<(), String> {
         self.set_application_state(name, "Running", playback::Command::GetSharedMemory)?;
-        assert!(self.apps[name].place.memory.is_some());
+        assert!(self.apps[name].home.memory.is_some());
         let (_, client) = self.ends(name);
         self.draw(|diagram, at| diagram.work(at, client, "map the shared memory"));
         Ok(())
@@ -400,7 +399,7 @@ impl Stage {
     /// The app sets its state in the library to Inactive (SM-25).
     pub(crate) fn set_inactive(&mut self, name: &'static str) {
         self.set_application_state(name, "Inactive", playback::Command::ReleaseSharedMemory).unwrap();
-        assert!(self.apps[name].place.memory.is_none());
+        assert!(self.apps[name].home.memory.is_none());
     }
 
     fn set_application_state(
@@ -417,9 +416,9 @@ impl Stage {
 
     /// A call of the app that goes well, or why it does not.
     pub(crate) fn call(&mut self, name: &'static str, command: playback::Command<'_>) -> Result<(), String> {
-        self.with_app(name, |app, now| app.driver.call(&mut app.place, now, command).unwrap());
+        self.with_app(name, |app, now| app.driver.call(&mut app.home, now, command).unwrap());
         self.run();
-        match self.with_app(name, |app, _| app.place.outcome.take()).expect("each call ends") {
+        match self.with_app(name, |app, _| app.home.outcome.take()).expect("each call ends") {
             Outcome::Answered(_) => Ok(()),
             other => Err(other.to_string()),
         }
@@ -429,7 +428,7 @@ impl Stage {
     pub(crate) fn exit_app(&mut self, name: &'static str) {
         let (app, client) = self.ends(name);
         self.draw(|diagram, at| diagram.call(at, app, client, "unload"));
-        self.with_app(name, |app, now| app.driver.disconnect(&mut app.place, now));
+        self.with_app(name, |app, now| app.driver.disconnect(&mut app.home, now));
         self.draw(|diagram, at| diagram.end(at, client, client, "unloaded"));
         self.app_step(name, AppStep::Ended(String::new()));
         let gone = self.apps.remove(name).map(|app| app.name);
@@ -440,15 +439,15 @@ impl Stage {
     /// What the session servers hold, all in all: regions of memory, decoders, key sessions.
     pub(crate) fn held(&self) -> (usize, usize, usize) {
         let of = |server: &Server| {
-            let platform = &server.place.platform;
-            (platform.memory.regions_in_use(), platform.decoder.open_sessions(), server.place.keys.open_sessions())
+            let platform = &server.home.platform;
+            (platform.memory.regions_in_use(), platform.decoder.open_sessions(), server.home.keys.open_sessions())
         };
         self.servers.iter().map(of).fold((0, 0, 0), |sum, held| (sum.0 + held.0, sum.1 + held.1, sum.2 + held.2))
     }
 
     /// From now on the decoders of the session servers end nothing by themselves.
     pub(crate) fn decoders_hang(&self) {
-        self.servers.iter().for_each(|server| server.place.platform.decoder.wait_for_me());
+        self.servers.iter().for_each(|server| server.home.platform.decoder.wait_for_me());
     }
 
     /// All session servers crash.
@@ -507,12 +506,12 @@ impl Server {
             }
             return !self.stays;
         }
-        let ready = self.place.platform.events.ready();
+        let ready = self.home.platform.events.ready();
         let is_due = self.driver.next_deadline().is_some_and(|at| at <= world.now());
         if self.is_frozen || (ready.is_empty() && !is_due) {
             return false;
         }
-        self.driver.turn(&mut self.place, world.now(), &ready);
+        self.driver.turn(&mut self.home, world.now(), &ready);
         world.advance(hop);
         true
     }

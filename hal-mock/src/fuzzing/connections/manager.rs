@@ -4,78 +4,26 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use greenroom_core::codec::postcard::decode;
-use greenroom_core::driver::{ManagerDriver, ManagerHost, Turn};
-use greenroom_core::hal::{Authority, ErrorKind, ExitStatus, Launcher, Listen, Peer, Profile, Right, SocketPlace};
+use greenroom_core::driver::{ManagerDriver, Turn};
+use greenroom_core::hal::{ErrorKind, ExitStatus, Listen, Peer, SocketPlace};
 use greenroom_core::health::HealthCheck;
 use greenroom_core::limits::{CONTROLLERS_MAX, MESSAGE_BYTES_MAX};
 use greenroom_core::manager::{Manager, Settings};
 use greenroom_core::message::control::{self, Command};
-use greenroom_core::message::{
-    Allowed, AppId, Component, LogLevel, LogLevels, Resources, ServerState, TargetState, link,
-};
+use greenroom_core::message::{Component, LogLevel, ServerState, TargetState, link};
 use greenroom_core::trace::NoRecorder;
 
 use super::{End, MadeUp, TURNS_MAX};
 use crate::fuzzing::steps::{below, one_of, steps};
 use crate::process::Process;
-use crate::{Call, Descriptor, EventLoop, Grants, ListeningSocket, SocketFiles, Spawner, World};
+use crate::{CONTROL, Call, Descriptor, Grants, ListeningSocket, ManagerHome, SocketFiles, Spawner, World};
 
-const CONTROL: &str = "/run/greenroom/control.sock";
 const APPS: usize = 3;
 const NAMES: [&str; 4] = ["app1", "app2", "app3", "app4"];
 /// One who may everything, one who may drive one app, one who may nothing.
 const USERS: [u32; 3] = [1000, 1002, 1001];
 /// Deadlines that pass until a box that was told to end has ended, with much to spare.
 const ROUNDS_MAX: usize = 200;
-
-struct Host {
-    events: EventLoop,
-    spawner: Spawner,
-    files: SocketFiles,
-    grants: Grants,
-}
-
-impl Launcher for Host {
-    fn profile(&self, _: &AppId) -> Profile<'_> {
-        Profile {
-            resources: Resources::default(),
-            socket_directory: "/run/greenroom",
-            socket_mode: 0o640,
-            socket_owner: "root",
-            socket_group: "root",
-            video_sink: "fake",
-            audio_sink: "fake",
-            clients: Allowed::default(),
-        }
-    }
-}
-
-impl Authority for Host {
-    fn may(&self, peer: &Peer, right: Right<'_>) -> bool {
-        self.grants.may(peer, right)
-    }
-}
-
-impl ManagerHost for Host {
-    type Control = ListeningSocket;
-    type Spawn = Spawner;
-    type Listen = SocketFiles;
-    type Watch = EventLoop;
-
-    fn watch(&mut self) -> &mut EventLoop {
-        &mut self.events
-    }
-
-    fn spawn(&mut self) -> &mut Spawner {
-        &mut self.spawner
-    }
-
-    fn listen(&mut self) -> &mut SocketFiles {
-        &mut self.files
-    }
-
-    fn apply_log_levels(&mut self, _: &LogLevels) {}
-}
 
 #[derive(Clone, Debug)]
 enum Operation {
@@ -191,7 +139,7 @@ impl Server {
 
 struct Stage {
     world: World,
-    driver: Box<ManagerDriver<Host, NoRecorder, APPS>>,
+    driver: Box<ManagerDriver<ManagerHome, NoRecorder, APPS>>,
     controllers: Vec<End>,
     servers: Vec<Server>,
     theirs: SocketFiles,
@@ -208,12 +156,10 @@ impl Stage {
         let spares = u16::from(choices >> 1) % 3;
         let health = HealthCheck { interval_ms: if choices & 8 == 0 { 500 } else { 0 }, failures_max: 2 };
         let settings = Settings { decoders: 2, spares, restart: choices & 16 == 0, health, ..Settings::default() };
-        let mut files = SocketFiles::new(&world);
-        let place = SocketPlace { path: CONTROL, mode: 0o600, owner: "", group: "" };
-        let control = files.listen(&place).expect("nobody listens there");
         let grants = Grants::new().everything(USERS[0]).app(USERS[1], NAMES[0]);
-        let host = Host { events: EventLoop::new(&world), spawner: Spawner::new(&world), files, grants };
-        let mut driver = Box::new(ManagerDriver::new(Manager::new(settings), host, control, NoRecorder));
+        let mut home = ManagerHome::new(&world, Spawner::new(&world), grants);
+        let control = home.open_control().expect("nobody listens there");
+        let mut driver = Box::new(ManagerDriver::new(Manager::new(settings), home, control, NoRecorder));
         driver.start().expect("the control socket can be watched");
         let theirs = SocketFiles::new(&world);
         Self { world, driver, controllers: Vec::new(), servers: Vec::new(), theirs, spares, last: Turn::Next }

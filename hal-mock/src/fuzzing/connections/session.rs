@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use greenroom_core::codec::postcard::decode;
-use greenroom_core::driver::{Frames, Platform, SessionDriver, SessionHost};
-use greenroom_core::hal::{DecoderEvent, ErrorKind, Interest, KeyEvent, Peer, Watch};
+use greenroom_core::driver::{Frames, SessionDriver};
+use greenroom_core::hal::{DecoderEvent, ErrorKind, KeyEvent, Peer};
 use greenroom_core::health::HealthCheck;
 use greenroom_core::limits::{CLIENTS_MAX, KEY_SESSIONS_MAX, MESSAGE_BYTES_MAX, SESSIONS_MAX, WEB_AUDIO_PLAYERS_MAX};
 use greenroom_core::message::keys::KeyError;
@@ -17,9 +17,7 @@ use super::{End, MadeUp, TURNS_MAX};
 use crate::fuzzing::session::deed::Call as ClientCall;
 use crate::fuzzing::session::known::Known;
 use crate::fuzzing::steps::{below, one_of, steps};
-use crate::{
-    Call, Descriptor, DueText, EventLoop, ListeningSocket, Memory, MockDecoder, MockKeys, SeqPacket, SocketFiles, World,
-};
+use crate::{Call, DueText, Memory, MockDecoder, SeqPacket, ServerHome, World};
 
 const PATH: &str = "/run/greenroom/app1";
 const DECODERS: u16 = (SESSIONS_MAX + WEB_AUDIO_PLAYERS_MAX) as u16;
@@ -28,33 +26,7 @@ const ROUNDS_MAX: usize = 64;
 
 type Decoders = MockDecoder<Frames<Memory>>;
 
-struct Host {
-    platform: Platform<SocketFiles, Memory, Decoders, EventLoop>,
-    keys: MockKeys,
-}
-
-impl SessionHost for Host {
-    type Descriptor = Descriptor;
-    type Socket = SeqPacket;
-    type Listener = ListeningSocket;
-    type Files = SocketFiles;
-    type Memory = Memory;
-    type Decoder = Decoders;
-    type Keys = MockKeys;
-    type Events = EventLoop;
-
-    fn platform(&mut self) -> &mut Platform<SocketFiles, Memory, Decoders, EventLoop> {
-        &mut self.platform
-    }
-
-    fn keys(&mut self) -> &mut MockKeys {
-        &mut self.keys
-    }
-
-    fn configured(&mut self, _: &link::Configuration<'_>) {}
-
-    fn set_log_levels(&mut self, _: &LogLevels) {}
-}
+type Home = ServerHome<Decoders>;
 
 #[derive(Clone, Debug)]
 enum Operation {
@@ -146,33 +118,27 @@ impl<'a> Arbitrary<'a> for Operation {
 
 struct Stage {
     world: World,
-    host: Host,
-    driver: Box<SessionDriver<Host>>,
+    home: Home,
+    driver: Box<SessionDriver<Home>>,
     link: Option<End>,
     told: Option<ServerState>,
     clients: Vec<End>,
     known: Known,
     memory: Memory,
     decoders: Decoders,
-    keys: MockKeys,
 }
 
 impl Stage {
     fn new(choices: u8) -> Self {
         let world = World::new(choices.into());
         let (ours, theirs) = SeqPacket::pair(&world);
-        let (memory, decoders, keys) = (Memory::new(&world), MockDecoder::new(&world), MockKeys::new(&world));
-        let mut events = EventLoop::new(&world);
-        events.watch(&decoders, SessionDriver::<Host>::DECODER, Interest::Read).expect("decoders can be watched");
-        events.watch(&keys, SessionDriver::<Host>::KEYS, Interest::Read).expect("key systems can be watched");
-        let files = SocketFiles::new(&world);
-        let platform = Platform { files, memory: memory.clone(), decoder: decoders.clone(), events };
-        let host = Host { platform, keys: keys.clone() };
+        let (memory, decoders) = (Memory::new(&world), MockDecoder::new(&world));
+        let mut home = ServerHome::new(&world, memory.clone(), decoders.clone());
+        home.watch_parts().expect("decoders and key systems can be watched");
         let driver = Box::new(SessionDriver::new(theirs, NoRecorder));
         let known = Known::default();
         let link = Some(End::new(ours));
-        let mut stage =
-            Self { world, host, driver, link, told: None, clients: Vec::new(), known, memory, decoders, keys };
+        let mut stage = Self { world, home, driver, link, told: None, clients: Vec::new(), known, memory, decoders };
         stage.start(choices);
         stage
     }
@@ -187,9 +153,9 @@ impl Stage {
             _ => {}
         }
         if choices & 8 == 0 {
-            self.keys.wait_for_me();
+            self.home.keys.wait_for_me();
         }
-        self.driver.start(&mut self.host, self.world.now(), Ok(()));
+        self.driver.start(&mut self.home, self.world.now(), Ok(()));
         let health = HealthCheck { interval_ms: if choices & 16 == 0 { 500 } else { 0 }, failures_max: 2 };
         let configuration = link::Configuration {
             app: "app1",
@@ -258,9 +224,9 @@ impl Stage {
                 self.decoders.show_text(session, text);
             }
             Operation::CompleteKeys(key_session, is_done) => {
-                self.keys.complete(key_session, if is_done { Ok(()) } else { Err(KeyError::Response) });
+                self.home.keys.complete(key_session, if is_done { Ok(()) } else { Err(KeyError::Response) });
             }
-            Operation::SayOfKeys(event) => self.keys.say(event),
+            Operation::SayOfKeys(event) => self.home.keys.say(event),
             Operation::Fail(call, kind) => self.world.fail_next(call, kind),
             Operation::Pass(milliseconds) => self.world.advance(Duration::from_millis(milliseconds.into())),
             Operation::PassToDeadline => {
@@ -288,12 +254,12 @@ impl Stage {
     /// Takes turns until nothing is ready, and hears what there is to hear.
     fn settle(&mut self) {
         for _ in 0..TURNS_MAX {
-            let ready = self.host.platform.events.ready();
+            let ready = self.home.platform.events.ready();
             let is_due = self.driver.next_deadline().is_some_and(|at| at <= self.world.now());
             if (ready.is_empty() && !is_due) || self.driver.exit_status().is_some() {
                 return self.check();
             }
-            self.driver.turn(&mut self.host, self.world.now(), &ready);
+            self.driver.turn(&mut self.home, self.world.now(), &ready);
         }
         panic!("it does not come to rest");
     }
@@ -307,7 +273,7 @@ impl Stage {
         self.clients.retain(|client| !client.is_closed);
         assert!(self.clients.len() <= CLIENTS_MAX + 1 + crate::listener::BACKLOG);
         assert!(self.decoders.open_sessions() <= 4, "more decoders than the app may have");
-        assert!(self.keys.open_sessions() <= 2, "more key sessions than the app may have");
+        assert!(self.home.keys.open_sessions() <= 2, "more key sessions than the app may have");
     }
 
     /// SM-19, SM-34: it ends and leaves nothing, whatever was going on.
@@ -320,7 +286,7 @@ impl Stage {
                 return self.check_end();
             }
             (0..DECODERS).for_each(|session| self.decoders.let_go(session));
-            (0..KEY_SESSIONS_MAX as u16).for_each(|key_session| self.keys.let_go(key_session));
+            (0..KEY_SESSIONS_MAX as u16).for_each(|key_session| self.home.keys.let_go(key_session));
             if let Some(at) = self.driver.next_deadline() {
                 self.world.advance_to(at);
             }
