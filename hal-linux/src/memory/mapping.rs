@@ -19,7 +19,7 @@ pub type PeerRegion = Shared<false>;
 /// A region that we write and the peer only reads. Clones share one mapping, which ends with the last of them.
 pub type OwnRegion = Shared<true>;
 
-/// A shared mapping, with or without the right to write.
+/// A shared mapping that is written through, or only read.
 #[derive(Clone)]
 pub struct Shared<const WRITABLE: bool>(Arc<Mapping>);
 

@@ -2,11 +2,15 @@
 //!
 //! | region | the server's mapping | the client's mapping | seals |
 //! |---|---|---|---|
-//! | the client's | read | read and write | shrink, grow, seal |
+//! | the client's | read, and write although it never does | read and write | shrink, grow, seal |
 //! | the server's | read and write | read | shrink, grow, future write, seal |
 //!
 //! The seals hold the size, so that no peer can cut a region short under a mapping (that would be SIGBUS), and after our
 //! own mapping of the server's region nobody can make another that writes. Both sides map only what is sealed so.
+//!
+//! The server maps the client's region with the right to write, which a [`PeerRegion`] has no method for: small frames are
+//! read an eighth faster through such a mapping than through one for reading only (measured on a virtual machine, EPYC Zen 5,
+//! Linux 6.18). A client has no such choice.
 //!
 //! The regions are sparse: a page costs memory once it is touched. [`populate`] takes the pages of a ring's payload
 //! before a session plays, so that want of memory is an error of that moment; [`punch`] gives them back.
@@ -104,7 +108,7 @@ pub fn punch(descriptor: impl AsFd, offset: u32, bytes: u32) -> Result<(), Linux
 fn clients_region(bytes: u32) -> Result<(PeerRegion, OwnedFd), LinuxError> {
     let memory = memfd("greenroom-client", bytes)?;
     seal(&memory, SIZE_SEALS)?;
-    Ok((Mapping::read_only(memory.as_fd(), bytes)?.into(), memory))
+    Ok((Mapping::read_write(memory.as_fd(), bytes)?.into(), memory))
 }
 
 fn servers_region(bytes: u32) -> Result<(OwnRegion, OwnedFd), LinuxError> {
