@@ -1,19 +1,22 @@
 //! A ring with nothing in it that is not needed between two processes that trust each other: slots of one size, two
-//! cursors, two copies. The cursors and the payload lie where the shipped ring has its own.
+//! cursors, two copies, one region that both write. Payload and the sender's cursor lie where the shipped ring has its own.
 
 use std::os::fd::OwnedFd;
 
 use greenroom_core::hal::{Descriptors, OutOfRegion, Region, RegionMut};
 use greenroom_core::message::playback::RingPlace;
 use greenroom_core::ring::RingError;
-use greenroom_hal_linux::memory::{OwnRegion, PeerRegion};
+use greenroom_hal_linux::memory::OwnRegion;
 use zerocopy::IntoBytes;
 
 use super::sender::{Kind, SenderProcess};
-use super::slot::{Slot, attach, place};
+use super::slot::{Slot, attach_senders, place};
 use super::{Lane, Load, Page, Receiver, Sender};
 use crate::Failure;
 use crate::pinning::Pinning;
+
+/// Two cache lines, which some processors fetch as one.
+const CURSOR_DISTANCE_BYTES: u32 = 128;
 
 /// What an end knows: its own cursor, and the last one of the other end that it saw.
 struct End {
@@ -28,21 +31,25 @@ impl End {
         Self { place: place(load), load, head: 0, tail: 0 }
     }
 
+    /// Where the receiver's cursor lies: no cache line is between the two that processors fetch together.
+    const fn tail_offset(&self) -> u32 {
+        self.place.client_offset + CURSOR_DISTANCE_BYTES
+    }
+
     fn payload(&self, cursor: u32) -> u32 {
         self.place.payload_offset + cursor % self.load.slots * self.load.frame_bytes
     }
 }
 
 pub(super) struct BareSender {
-    own: OwnRegion,
-    peer: PeerRegion,
+    region: OwnRegion,
     end: End,
 }
 
 impl BareSender {
     pub(super) fn attach(descriptors: Descriptors<OwnedFd>, load: Load) -> Result<Self, Failure> {
-        let (own, peer) = attach(descriptors)?;
-        Ok(Self { own, peer, end: End::new(load) })
+        let [senders, _] = descriptors.into_array().map_err(|_| "two regions were expected")?;
+        Ok(Self { region: attach_senders(&senders)?, end: End::new(load) })
     }
 }
 
@@ -56,21 +63,20 @@ impl BareSender {
     fn put(&mut self, frame: &[u8]) -> Result<bool, OutOfRegion> {
         let end = &mut self.end;
         if end.head.wrapping_sub(end.tail) == end.load.slots {
-            end.tail = self.peer.load(end.place.server_offset)?;
+            end.tail = self.region.load(end.tail_offset())?;
         }
         if end.head.wrapping_sub(end.tail) == end.load.slots {
             return Ok(false);
         }
-        self.own.write(end.payload(end.head), frame)?;
+        self.region.write(end.payload(end.head), frame)?;
         end.head = end.head.wrapping_add(1);
-        self.own.store(end.place.client_offset, end.head)?;
+        self.region.store(end.place.client_offset, end.head)?;
         Ok(true)
     }
 }
 
 struct BareReceiver {
-    own: OwnRegion,
-    peer: PeerRegion,
+    region: OwnRegion,
     end: End,
 }
 
@@ -84,21 +90,21 @@ impl BareReceiver {
     fn take(&mut self, into: &mut [u8]) -> Result<bool, OutOfRegion> {
         let end = &mut self.end;
         if end.head == end.tail {
-            end.head = self.peer.load(end.place.client_offset)?;
+            end.head = self.region.load(end.place.client_offset)?;
         }
         if end.head == end.tail {
             return Ok(false);
         }
-        self.peer.read(end.payload(end.tail), into)?;
+        self.region.read(end.payload(end.tail), into)?;
         end.tail = end.tail.wrapping_add(1);
-        self.own.store(end.place.server_offset, end.tail)?;
+        self.region.store(end.tail_offset(), end.tail)?;
         Ok(true)
     }
 }
 
 pub(super) fn lane(load: Load, pinning: Pinning) -> Result<Lane<SenderProcess, impl Receiver>, Failure> {
     let slot = Slot::make(load)?;
-    let receiver = BareReceiver { own: slot.receivers, peer: slot.senders, end: End::new(load) };
+    let receiver = BareReceiver { region: attach_senders(&slot.descriptors[0])?, end: End::new(load) };
     let sender = SenderProcess::start(Kind::Bare, load, pinning, "bare", &slot.descriptors)?;
     Ok(Lane { name: "bare ring", sender, receiver, buffer: load.buffer() })
 }

@@ -1,4 +1,4 @@
-//! The memory of a playback slot, in which the shipped and the bare ring lie in the same way.
+//! The memory of a playback slot, in which the shipped and the bare ring have their payload in the same place.
 
 use std::os::fd::OwnedFd;
 
@@ -38,5 +38,10 @@ impl Slot {
 /// Both regions as the sender maps them.
 pub(super) fn attach(descriptors: Descriptors<OwnedFd>) -> Result<(OwnRegion, PeerRegion), Failure> {
     let [senders, receivers] = descriptors.into_array().map_err(|_| "two regions were expected")?;
-    Ok((attach_own(senders, LAYOUT.client_bytes())?, attach_peer(receivers, LAYOUT.server_bytes())?))
+    Ok((attach_senders(&senders)?, attach_peer(receivers, LAYOUT.server_bytes())?))
+}
+
+/// The region of frames, mapped by who may write it.
+pub(super) fn attach_senders(senders: &OwnedFd) -> Result<OwnRegion, Failure> {
+    Ok(attach_own(senders, LAYOUT.client_bytes())?)
 }
