@@ -6,7 +6,7 @@ mod run;
 use greenroom_core::time::Instant;
 use greenroom_core::trace::file::File;
 
-use self::order::{InFlight, next_of};
+use self::order::{Conversations, next_of};
 use self::run::{Run, Whose};
 use super::{AppStep, Detail, Sequence};
 use crate::replay::{ReplayError, replay};
@@ -31,12 +31,14 @@ pub fn sequence_of(files: &[File<'_>], story: &Story<'_>) -> Result<Sequence, Re
     }
     runs.push(Run::of_apps(story.apps));
     let mut sequence = Sequence::new(story.title, story.detail);
-    let mut in_flight = InFlight::default();
-    while let Some(place) = next_of(&runs, &in_flight) {
+    let mut conversations = Conversations::of(&runs);
+    let mut now = Instant::default();
+    while let Some(place) = next_of(&runs, &conversations) {
         let run = &mut runs[place];
         let Some(seen) = run.steps.pop_front() else { break };
-        in_flight.pass(&seen);
-        seen.draw(&mut sequence, &run.whose);
+        conversations.pass(&seen);
+        now = now.max(seen.at);
+        seen.draw(&mut sequence, &run.whose, now);
     }
     Ok(sequence)
 }

@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use greenroom_core::codec::postcard::{decode, encode};
 use greenroom_core::limits::MESSAGE_BYTES_MAX;
 use greenroom_core::manager::{Action, Input};
-use greenroom_core::message::AppId;
+use greenroom_core::message::{AppId, link};
 use greenroom_core::time::Instant;
-use greenroom_core::trace::MachineKind;
 use greenroom_core::trace::file::Origin;
 use greenroom_core::{client, session};
 use serde::Serialize;
 
-use super::order::Channel;
+use super::order::{Channel, Word};
 use crate::replay::{Step, Told};
 use crate::sequence::known::{KnownApps, key};
 use crate::sequence::{AppStep, Sequence};
@@ -36,10 +35,6 @@ impl Whose {
             }
             (one, other) => one == other,
         }
-    }
-
-    fn is_machine(&self, machine: MachineKind) -> bool {
-        matches!(self, Self::Machine(origin) if origin.machine == machine)
     }
 
     const fn process(&self) -> u32 {
@@ -80,10 +75,10 @@ pub(super) struct Seen {
     /// The input, encoded: it borrows what is replayed.
     input: Vec<u8>,
     did: Did,
-    /// On which channel it was told.
-    pub(super) hears: Option<Channel>,
-    /// On which channels it tells others.
-    pub(super) tells: Vec<Channel>,
+    /// What it is told by another machine.
+    pub(super) hears: Option<Word>,
+    /// What it tells others.
+    pub(super) tells: Vec<Word>,
 }
 
 /// What a machine did.
@@ -132,9 +127,15 @@ impl Run {
             }
             Told::Session { input, actions, .. } => {
                 let own = self.whose.process();
-                let hears = matches!(input, session::Input::Link(_)).then_some(Channel::To(own));
-                let words = actions.iter().filter(|action| matches!(action, session::Action::Link(_)));
-                let tells = words.map(|_| Channel::From(own)).collect();
+                let hears = match input {
+                    session::Input::Link(request) => Some(numbered(own, request.sequence)),
+                    _ => None,
+                };
+                let tells = actions.iter().filter_map(|action| match action {
+                    session::Action::Link(message) => Some(whole(own, message)),
+                    _ => None,
+                });
+                let tells = tells.collect();
                 let part = if is_of_app(input) { Part::CallOfApp } else { Part::Other };
                 Seen { at, part, input: bytes(input), did: Did::Session(actions.to_vec()), hears, tells }
             }
@@ -155,30 +156,33 @@ impl Run {
         }
     }
 
-    pub(super) fn speaks_on(&self, channel: Channel) -> bool {
-        match channel {
-            Channel::To(_) => self.whose.is_machine(MachineKind::Manager),
-            Channel::From(process) => self.whose.is_machine(MachineKind::Session) && self.whose.process() == process,
-        }
-    }
-
-    fn manager_hears(&self, input: &Input<'_>) -> Option<Channel> {
+    fn manager_hears(&self, input: &Input<'_>) -> Option<Word> {
         match input {
-            Input::Link { app, .. } => self.processes.get(&key(*app)).copied().map(Channel::From),
+            Input::Link { app, message } => Some(whole(*self.processes.get(&key(*app))?, message)),
             _ => None,
         }
     }
 
-    fn manager_tells(&self, actions: &[Action]) -> Vec<Channel> {
+    fn manager_tells(&self, actions: &[Action]) -> Vec<Word> {
         let told = actions.iter().filter_map(|action| match action {
-            Action::Configure { app, .. }
-            | Action::SetState { app, .. }
-            | Action::Ping { app, .. }
-            | Action::SetLogLevels { app, .. } => self.processes.get(&key(*app)).copied(),
+            Action::Configure { app, sequence }
+            | Action::SetState { app, sequence, .. }
+            | Action::Ping { app, sequence }
+            | Action::SetLogLevels { app, sequence, .. } => Some(numbered(*self.processes.get(&key(*app))?, *sequence)),
             _ => None,
         });
-        told.map(Channel::To).collect()
+        told.collect()
     }
+}
+
+/// A request of the manager's to a session server.
+fn numbered(process: u32, sequence: u32) -> Word {
+    Word { channel: Channel::To(process), what: sequence.to_le_bytes().to_vec() }
+}
+
+/// What a session server says to the manager.
+fn whole(process: u32, message: &link::Message) -> Word {
+    Word { channel: Channel::From(process), what: bytes(message) }
 }
 
 /// An input that cannot be written is drawn as if nothing had been said; none is so long.
@@ -199,7 +203,8 @@ impl Seen {
         if let Did::App(app, _) = &self.did { Some(app) } else { None }
     }
 
-    pub(super) fn draw(&self, sequence: &mut Sequence, whose: &Whose) {
+    /// Draws it at a time that is not before what was drawn already.
+    pub(super) fn draw(&self, sequence: &mut Sequence, whose: &Whose, at: Instant) {
         let process = whose.process();
         let app = match whose {
             Whose::Machine(origin) => origin.app.as_ref().map(AppId::as_str),
@@ -208,7 +213,7 @@ impl Seen {
         match &self.did {
             Did::Manager { known, actions } => {
                 if let Ok(input) = decode(&self.input) {
-                    sequence.manager_step(self.at, known, &input, actions);
+                    sequence.manager_step(at, known, &input, actions);
                 }
             }
             Did::Session(actions) => {
@@ -216,15 +221,31 @@ impl Seen {
                     sequence.serves(process, app);
                 }
                 if let Ok(input) = decode(&self.input) {
-                    sequence.session(process, self.at, &input, actions);
+                    sequence.session(process, at, &input, actions);
                 }
             }
             Did::Client(actions) => {
                 if let (Ok(input), Some(app)) = (decode(&self.input), app) {
-                    sequence.client(process, app, self.at, &input, actions);
+                    sequence.client(process, app, at, &input, actions);
                 }
             }
-            Did::App(app, step) => sequence.app(app, self.at, step),
+            Did::App(app, step) => sequence.app(app, at, step),
         }
+    }
+}
+
+#[cfg(test)]
+impl Run {
+    /// The steps of an unknown machine.
+    pub(super) fn of_steps(steps: impl Iterator<Item = Seen>) -> Self {
+        Self { steps: steps.collect(), ..Self::new(Whose::Apps) }
+    }
+}
+
+#[cfg(test)]
+impl Seen {
+    /// A step of which only is known what was said.
+    pub(super) fn told(at: Instant, hears: Option<Word>, tells: Vec<Word>) -> Self {
+        Self { at, part: Part::Other, input: Vec::new(), did: Did::Session(Vec::new()), hears, tells }
     }
 }
