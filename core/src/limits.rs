@@ -106,6 +106,11 @@ pub const WEB_AUDIO_RING_BYTES: u32 = 64 * 1024;
 pub const READY_TIMEOUT: Duration = Duration::from_secs(1);
 /// A session server answers a request of the manager within this: longer than any decoder may need.
 pub const LINK_TIMEOUT: Duration = Duration::from_secs(3);
+/// A session server whose path another one still has tries for this long to get it: the server of a manager that was killed
+/// leaves its path as soon as it notices. Shorter than [`LINK_TIMEOUT`].
+pub const BIND_PATIENCE: Duration = Duration::from_secs(1);
+/// The pause between two attempts.
+pub const BIND_PAUSE: Duration = Duration::from_millis(20);
 /// A session server that was asked to end is sent TERM after this (SM-21).
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// A session server that was sent TERM is killed after this.

@@ -6,7 +6,7 @@ mod place;
 use heapless::{Deque, String, Vec};
 use serde::{Deserialize, Serialize};
 
-use self::place::{Place, checked};
+use self::place::{PathTaken, Place, checked};
 use super::audio::{FIRST_PLAYER, Players};
 use super::client::{Client, Waiting};
 use super::keys::KeySessions;
@@ -91,6 +91,8 @@ pub struct Server {
     pub(super) clients: Table<Client, CLIENT_PLACES>,
     clients_allowed: Allowed,
     pub(super) leave_deadline: Option<Instant>,
+    /// Set while somebody else has the socket's path.
+    path_taken: Option<PathTaken>,
     stale: u32,
 }
 
@@ -148,6 +150,7 @@ impl Server {
             clients: Table::new(),
             clients_allowed: Allowed { users: Ids::NONE, groups: Ids::NONE },
             leave_deadline: None,
+            path_taken: None,
             stale: 0,
         }
     }
@@ -399,6 +402,9 @@ impl Server {
     }
 
     fn on_bound(&mut self, now: Instant, result: Result<(), ErrorKind>) {
+        if result == Err(ErrorKind::Busy) && self.waits_for_path(now) {
+            return;
+        }
         let cause = result.map_or_else(|kind| Cause::BindFailed(bind_failure(kind)), |()| Cause::Bound);
         self.link.listener_untold |= matches!(self.phase, Phase::Binding { .. }) && result.is_ok();
         // What the manager did not ask cannot be refused to it.
@@ -493,6 +499,7 @@ impl Server {
         if self.tick_keys(now) && matches!(self.phase, Phase::Active | Phase::Deactivating { .. }) {
             let _ = self.apply(now, Cause::Stuck(Reason::KeySystemStuck));
         }
+        self.bind_again(now);
         self.settle(now);
         self.look_at_clients(now);
         if self.leave_deadline.is_some_and(|deadline| deadline <= now) {
@@ -570,9 +577,9 @@ impl Machine for Server {
         match self.phase {
             Phase::Gone => None,
             Phase::Leaving(_) => self.leave_deadline.filter(|_| self.link.is_open),
+            Phase::Binding { .. } => self.path_taken.map(|taken| taken.try_at),
             Phase::Starting
             | Phase::Uninitialized
-            | Phase::Binding { .. }
             | Phase::Allocating
             | Phase::Inactive
             | Phase::Active

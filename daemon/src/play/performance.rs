@@ -131,7 +131,10 @@ impl Performance {
                 return Err(PlayError::Playback { file: player.options.file.clone(), error });
             }
             Event::SessionEnded { session } if session == id => return Ok(Some(Turn::OffStage)),
-            Event::ApplicationState(state) if state != AppState::Running => return Ok(Some(Turn::OffStage)),
+            // What is told may be of before this performance; what counts is how it is now.
+            Event::ApplicationState(_) if player.client.application_state() != AppState::Running => {
+                return Ok(Some(Turn::OffStage));
+            }
             _ => {}
         }
         Ok(None)

@@ -114,7 +114,10 @@ impl<H: SessionHost, R: Recorder> SessionDriver<H, R> {
             None => platform.files.listen(&place),
         };
         let listener = made.map_err(|error| {
-            warning!("{}", Said(&error));
+            // It is tried again, and the manager is told if that was in vain.
+            if error.kind() != ErrorKind::Busy {
+                warning!("{}", Said(&error));
+            }
             error.kind()
         })?;
         platform.events.watch(&listener, Self::LISTENER, Interest::Read).map_err(|error| error.kind())?;

@@ -1,11 +1,15 @@
-//! Where the server listens.
+//! Where the server listens, and what it does while somebody else listens there.
 
 use heapless::String;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{KEY_SESSIONS_MAX, OWNER_BYTES_MAX, SESSIONS_MAX, WEB_AUDIO_PLAYERS_MAX};
+use super::{Phase, Server};
+use crate::limits::{
+    BIND_PATIENCE, BIND_PAUSE, KEY_SESSIONS_MAX, OWNER_BYTES_MAX, SESSIONS_MAX, WEB_AUDIO_PLAYERS_MAX,
+};
 use crate::message::link::{Configuration, Refusal};
 use crate::message::{AppId, SocketPath, TargetState};
+use crate::time::Instant;
 
 /// Where the server's socket is, and whose.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +18,30 @@ pub(super) struct Place {
     pub(super) mode: u16,
     pub(super) owner: String<OWNER_BYTES_MAX>,
     pub(super) group: String<OWNER_BYTES_MAX>,
+}
+
+/// Somebody else has the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct PathTaken {
+    pub(super) try_at: Instant,
+    give_up_at: Instant,
+}
+
+impl Server {
+    /// Whether whoever has the path is given more time to leave it (SM-38).
+    pub(super) fn waits_for_path(&mut self, now: Instant) -> bool {
+        if !matches!(self.phase, Phase::Binding { .. }) {
+            return false;
+        }
+        let give_up_at = self.path_taken.map_or(now.after(BIND_PATIENCE), |taken| taken.give_up_at);
+        self.path_taken = (now < give_up_at).then(|| PathTaken { try_at: now.after(BIND_PAUSE), give_up_at });
+        self.path_taken.is_some()
+    }
+
+    pub(super) fn bind_again(&mut self, now: Instant) {
+        let is_time = self.path_taken.is_some_and(|taken| taken.try_at <= now);
+        self.due.bind |= is_time && matches!(self.phase, Phase::Binding { .. });
+    }
 }
 
 /// The socket's place of a configuration that can hold.

@@ -1,6 +1,7 @@
 //! Session server states, from the first word to the last (SM-05 to SM-21).
 
 use super::*;
+use crate::limits::{BIND_PATIENCE, LINK_TIMEOUT};
 
 /// SM-05
 #[test]
@@ -41,6 +42,37 @@ fn configured_for_active_it_allocates_after_the_socket_was_made() {
     let bound = stage.take(Input::Bound(Ok(())));
     assert_eq!(bound, [Action::Allocate { slots: 2, players: 2 }, Action::Link(Message::Listener)]);
     assert_eq!(stage.take(Input::Allocated(Ok(()))), [state(ServerState::Active)]);
+}
+
+/// SM-38: the server of a manager that was killed is about to leave it.
+#[test]
+fn a_path_that_somebody_else_leaves_soon_is_taken_then() {
+    let mut stage = Stage::started();
+    stage.configure(TargetState::Inactive);
+    assert_eq!(stage.take(Input::Bound(Err(ErrorKind::Busy))), []);
+    stage.now = stage.server.next_deadline().unwrap();
+    assert_eq!(stage.take(Input::Tick), [Action::Bind]);
+    assert_eq!(stage.take(Input::Bound(Ok(()))), [Action::Link(Message::Listener), state(ServerState::Inactive)]);
+    assert_eq!(stage.server.next_deadline(), None);
+}
+
+/// SM-10, SM-34
+#[test]
+fn a_path_that_somebody_else_keeps_is_given_up_within_the_managers_patience() {
+    let mut stage = Stage::started();
+    let start = stage.now;
+    stage.configure(TargetState::Inactive);
+    let mut actions = stage.take(Input::Bound(Err(ErrorKind::Busy)));
+    while let Some(next) = stage.server.next_deadline() {
+        assert_eq!(actions, []);
+        stage.now = next;
+        assert_eq!(stage.take(Input::Tick), [Action::Bind]);
+        actions = stage.take(Input::Bound(Err(ErrorKind::Busy)));
+    }
+    assert_eq!(stage.now, start.after(BIND_PATIENCE));
+    assert!(BIND_PATIENCE < LINK_TIMEOUT);
+    assert!(actions.contains(&last_word(ServerState::Error, Reason::SocketTaken)), "{actions:?}");
+    assert!(actions.contains(&Action::Exit { status: 1 }), "{actions:?}");
 }
 
 /// SM-07
