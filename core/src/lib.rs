@@ -15,6 +15,7 @@
 //! | [`manager`] | one per box: starts, moves and ends the session servers |
 //! | [`session`] | one per app: socket, shared memory, playback sessions |
 //! | [`client`] | in the app: calls, events, what is still outstanding |
+//! | [`transport`] | messages of a presentation over a stream of bytes |
 //! | [`hal`] | what a platform must offer |
 //! | [`driver`] | pumps inputs into machines and their actions into a platform |
 //! | [`trace`] | the record of inputs from which a run can be replayed |
@@ -46,3 +47,4 @@ pub mod session;
 pub mod table;
 pub mod time;
 pub mod trace;
+pub mod transport;

@@ -91,6 +91,15 @@ const _: () = assert!(TEXT_BYTES_MAX + ENVELOPE_BYTES_MAX <= MESSAGE_BYTES_MAX, 
 pub const CONTROL_LINE_BYTES_MAX: usize = 128 * 1024;
 /// Addresses that a description of a transport names; of more the first are used. A box has one or two of each family.
 pub const TRANSPORT_ADDRESSES_MAX: usize = 8;
+/// Addresses of one device that are tried; of more the first. A box has one or two of each family.
+pub const DEVICE_ADDRESSES_MAX: usize = 8;
+/// Bytes of what a device calls itself, for machines: a host's name.
+pub const DEVICE_ID_BYTES_MAX: usize = 255;
+/// Bytes of what a device calls itself, for people: a label of a domain name.
+pub const DEVICE_NAME_BYTES_MAX: usize = 63;
+
+/// Bytes of one message of a presentation on our own transport: what browsers take on a data channel.
+pub const TRANSPORT_MESSAGE_BYTES_MAX: usize = 256 * 1024;
 
 /// Payload bytes of a video ring: two of the largest pictures that broadcast streams carry.
 pub const VIDEO_RING_BYTES: u32 = 8 * 1024 * 1024;
@@ -147,3 +156,8 @@ pub const RECONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 pub const RECONNECT_PAUSE: Duration = Duration::from_millis(10);
 /// No pause between two attempts is longer than this.
 pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// One address of a device is tried for this long before the next one has its turn. On a home's network an answer takes
+/// milliseconds; a packet that was lost is sent again after one second.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection of which nothing is heard is asked whether it still is after this, and given up after as long again.
+pub const STREAM_KEEP_ALIVE: Duration = Duration::from_secs(30);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use greenroom_core::hal::{self, ErrorKind};
+use greenroom_core::hal::{self, Distrust, ErrorKind};
 use rustix::io::Errno;
 
 /// A system call failed: which step, on what, and why.
@@ -12,17 +12,23 @@ pub struct LinuxError {
     subject: String,
     kind: ErrorKind,
     cause: String,
+    distrust: Option<Distrust>,
 }
 
 impl LinuxError {
     /// A failed call; `step` reads as in "cannot {step}".
     pub fn new(step: &'static str, errno: Errno) -> Self {
-        Self { step, subject: String::new(), kind: kind_of(errno), cause: errno.to_string() }
+        Self { step, subject: String::new(), kind: kind_of(errno), cause: errno.to_string(), distrust: None }
     }
 
     /// A failure that has no error number.
     pub fn other(step: &'static str, kind: ErrorKind, cause: impl fmt::Display) -> Self {
-        Self { step, subject: String::new(), kind, cause: cause.to_string() }
+        Self { step, subject: String::new(), kind, cause: cause.to_string(), distrust: None }
+    }
+
+    /// The peer is not who it should be.
+    pub fn untrusted(step: &'static str, distrust: Distrust) -> Self {
+        Self { distrust: Some(distrust), ..Self::other(step, ErrorKind::Untrusted, distrust) }
     }
 
     /// Names the thing that the step was about, such as a path.
@@ -44,8 +50,18 @@ fn kind_of(errno: Errno) -> ErrorKind {
         | Errno::NOBUFS
         | Errno::TOOMANYREFS => ErrorKind::Exhausted,
         Errno::ACCESS | Errno::PERM | Errno::ROFS => ErrorKind::Denied,
-        Errno::PIPE | Errno::CONNRESET | Errno::CONNREFUSED | Errno::SRCH | Errno::NOTCONN => ErrorKind::Gone,
-        Errno::NOENT | Errno::NOTDIR => ErrorKind::NotFound,
+        Errno::PIPE
+        | Errno::CONNRESET
+        | Errno::CONNREFUSED
+        | Errno::CONNABORTED
+        | Errno::SRCH
+        | Errno::NOTCONN
+        | Errno::TIMEDOUT
+        | Errno::HOSTDOWN
+        | Errno::HOSTUNREACH
+        | Errno::NETDOWN
+        | Errno::NETUNREACH => ErrorKind::Gone,
+        Errno::NOENT | Errno::NOTDIR | Errno::ADDRNOTAVAIL => ErrorKind::NotFound,
         Errno::ADDRINUSE | Errno::EXIST | Errno::BUSY => ErrorKind::Busy,
         Errno::NOSYS | Errno::OPNOTSUPP | Errno::AFNOSUPPORT => ErrorKind::Unsupported,
         _ => ErrorKind::Other,
@@ -73,5 +89,9 @@ impl std::error::Error for LinuxError {}
 impl hal::Error for LinuxError {
     fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    fn distrust(&self) -> Option<Distrust> {
+        self.distrust
     }
 }

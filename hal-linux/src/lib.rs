@@ -1,7 +1,7 @@
 //! Greenroom on Linux. All `unsafe` of the project is here.
 //!
-//! Features name the roles: `client`, `manager`, `session`; none is on by default, so that an app that links
-//! the client library gets no GStreamer.
+//! Features name the roles: `client`, `manager`, `session`, `presentation`; none is on by default, so that an app that links
+//! the client library gets no GStreamer, no TLS and no mDNS.
 //!
 //! | module | what is in it | for |
 //! |---|---|---|
@@ -17,6 +17,8 @@
 //! | `signals` | TERM, INT, QUIT and HUP as a descriptor | manager, session |
 //! | `heap` | its parts are shared by all threads | session |
 //! | `harden` | what a program gives up first | manager, session |
+//! | `network` | TCP, TLS with pinned certificates, known devices | presentation |
+//! | `discovery` | mDNS: announced devices | presentation |
 //! | `process` | children: `posix_spawn` and pidfd | manager |
 
 #[cfg(feature = "client")]
@@ -25,17 +27,23 @@ pub mod clock;
 mod credentials;
 #[cfg(feature = "session")]
 pub mod decoder;
+#[cfg(feature = "presentation")]
+pub mod discovery;
 pub mod error;
 pub mod event_loop;
 #[cfg(any(feature = "manager", feature = "session"))]
 pub mod harden;
 #[cfg(feature = "session")]
 pub mod heap;
+#[cfg(feature = "presentation")]
+mod kept_file;
 #[cfg(feature = "session")]
 pub mod keys;
 #[cfg(any(feature = "manager", feature = "session"))]
 pub mod listener;
 pub mod memory;
+#[cfg(feature = "presentation")]
+pub mod network;
 #[cfg(any(feature = "manager", feature = "session"))]
 pub mod owner;
 #[cfg(feature = "manager")]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use greenroom_core::hal::{Error, ErrorKind};
+use greenroom_core::hal::{Distrust, Error, ErrorKind};
 
 /// A call that can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,13 +49,31 @@ pub enum Call {
     OpenKeys,
     /// [`greenroom_core::hal::KeyProvider::command`]
     CommandKeys,
+    /// [`greenroom_core::hal::ByteStream::send`]
+    SendBytes,
+    /// [`greenroom_core::hal::ByteStream::receive`]
+    ReceiveBytes,
+    /// [`greenroom_core::hal::Network::connect`], and what comes of it
+    ConnectStream,
+    /// [`greenroom_core::hal::Network::listen`]
+    ListenStream,
+    /// [`greenroom_core::hal::StreamListener::accept`]
+    AcceptStream,
+    /// [`greenroom_core::hal::Discovery::announce`]
+    Announce,
+    /// [`greenroom_core::hal::Discovery::browse`]
+    Browse,
+    /// [`greenroom_core::hal::KnownDevices::remember`]
+    Remember,
 }
 
 impl Call {
     /// How it fails where nobody chose how.
     pub const fn usual_failure(self) -> ErrorKind {
         match self {
-            Self::Send | Self::Receive | Self::Connect => ErrorKind::Gone,
+            Self::Send | Self::Receive | Self::Connect | Self::SendBytes | Self::ReceiveBytes | Self::ConnectStream => {
+                ErrorKind::Gone
+            }
             Self::CommandDecoder | Self::CommandKeys | Self::Attach => ErrorKind::Other,
             Self::Watch
             | Self::Accept
@@ -71,7 +89,12 @@ impl Call {
             | Self::Populate
             | Self::DuplicateRegion
             | Self::OpenDecoder
-            | Self::OpenKeys => ErrorKind::Exhausted,
+            | Self::OpenKeys
+            | Self::ListenStream
+            | Self::AcceptStream
+            | Self::Announce
+            | Self::Browse
+            | Self::Remember => ErrorKind::Exhausted,
         }
     }
 }
@@ -81,12 +104,18 @@ impl Call {
 pub struct SimulatedError {
     call: Call,
     kind: ErrorKind,
+    distrust: Option<Distrust>,
 }
 
 impl SimulatedError {
     /// This call, for this reason.
     pub fn new(call: Call, kind: ErrorKind) -> Self {
-        Self { call, kind }
+        Self { call, kind, distrust: None }
+    }
+
+    /// The peer has another certificate than it should have.
+    pub(crate) fn untrusted(distrust: Distrust) -> Self {
+        Self { call: Call::ConnectStream, kind: ErrorKind::Untrusted, distrust: Some(distrust) }
     }
 }
 
@@ -101,5 +130,15 @@ impl std::error::Error for SimulatedError {}
 impl Error for SimulatedError {
     fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    fn distrust(&self) -> Option<Distrust> {
+        self.distrust
+    }
+}
+
+impl embedded_io::Error for SimulatedError {
+    fn kind(&self) -> embedded_io::ErrorKind {
+        embedded_io::ErrorKind::Other
     }
 }

@@ -9,6 +9,10 @@
 //! | [`event_loop`] | what is ready |
 //! | [`socket`] | connections with bounded queues |
 //! | [`listener`] | sockets by name |
+//! | [`stream`] | connections that carry bytes |
+//! | [`network`] | devices with addresses, and who listens at them |
+//! | [`discovery`] | who announces what |
+//! | [`acquaintances`] | which devices are known |
 //! | [`process`] | children, seen from their parent and from inside |
 //! | [`authority`] | who may drive what |
 //! | [`decoder`] | decoders that do what a test says |
@@ -64,11 +68,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod acquaintances;
 pub mod authority;
 pub mod bell;
 pub mod decoder;
 pub mod descriptor;
 pub mod diagram;
+pub mod discovery;
 pub mod error;
 pub mod event_loop;
 #[cfg(feature = "fuzzing")]
@@ -79,6 +85,7 @@ pub mod keys;
 pub mod listener;
 pub mod meddling;
 pub mod memory;
+pub mod network;
 pub mod party;
 pub mod process;
 pub mod replay;
@@ -86,13 +93,16 @@ pub mod sequence;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod socket;
+pub mod stream;
 pub mod world;
 
+pub use acquaintances::Acquaintances;
 pub use authority::Grants;
 pub use bell::Bell;
 pub use decoder::{DueText, MockDecoder};
 pub use descriptor::Descriptor;
 pub use diagram::Diagram;
+pub use discovery::MockDiscovery;
 pub use error::{Call, SimulatedError};
 pub use event_loop::EventLoop;
 pub use home::{CONTROL, ManagerHome, ServerHome};
@@ -101,8 +111,10 @@ pub use keys::MockKeys;
 pub use listener::{ListeningSocket, SocketFiles};
 pub use meddling::Meddling;
 pub use memory::Memory;
+pub use network::{Host, HostListener};
 pub use party::Party;
 pub use process::{ChildProcess, Process, Spawner};
 pub use sequence::Sequence;
 pub use socket::SeqPacket;
+pub use stream::MockStream;
 pub use world::World;

@@ -11,6 +11,7 @@ use greenroom_core::time::Instant;
 use crate::error::{Call, SimulatedError};
 use crate::listener::Files;
 use crate::meddling::{Meddler, Meddling};
+use crate::network::Wires;
 use crate::party::{Observer, Party, Said};
 use crate::process::{Life, Process};
 use crate::socket::SeqPacket;
@@ -51,6 +52,7 @@ struct Shared {
     reusable_process_id: Cell<Option<u32>>,
     regions: Rc<Cell<usize>>,
     files: RefCell<Files>,
+    wires: RefCell<Wires>,
     owners: RefCell<BTreeSet<String>>,
     // Not yet processes: a process holds the world.
     started: RefCell<VecDeque<Rc<Life>>>,
@@ -80,6 +82,7 @@ impl World {
             reusable_process_id: Cell::default(),
             regions: Rc::default(),
             files: RefCell::default(),
+            wires: RefCell::default(),
             owners: RefCell::new(BTreeSet::from(["root".to_owned()])),
             started: RefCell::default(),
             last_process_id: Cell::new(1),
@@ -284,6 +287,10 @@ impl World {
 
     pub(crate) fn files<R>(&self, work: impl FnOnce(&mut Files) -> R) -> R {
         work(&mut self.shared.files.borrow_mut())
+    }
+
+    pub(crate) fn wires<R>(&self, work: impl FnOnce(&mut Wires) -> R) -> R {
+        work(&mut self.shared.wires.borrow_mut())
     }
 
     /// Makes a user and a group of this name known.

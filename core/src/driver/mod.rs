@@ -6,6 +6,7 @@
 
 mod client;
 mod connection;
+mod dialing;
 mod inbox;
 mod manager;
 mod overslept;
@@ -13,6 +14,7 @@ mod session;
 
 pub use client::{AnswerDescriptors, ClientDriver, ClientHost};
 pub use connection::{Connection, ConnectionError, Incoming};
+pub use dialing::{DialError, Dialing};
 pub use inbox::Inbox;
 pub use manager::{FIRST_FREE_KIND, ManagerDriver, ManagerHost, Turn};
 pub use session::{Frames, Platform, SessionDriver, SessionHost};

@@ -263,7 +263,9 @@ pub(super) const fn bind_failure(kind: ErrorKind) -> Reason {
         ErrorKind::Denied => Reason::SocketDenied,
         ErrorKind::Owner => Reason::SocketOwner,
         ErrorKind::WrongKind => Reason::SocketPathNotSocket,
-        ErrorKind::Exhausted | ErrorKind::Gone | ErrorKind::Unsupported | ErrorKind::Other => Reason::SocketFailed,
+        ErrorKind::Exhausted | ErrorKind::Gone | ErrorKind::Unsupported | ErrorKind::Other | ErrorKind::Untrusted => {
+            Reason::SocketFailed
+        }
     }
 }
 

@@ -9,8 +9,10 @@ pub mod linux;
 pub mod listeners;
 pub mod memory;
 pub mod mock;
+pub mod networks;
 pub mod platform;
 pub mod sockets;
+pub mod streams;
 pub mod watching;
 
 /// Makes a test of each of these claims of a suite, in a module of its name.
