@@ -65,7 +65,8 @@ fn until<T>(mdns: &mut Mdns, what: &str, mut wanted: impl FnMut(DiscoveryEvent) 
         }
         let left = end.saturating_duration_since(Instant::now());
         assert!(!left.is_zero(), "after {PATIENCE:?} still not: {what}");
-        let mut bell = [PollFd::new(&mdns.as_fd(), PollFlags::IN)];
+        let bell = mdns.as_fd();
+        let mut bell = [PollFd::new(&bell, PollFlags::IN)];
         poll(&mut bell, Some(&Timespec::try_from(left).unwrap())).unwrap();
     }
 }
