@@ -102,7 +102,7 @@ format: ## Check the formatting
 lint: ## Let clippy read everything; a warning is an error
 	cargo clippy --all-targets -- -D warnings
 
-features: ## Check every feature alone, and that a client links no GStreamer
+features: ## Check every feature alone, and that no role links another one's libraries
 	.ci/features
 
 docs: ## Build the documentation of the code; a warning is an error

@@ -21,15 +21,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn in_own_network(test: &str, body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         ip("link set lo up");
-        ip("link add net0 type dummy");
-        ip("link set net0 up multicast on");
+        ip("link add net0 type veth peer name net1");
+        ip("link set net1 up");
+        ip("link set net0 up");
         ip("addr add 10.77.0.1/24 dev net0");
         return body();
     }
     let unshare = |arguments: &[&str]| {
         Command::new("unshare").args(["--user", "--map-root-user", "--net"]).args(arguments).env(INSIDE, "1").output()
     };
-    let probe = unshare(&["ip", "link", "add", "probe", "type", "dummy"]);
+    let probe = unshare(&["ip", "link", "add", "net0", "type", "veth"]);
     if !probe.as_ref().is_ok_and(|probe| probe.status.success()) {
         eprintln!("SKIPPED: {test}: no network namespace can be made here: {probe:?}");
         return;

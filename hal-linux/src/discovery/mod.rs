@@ -34,6 +34,9 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_millis(500);
 /// a device on the new one within this and a second.
 const ADDRESS_INTERVAL_SECONDS: u32 = 2;
 
+/// Bytes of `presentation-ctrl`: two more than the name of a service should have.
+const SERVICE_NAME_BYTES: u8 = 17;
+
 /// Announces this device by mDNS and finds others.
 pub struct Mdns {
     daemon: ServiceDaemon,
@@ -76,6 +79,7 @@ impl Mdns {
         const STEP: &str = "start mDNS";
         let because = |cause| failure(STEP, &cause);
         let daemon = ServiceDaemon::new().map_err(because)?;
+        daemon.set_service_name_len_max(SERVICE_NAME_BYTES).map_err(because)?;
         daemon.set_ip_check_interval(ADDRESS_INTERVAL_SECONDS).map_err(because)?;
         if let Interfaces::Named(names) = interfaces {
             daemon.disable_interface(IfKind::All).map_err(because)?;
