@@ -370,12 +370,15 @@ impl App {
             (P::Deactivating, E::Said(S::Inactive, _)) if self.order == Order::Accepted => {
                 self.arrive(S::Inactive, scene);
             }
-            (P::Activating, E::Said(S::Error, reason)) if self.order == Order::Accepted => self.fail(reason, scene),
+            // One that does not say why is believed to have got no memory: there is no other reason to fail here and live.
+            (P::Activating, E::Said(S::Error, reason)) if self.order == Order::Accepted => {
+                self.fail(reason.unwrap_or(Reason::SharedMemory), scene);
+            }
             // Its socket is there already, and stays (SM-13, SM-17).
-            (P::Configuring, E::Said(S::Error, reason @ Some(Reason::SharedMemory)))
+            (P::Configuring, E::Said(S::Error, Some(Reason::SharedMemory)))
                 if self.order == Order::Accepted && self.first == TargetState::Active =>
             {
-                self.fail(reason, scene);
+                self.fail(Reason::SharedMemory, scene);
             }
             (
                 P::Starting | P::Configuring | P::Inactive | P::Activating | P::Active | P::Deactivating,
@@ -481,8 +484,8 @@ impl App {
     }
 
     /// It could not become Active, and lives (SM-17).
-    fn fail(&mut self, reason: Option<Reason>, scene: &mut Scene<'_>) {
-        self.notify(ServerState::Error, reason);
+    fn fail(&mut self, reason: Reason, scene: &mut Scene<'_>) {
+        self.notify(ServerState::Error, Some(reason));
         if !planted!("failed_keeps_decoder") {
             self.release(scene);
         }

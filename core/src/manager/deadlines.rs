@@ -29,13 +29,13 @@ impl<const N: usize> Deadlines<N> {
         self.heap.first().map(|&(at, _)| at)
     }
 
-    /// A place whose deadline has come. It has none any more.
+    /// A place whose deadline has come. It has none any more, whatever is noted of it: a machine may be one that was read.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<u16> {
         let &(at, place) = self.heap.first()?;
         if at > now {
             return None;
         }
-        self.set(place, None);
+        self.remove(0, place);
         Some(place)
     }
 
@@ -163,6 +163,15 @@ mod tests {
         let due: std::vec::Vec<u16> = std::iter::from_fn(|| deadlines.take_due(now)).collect();
         assert_eq!(due, [1, 2, 0]);
         assert_eq!(deadlines.first(), Some(Instant::from_millis(40)));
+    }
+
+    #[test]
+    fn one_that_was_made_up_is_taken_apart_as_far_as_it_goes() {
+        let at = Instant::from_millis(1);
+        let heap = Vec::from_slice(&[(at, 7), (at, 1), (at, 1)]).unwrap();
+        let mut deadlines = Deadlines::<3> { heap, positions: Vec::from_slice(&[2, ABSENT, 9]).unwrap() };
+        let due: std::vec::Vec<u16> = std::iter::from_fn(|| deadlines.take_due(at)).collect();
+        assert_eq!(due, [7, 1, 1]);
     }
 
     #[test]

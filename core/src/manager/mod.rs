@@ -296,6 +296,9 @@ impl Default for Settings {
     }
 }
 
+/// Time limits of one app that can pass in one tick, with much to spare: those of its phases, one after the other.
+const DUE_MAX: usize = 16;
+
 /// The machine. `APPS` is how many apps there can be at a time.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Manager<const APPS: usize = APPS_MAX> {
@@ -415,7 +418,9 @@ impl<const APPS: usize> Manager<APPS> {
     }
 
     fn on_tick(&mut self, now: Instant) {
-        while let Some(place) = self.deadlines.take_due(now) {
+        // A machine may be one that was read, and then its time limits are anything.
+        for _ in 0..APPS.saturating_mul(DUE_MAX) {
+            let Some(place) = self.deadlines.take_due(now) else { break };
             let Some(handle) = self.apps.table().handle_at(place) else { continue };
             // An app for which nothing can become due has no deadline.
             let _ = self.on_event(now, handle, |app| app.due(now));
@@ -537,7 +542,6 @@ impl<const APPS: usize> Machine for Manager<APPS> {
     type Refusal = Stale;
 
     fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), Stale> {
-        debug_assert!(self.touched.is_empty() && self.reply.is_none(), "drain poll_action before the next input");
         let handled = match input {
             Input::Request { from, command, facts } => {
                 self.request(now, from, command, facts);

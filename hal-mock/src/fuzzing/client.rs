@@ -276,6 +276,10 @@ impl Comparison {
 
     fn call(&mut self, command: Command<'static>) {
         let waiting = self.calls.len();
+        if self.client.handle(self.now, Input::Call(command)).is_err() {
+            assert_eq!(self.client.poll_action(), None, "what was not taken leads to nothing");
+            return self.check();
+        }
         match command {
             Command::DestroySession { session } => {
                 self.sessions.remove(&(session.index, session.generation));
@@ -284,12 +288,6 @@ impl Comparison {
                 self.players.remove(&(player.index, player.generation));
             }
             _ => {}
-        }
-        let known = self.sessions.clone();
-        if self.client.handle(self.now, Input::Call(command)).is_err() {
-            assert_eq!(self.client.poll_action(), None, "what was not taken leads to nothing");
-            self.sessions = known;
-            return self.check();
         }
         self.drain(Some(command));
         assert_eq!(self.calls.len(), waiting + 1, "a call that was taken waits for its outcome");

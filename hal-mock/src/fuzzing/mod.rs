@@ -8,6 +8,7 @@
 //! | [`messages`] | the messages of each conversation | what is read survives its encoding |
 //! | [`differential`] | the same | a second, naive decoder reads the same, and a naive encoder writes the same |
 //! | [`mod@trace`] | a file of traces, with checksums that are put right | what is read is there, and survives |
+//! | [`mod@forged`] | a machine that was made up, and what it was told | it ends nobody who looks at it, and its trace replays to the same |
 //! | [`hostile_ring`] | what the other end of a ring does between any two reads | nothing outside of the ring, nothing believed twice, no end without bound |
 //! | [`mod@ring`] | operations on both ends of a ring | it is a queue, and whoever sleeps is woken |
 //! | [`mod@table`], [`mod@ledger`] | operations | it is a list, it is a sum |
@@ -21,6 +22,7 @@ pub mod client;
 pub mod connections;
 pub mod corpus;
 pub mod differential;
+pub mod forged;
 pub mod hostile_ring;
 pub mod ledger;
 pub mod manager;
@@ -47,6 +49,7 @@ pub const TARGETS: &[Target] = &[
     ("codec_audio", messages::audio),
     ("codec_differential", differential::second_opinion),
     ("trace", trace::trace),
+    ("trace_forged", forged::forged),
     ("ring_hostile_producer", hostile_ring::hostile_producer),
     ("ring_hostile_consumer", hostile_ring::hostile_consumer),
     ("ring_place", hostile_ring::place),

@@ -19,7 +19,7 @@ use greenroom_core::trace::MachineKind;
 use greenroom_core::trace::file::Origin;
 use serde::Serialize;
 
-use super::{corpus, trace};
+use super::{corpus, forged, trace};
 
 /// The conversation, the name and the bytes of a message.
 pub type Seed = (&'static str, &'static str, Vec<u8>);
@@ -37,6 +37,9 @@ pub fn files() -> BTreeMap<String, String> {
         add(format!("codec_{conversation}"), name, bytes);
     }
     add("trace".to_owned(), "a client and a session server", trace::seed());
+    for (name, bytes) in forged::seeds() {
+        add("trace_forged".to_owned(), name, bytes);
+    }
     for (target, name, bytes) in STORIES {
         add((*target).to_owned(), name, bytes.to_vec());
     }

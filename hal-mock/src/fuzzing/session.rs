@@ -209,7 +209,7 @@ impl Comparison {
     fn decoder(&mut self, session: u16, deed: DecoderDeed) {
         let event = match deed {
             DecoderDeed::Completes(is_done) => {
-                let Some((token, is_beat)) = self.model.complete(session) else { return };
+                let Some((token, is_beat)) = self.model.complete(self.now, session) else { return };
                 let result = if is_done || is_beat { Ok(()) } else { Err(PlaybackError::Decode) };
                 DecoderEvent::Completed { session, token, result }
             }

@@ -11,6 +11,8 @@ use greenroom_core::trace::file::{self, File, Origin};
 use greenroom_core::trace::{MachineKind, Replayable, Segment, TraceBuffer, Traced, segments};
 use serde::{Deserialize, Serialize};
 
+use crate::replay::replay;
+
 /// Bytes before the parts of a file: its name and its version.
 const OPENING_BYTES: usize = 10;
 /// Bytes of a machine when it is written down, with much to spare.
@@ -50,6 +52,14 @@ fn read_file(bytes: &[u8]) {
         }
     }
     assert!(read <= bytes.len(), "{read} bytes of segments in a file of {}", bytes.len());
+    is_replayed_or_refused(&parsed);
+}
+
+/// Whatever was made up, who looks at it is shown how far it goes, and why no further.
+fn is_replayed_or_refused(file: &File<'_>) {
+    let outcomes = replay(file, |step| assert!(!step.to_string().is_empty()));
+    let said = outcomes.map_or_else(|error| error.to_string(), |all| all.iter().map(ToString::to_string).collect());
+    assert!(!said.is_empty() || file.parts().next().is_none(), "it says nothing");
 }
 
 fn read_segment(segment: &Segment<'_>) {

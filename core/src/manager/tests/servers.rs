@@ -139,6 +139,17 @@ fn a_server_that_cannot_become_active_lives_holds_nothing_and_takes_not_running_
     assert_eq!(stage.heard("app1").last(), Some(&ended(Reason::Asked)));
 }
 
+/// SM-17: observers are told a reason with every Error, also where the server gave none.
+#[test]
+fn a_server_that_fails_without_a_word_is_passed_on_with_a_reason() {
+    let mut stage = Stage::new();
+    stage.run("app1", TargetState::Inactive);
+    stage.change("app1", TargetState::Active);
+    stage.replies("app1", Ok(()));
+    stage.says("app1", ServerState::Error, None);
+    assert_eq!(stage.heard("app1").last(), Some(&error(Reason::SharedMemory)));
+}
+
 /// SM-15, SM-40
 #[test]
 fn a_server_that_refuses_to_become_active_stays_inactive_and_gives_its_decoders_back() {

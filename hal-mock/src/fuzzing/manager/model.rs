@@ -347,10 +347,8 @@ impl Model {
 
     /// Apps that are in the table no more: the last that was told of them is an end, and nothing of them is left.
     fn bury<const APPS: usize>(&mut self, manager: &Manager<APPS>) {
-        let (kept, gone): (Vec<_>, Vec<_>) =
-            self.apps.drain(..).partition(|known| manager.app_id(known.handle).is_some());
-        self.apps = kept;
-        for known in gone {
+        while let Some(place) = self.apps.iter().position(|known| manager.app_id(known.handle).is_none()) {
+            let known = self.apps.remove(place);
             assert!(!self.has_process(Owner::App(known.handle)), "{} has gone and its process has not", known.name);
             assert!(known.is_socket_removed, "{} has left its socket", known.name);
             let told = self.told.remove(known.name.as_str());

@@ -35,6 +35,8 @@ struct Worker {
     pending: Option<(u32, Instant)>,
     /// That is a beat, which no worker that gets on fails to do.
     is_at_a_beat: bool,
+    /// From when to when it was at its last beat.
+    last_beat: Option<(Instant, Instant)>,
     last_token: u32,
     /// From when on it was to let go.
     closing: Option<Instant>,
@@ -50,7 +52,9 @@ impl Worker {
         if let Some((_, since)) = self.pending {
             assert!(is_given_up(since), "it is at something else");
         }
-        self.pending = Some((token, now));
+        // What waited for the end of a beat may have been asked as early as that was: its time runs from then on.
+        let asked = self.last_beat.filter(|(_, ended)| *ended == now).map_or(now, |(began, _)| began);
+        self.pending = Some((token, asked));
         self.last_token = token;
     }
 
@@ -195,9 +199,12 @@ impl Model {
     }
 
     /// Its order's number, and whether that is a beat.
-    pub(super) fn complete(&mut self, session: u16) -> Option<(u32, bool)> {
+    pub(super) fn complete(&mut self, now: Instant, session: u16) -> Option<(u32, bool)> {
         let decoder = self.decoders.get_mut(&session)?;
-        let (token, _) = decoder.pending.take()?;
+        let (token, since) = decoder.pending.take()?;
+        if decoder.is_at_a_beat {
+            decoder.last_beat = Some((since, now));
+        }
         Some((token, decoder.is_at_a_beat))
     }
 
