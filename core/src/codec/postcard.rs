@@ -54,7 +54,9 @@ impl core::error::Error for CodecError {}
 
 /// Writes a message; gives the bytes that it took.
 pub fn encode<'b, M: Serialize>(message: &M, buffer: &'b mut [u8]) -> Result<&'b [u8], CodecError> {
-    ::postcard::to_slice(message, buffer).map(|written| &*written).map_err(|_| CodecError::TooLong)
+    let written = ::postcard::to_slice(message, buffer).map(|written| &*written).map_err(|_| CodecError::TooLong);
+    planted!("message_cut" => return written.map(|bytes| bytes.split_last().map_or(bytes, |(_, cut)| cut)));
+    written
 }
 
 /// Reads the one message that these bytes are.

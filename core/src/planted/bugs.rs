@@ -5,7 +5,8 @@
 pub struct Bug {
     /// Its name, which stands at its place.
     pub name: &'static str,
-    /// What it breaks: a test whose documentation says this must notice it.
+    /// What it breaks: a test whose documentation says this must notice it. `FUZZ` is what no requirement asks for, and a
+    /// fuzz target looks at.
     pub breaks: &'static str,
     /// What is wrong then.
     pub what: &'static str,
@@ -113,4 +114,8 @@ pub const BUGS: &[Bug] = &[
     bug("Field failure 34", "lost_wakeup", "a consumer that sleeps is not woken for a new record"),
     bug("Field failure 40", "stale_frame_given", "frames from before a flush are given to the decoder"),
     bug("Field failure Q", "server_tail_believed", "a server may say that it is done with what was never sent"),
+    bug("Field failure 58", "message_cut", "the last byte of a message is not sent"),
+    bug("SM-35", "ring_over_its_words", "the payload of a ring may lie where its words are"),
+    bug("FUZZ", "entries_after_the_last", "a trace is read on behind what cannot be read"),
+    bug("FUZZ", "actions_not_counted", "what a machine wanted done is not in its trace"),
 ];

@@ -120,7 +120,9 @@ impl Words {
         let control_end = end(place.client_offset, const { client_block_bytes(SLOTS) }, client.bytes())?;
         let payload_end = end(place.payload_offset, place.payload_bytes, client.bytes())?;
         end(place.server_offset, SERVER_BLOCK_BYTES, server.bytes())?;
-        let apart = place.payload_offset >= control_end || payload_end <= place.client_offset;
+        let apart = planted!("ring_over_its_words")
+            || place.payload_offset >= control_end
+            || payload_end <= place.client_offset;
         let aligned = place.client_offset.is_multiple_of(LINE_BYTES) && place.server_offset.is_multiple_of(LINE_BYTES);
         if !apart || !aligned || place.payload_bytes == 0 {
             return Err(RingError::Outside);

@@ -197,6 +197,7 @@ fn a_layout_that_32_bits_do_not_reach_is_refused() {
     assert!(SlotLayout::new(1 << 31, 1, 1).is_some());
 }
 
+/// SM-35
 #[test]
 fn a_place_that_a_hostile_server_made_up_is_refused() {
     let places = [

@@ -179,7 +179,10 @@ impl<'a, Input: Deserialize<'a>> Iterator for Entries<'a, Input> {
         };
         let entry = match postcard::take_from_bytes(content) {
             Ok((entry, [])) => entry,
-            Ok(_) | Err(_) => return Some(None),
+            Ok(_) | Err(_) => {
+                planted!("entries_after_the_last" => self.rest = rest);
+                return Some(None);
+            }
         };
         self.rest = rest;
         Some(Some(entry))

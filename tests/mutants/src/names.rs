@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::{fs, io};
 
-/// What each test's documentation names: `SM-12`, `Field failure 34`, `CANARY`.
+/// What each test's documentation names: `SM-12`, `Field failure 34`, `CANARY`, `FUZZ`.
 #[derive(Debug, Default)]
 pub(crate) struct Names(BTreeMap<String, BTreeSet<String>>);
 
@@ -64,7 +64,7 @@ fn named_in(documentation: &str) -> Vec<String> {
         match word {
             "Field" if words.peek().is_some_and(|next| next.starts_with("failure")) => is_failure = true,
             "failure" | "failures" => {}
-            "CANARY" => named.push(word.to_owned()),
+            "CANARY" | "FUZZ" => named.push(word.to_owned()),
             _ if word.strip_prefix("SM-").is_some_and(|number| number.len() == 2) => named.push(word.to_owned()),
             _ if is_failure && is_row(word) => named.push(format!("Field failure {word}")),
             _ => is_failure = false,
