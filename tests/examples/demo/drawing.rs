@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command as Process;
 
 use greenroom_core::time::Instant;
 use greenroom_core::trace::file::File;
@@ -10,6 +11,7 @@ use greenroom_daemon::appmanager::{Step, StepKind};
 use greenroom_hal_linux::clock::Clock;
 use greenroom_hal_mock::sequence::trace::{Story, sequence_of};
 use greenroom_hal_mock::sequence::{AppStep, Detail};
+use greenroom_tests::programs;
 
 use crate::Failure;
 use crate::journal::Journal;
@@ -54,6 +56,18 @@ impl<'a> Drawing<'a> {
         }
         self.traces.push(path);
         Ok(())
+    }
+
+    /// Whether each of them, run again by `greenroomctl` without a manager, comes to the states that were recorded.
+    pub(crate) fn replays(&self, journal: &Journal) -> Result<bool, Failure> {
+        let mut all = true;
+        for path in &self.traces {
+            let replay = ["--control", "/nowhere", "trace", "replay", "--quiet"];
+            let output = Process::new(programs::path("greenroomctl")).args(replay).arg(path).output()?;
+            journal.note(&format!("greenroomctl trace replay {}: {}", path.display(), output.status));
+            all &= output.status.success();
+        }
+        Ok(all)
     }
 
     /// Draws all of it.

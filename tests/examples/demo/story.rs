@@ -94,6 +94,7 @@ pub(crate) fn tell(journal: &Journal, clips: &Clips) -> Result<bool, Failure> {
     write_pictures(journal, clips, &all)?;
     drawing.draw(journal, &app_steps)?;
     judge(&mut checks, clips, &all);
+    checks.check(drawing.replays(journal)?, "every trace of this run, run again, comes to the recorded states");
     journal.act("Checks");
     Ok(checks.conclude(journal))
 }
