@@ -15,6 +15,7 @@
 //! | [`manager`] | one per box: starts, moves and ends the session servers |
 //! | [`session`] | one per app: socket, shared memory, playback sessions |
 //! | [`client`] | in the app: calls, events, what is still outstanding |
+//! | [`presentation`] | a page of one device on the screen of another |
 //! | [`transport`] | messages of a presentation over a stream of bytes |
 //! | [`hal`] | what a platform must offer |
 //! | [`driver`] | pumps inputs into machines and their actions into a platform |
@@ -41,6 +42,7 @@ pub mod health;
 pub mod limits;
 pub mod manager;
 pub mod message;
+pub mod presentation;
 pub mod resources;
 pub mod ring;
 pub mod session;

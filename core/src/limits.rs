@@ -78,6 +78,28 @@ capacities! {
     LICENSE_BYTES_MAX = 7168;
     /// Keys of one key session.
     KEYS_MAX = 16;
+    /// Control channels between this box and other devices at a time, idle ones included.
+    CHANNELS_MAX = 64;
+    /// Connections to presentations at a time, those that are closed and can be taken up again included.
+    CONNECTIONS_MAX = 32;
+    /// Presentations at a time, those that other devices show included.
+    PRESENTATIONS_MAX = 16;
+    /// Devices on the network that are known at a time.
+    DEVICES_MAX = 32;
+    /// Local clients of the presentation service at a time.
+    PRESENTERS_MAX = 32;
+    /// Requests that a device be chosen that wait at a time.
+    SELECTIONS_MAX = 4;
+    /// Bytes of a presentation's name; a UUID has 36.
+    PRESENTATION_ID_BYTES_MAX = 64;
+    /// Bytes of a URL that is shown.
+    URL_BYTES_MAX = 1024;
+    /// URLs with which one presentation can be started.
+    URLS_MAX = 4;
+    /// Bytes of what a device calls itself on the network: a host name.
+    DEVICE_ID_BYTES_MAX = 255;
+    /// Bytes of what people call a device: one label of DNS.
+    DEVICE_NAME_BYTES_MAX = 63;
 }
 
 /// What a message needs beside a codec's configuration or a text, in bytes: far less than this.
@@ -100,6 +122,31 @@ pub const DEVICE_NAME_BYTES_MAX: usize = 63;
 
 /// Bytes of one message of a presentation on our own transport: what browsers take on a data channel.
 pub const TRANSPORT_MESSAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// A control channel to another device is open within this, TLS included. Mozilla's programs wait 2 s, without TLS.
+pub const CHANNEL_OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+/// The first message of a control channel, and its answer, come within this after it was opened.
+pub const CHANNEL_GREETING_TIMEOUT: Duration = Duration::from_secs(3);
+/// The other device closes a control channel within this after it was told, or it is closed here.
+pub const CHANNEL_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A device that is one of us is asked whether it is there when nothing was heard of it for this long.
+pub const CHANNEL_PING_INTERVAL: Duration = Duration::from_secs(15);
+/// It has gone when it did not answer so many times.
+pub const CHANNEL_PINGS_MAX: u8 = 3;
+/// A controller that connected and asks for nothing is sent away after this, so that its place is free for another.
+pub const CHANNEL_UNUSED_TIMEOUT: Duration = Duration::from_secs(300);
+/// So many lines that are no JSON are forgiven on one control channel.
+pub const CHANNEL_GARBAGE_MAX: u8 = 16;
+/// A connection is made within this after it was asked for (PS-30): longer than the page may load.
+pub const ESTABLISH_TIMEOUT: Duration = Duration::from_secs(20);
+/// A page that is launched is there within this (PS-13).
+pub const PAGE_LOAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The other device acknowledges the end of a presentation within this (PS-10).
+pub const TERMINATE_ACK_TIMEOUT: Duration = Duration::from_secs(5);
+/// A device is chosen within this (PS-01): a person reads a list.
+pub const SELECTION_TIMEOUT: Duration = Duration::from_secs(120);
+/// A connection that was closed can be taken up again for this long, and so can a presentation without connections.
+pub const CLOSED_KEPT: Duration = Duration::from_secs(30 * 60);
 
 /// Payload bytes of a video ring: two of the largest pictures that broadcast streams carry.
 pub const VIDEO_RING_BYTES: u32 = 8 * 1024 * 1024;

@@ -4,6 +4,9 @@
 //! another entry has moved into the same place. What arrives late with an old handle is so told apart
 //! from what is meant for the present entry.
 
+pub(crate) mod deadlines;
+pub(crate) mod index;
+
 use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::marker::PhantomData;

@@ -14,7 +14,6 @@
 //! tick is due from the start.
 
 mod app;
-mod deadlines;
 mod phase;
 mod registry;
 mod request;
@@ -29,7 +28,6 @@ use core::time::Duration;
 use heapless::Deque;
 use serde::{Deserialize, Serialize};
 
-use self::deadlines::Deadlines;
 use self::phase::{Deed, Event, Late, Phase, Scene};
 use self::registry::Registry;
 use self::spare::Spares;
@@ -44,6 +42,7 @@ use crate::message::control::{Answer, AppStatus, BoxStatus, Command, LastRefusal
 use crate::message::{AppId, LogLevels, Reason, Resources, ServerState, SocketPath, TargetState, link};
 use crate::resources::Ledger;
 use crate::table::Handle;
+use crate::table::deadlines::Deadlines;
 use crate::time::{Instant, earliest};
 
 /// What [`AppHandle`] names: one stay of one app in the manager's table.

@@ -1,12 +1,13 @@
 //! What the processes say to each other, typed.
 //!
-//! There are four conversations, each on a connection that keeps message boundaries; [`papi`] puts them into lines:
+//! There are five conversations, each on a connection that keeps message boundaries; [`papi`] puts them into lines:
 //!
 //! | conversation | asks | answers |
 //! |---|---|---|
 //! | [`control`] | `greenroomctl`, an application manager | the manager |
 //! | [`link`] | the manager | a session server |
 //! | [`playback`] | an app, through the client library | its session server |
+//! | [`presentation`] | a page, a receiver, `greenroomctl` | the presentation service |
 //! | [`papi`] | a controlling device | the device that shows the page; each may ask for the end |
 //!
 //! Every request but those of [`papi`] carries a sequence number that its one answer repeats; events carry none. What is
@@ -20,6 +21,7 @@ pub mod keys;
 pub mod link;
 pub mod papi;
 pub mod playback;
+pub mod presentation;
 
 use core::fmt;
 

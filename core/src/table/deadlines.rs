@@ -1,4 +1,4 @@
-//! When which app wants to be woken: at most one deadline an app, the earliest found at once.
+//! When which entry of a table wants to be woken: at most one deadline a place, the earliest found at once.
 
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use crate::time::Instant;
 
 /// A binary heap of deadlines in which the deadline of a place can be changed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Deadlines<const N: usize> {
+pub(crate) struct Deadlines<const N: usize> {
     /// The earliest is at the root; a parent is never later than its children.
     heap: Vec<(Instant, u16), N>,
     /// Where in the heap each place is; `ABSENT` when it has no deadline.
@@ -17,7 +17,7 @@ pub(super) struct Deadlines<const N: usize> {
 const ABSENT: u16 = u16::MAX;
 
 impl<const N: usize> Deadlines<N> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut positions = Vec::new();
         // The capacity is the length.
         let _ = positions.resize(N, ABSENT);
@@ -25,12 +25,12 @@ impl<const N: usize> Deadlines<N> {
     }
 
     /// The earliest deadline.
-    pub(super) fn first(&self) -> Option<Instant> {
+    pub(crate) fn first(&self) -> Option<Instant> {
         self.heap.first().map(|&(at, _)| at)
     }
 
     /// A place whose deadline has come. It has none any more, whatever is noted of it: a machine may be one that was read.
-    pub(super) fn take_due(&mut self, now: Instant) -> Option<u16> {
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<u16> {
         let &(at, place) = self.heap.first()?;
         if at > now {
             return None;
@@ -40,7 +40,7 @@ impl<const N: usize> Deadlines<N> {
     }
 
     /// Gives a place its deadline, or none.
-    pub(super) fn set(&mut self, place: u16, deadline: Option<Instant>) {
+    pub(crate) fn set(&mut self, place: u16, deadline: Option<Instant>) {
         let position = self.positions.get(usize::from(place)).copied().filter(|&position| position != ABSENT);
         match (position.map(usize::from), deadline) {
             (None, None) => {}
