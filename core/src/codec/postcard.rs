@@ -108,7 +108,7 @@ mod tests {
     use super::*;
     use crate::hal::ExitStatus;
     use crate::message::control::{Answer, Command, Message, Refusal, Request};
-    use crate::message::{AppId, TargetState, audio, keys, link, playback};
+    use crate::message::{AppId, TargetState, audio, keys, link, papi, playback, presentation};
     use crate::trace::MachineKind;
     use crate::trace::file::Origin;
 
@@ -199,6 +199,44 @@ mod tests {
         assert_eq!(notice(Notice::KeyStatuses { key_session, statuses }), expected);
         let ended = playback::Event::Keys(Event::Ended { key_session });
         assert_eq!(bytes(&playback::Message::Event(ended)), [1, 12, 0, 1, 2]);
+    }
+
+    /// Field failure 58
+    #[test]
+    fn golden_bytes_of_presentation_do_not_change() {
+        use presentation::{Answer, CloseReason, Command, ConnectionState, Event, Message, Payload, Refusal};
+        let connection = presentation::ConnectionId { index: 1, generation: 2 };
+        let selection = presentation::SelectionId { index: 3, generation: 4 };
+        let ask = |command| bytes(&presentation::Request { sequence: 7, command });
+        let urls = || ["u"].into_iter().collect::<presentation::Urls<'_>>();
+        assert_eq!(ask(Command::Hello), [7, 0]);
+        let transport = presentation::TransportKind::DataChannel;
+        let start = Command::Start { presentation_id: "p", urls: urls(), origin: "o", device: Some("d"), transport };
+        assert_eq!(ask(start), [7, 1, 1, b'p', 1, 1, b'u', 1, b'o', 1, 1, b'd', 1]);
+        assert_eq!(ask(Command::Reconnect { presentation_id: "p", urls: urls() }), [7, 2, 1, b'p', 1, 1, b'u']);
+        assert_eq!(ask(Command::Close { connection, went_away: true }), [7, 3, 1, 2, 1]);
+        assert_eq!(ask(Command::Terminate { connection }), [7, 4, 1, 2]);
+        let send = Command::Send { connection, payload: Payload::Binary(&[9]) };
+        assert_eq!(ask(send), [7, 6, 1, 2, 1, 1, 9]);
+        assert_eq!(ask(Command::Select { selection, device: "d" }), [7, 12, 3, 4, 1, b'd']);
+        let token = presentation::LaunchToken([5; 16]);
+        assert_eq!(ask(Command::ReceiverReady { token })[..4], [7, 14, 5, 5]);
+        let piece = presentation::Piece::Candidate("c");
+        assert_eq!(ask(Command::Built { connection, piece }), [7, 17, 1, 2, 2, 1, b'c']);
+        let answer = Answer::Connection { connection, presentation_id: "p", url: "u" };
+        let answer = bytes(&Message::Reply { sequence: 7, result: Ok(answer) });
+        assert_eq!(answer, [0, 7, 0, 2, 1, 2, 1, b'p', 1, b'u']);
+        let refusal = bytes(&Message::Reply { sequence: 7, result: Err(Refusal::Congested) });
+        assert_eq!(refusal, [0, 7, 1, 15]);
+        let event = |event| bytes(&Message::Event(event));
+        let reason = Some(CloseReason::Error(papi::Reason(300)));
+        assert_eq!(
+            event(Event::State { connection, state: ConnectionState::Closed, reason }),
+            [1, 0, 1, 2, 2, 1, 3, 0xAC, 2]
+        );
+        assert_eq!(event(Event::Message { connection, payload: Payload::Text("t") }), [1, 1, 1, 2, 0, 1, b't']);
+        assert_eq!(event(Event::Build { connection, offers: true }), [1, 6, 1, 2, 1]);
+        assert_eq!(event(Event::Built { connection, piece: presentation::Piece::Closed }), [1, 7, 1, 2, 4]);
     }
 
     fn bytes(message: &impl Serialize) -> std::vec::Vec<u8> {

@@ -300,7 +300,7 @@ pub enum Answer<'a> {
         /// It.
         version: u8,
     },
-    /// There is a connection, in the state that the next event about it tells.
+    /// There is a connection. The next event about it tells its state, unless the client has it already.
     Connection {
         /// It.
         connection: ConnectionId,

@@ -26,16 +26,17 @@ impl<D: Copy + PartialEq> Todo<D> {
         self.bits |= bit_of(list, deed);
     }
 
-    /// Takes a deed off, done or not.
-    pub(crate) fn drop(&mut self, list: &[D], deed: D) {
-        self.bits &= !bit_of(list, deed);
+    /// Takes a deed off; whether it was there.
+    pub(crate) fn take(&mut self, list: &[D], deed: D) -> bool {
+        let bit = bit_of(list, deed);
+        let was_there = self.bits & bit != 0;
+        self.bits &= !bit;
+        was_there
     }
 
     /// Takes the first deed of the list that is to be done.
     pub(crate) fn next(&mut self, list: &[D]) -> Option<D> {
-        let deed = list.iter().copied().find(|deed| self.bits & bit_of(list, *deed) != 0)?;
-        self.drop(list, deed);
-        Some(deed)
+        list.iter().copied().find(|deed| self.take(list, *deed))
     }
 }
 
@@ -57,7 +58,7 @@ mod tests {
         todo.add(LIST, 'a');
         todo.add(LIST, 'c');
         todo.add(LIST, 'b');
-        todo.drop(LIST, 'b');
+        assert!(todo.take(LIST, 'b') && !todo.take(LIST, 'b'));
         assert_eq!([todo.next(LIST), todo.next(LIST), todo.next(LIST)], [Some('a'), Some('c'), None]);
     }
 }

@@ -248,6 +248,18 @@ impl Channel {
         })
     }
 
+    /// The next thing to tell the owner, before what is to be said or closed: what is heard is in the owner's hands only
+    /// while it handles the input.
+    pub(super) fn take_news(&mut self) -> Option<News> {
+        const NEWS: [Step; 3] = [Step::TellConnected, Step::TellHeard, Step::TellEnded];
+        let step = NEWS.into_iter().find(|step| self.todo.take(STEPS, *step))?;
+        Some(match step {
+            Step::TellConnected => News::Connected,
+            Step::TellHeard => News::Heard(take(&mut self.word)?),
+            _ => News::Ended(self.reason),
+        })
+    }
+
     fn add(&mut self, step: Step) {
         self.todo.add(STEPS, step);
     }

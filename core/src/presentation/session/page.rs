@@ -12,7 +12,7 @@ use crate::time::Instant;
 ///
 /// ```text
 /// Launching --started--> Loading --ready--> Ready
-///    |                      |   (LOAD)        |   (KEPT, without connections)
+///    |                      |   (LOAD)        |   (KEPT, without connections; not at all without having had one)
 ///    |                      +--- failed ------+--- asked to end --> Ending --its process was seen to end--> Gone
 ///    |                      |                 |      (ASK, then it is killed)                                ^
 ///    +--- not started ------+-----------------+--- its process was seen to end ----------------------------+
@@ -53,6 +53,8 @@ pub enum Event {
         /// Whether it has one.
         any: bool,
     },
+    /// One of its connections is connected.
+    Connected,
     /// Its deadline has come.
     TimedOut,
 }
@@ -85,6 +87,7 @@ pub struct Page {
     phase: Phase,
     deadline: Option<Instant>,
     reason: Reason,
+    was_connected: bool,
     todo: Todo<Deed>,
 }
 
@@ -92,7 +95,8 @@ impl Page {
     /// A page that is to be launched.
     pub fn new(now: Instant) -> Self {
         let deadline = Some(now.after(PAGE_LOAD_TIMEOUT));
-        let mut page = Self { phase: Phase::Launching, deadline, reason: Reason::NORMAL, todo: Todo::default() };
+        let (phase, reason) = (Phase::Launching, Reason::NORMAL);
+        let mut page = Self { phase, deadline, reason, was_connected: false, todo: Todo::default() };
         page.add(Deed::Launch);
         page
     }
@@ -139,22 +143,20 @@ impl Page {
                 self.phase = P::Ending;
                 self.deadline = None;
             }
-            (P::Launching, E::End) => {
+            // Who asked for it has gone before it was there: nobody can come back to it.
+            (P::Launching, E::End | E::Connections { any: false }) => {
                 self.add(Deed::TellEnded);
                 self.phase = P::Ending;
                 self.deadline = None;
             }
             (P::Ending, E::Launched) => self.stop(now),
             (P::Ending, E::LaunchFailed(_)) => self.gone(),
-            (P::Loading | P::Ready, E::End) => {
-                self.add(Deed::TellEnded);
-                self.stop(now);
+            (P::Loading | P::Ready, E::End) | (P::Loading, E::Connections { any: false }) | (P::Ready, E::TimedOut) => {
+                self.end(now);
             }
-            (P::Ready, E::TimedOut) => {
-                self.add(Deed::TellEnded);
-                self.stop(now);
-            }
+            (P::Ready, E::Connections { any: false }) if !self.was_connected => self.end(now),
             (P::Ready, E::Connections { any }) => self.deadline = (!any).then(|| now.after(CLOSED_KEPT)),
+            (P::Ready, E::Connected) => self.was_connected = true,
             (P::Ending, E::TimedOut) => {
                 self.deadline = None;
                 self.add(Deed::Kill);
@@ -173,7 +175,9 @@ impl Page {
             | (P::Launching | P::Ending | P::Gone, E::Failed) => return Err(WrongState),
 
             // It is late, came twice, or changes nothing.
-            (P::Launching | P::Loading | P::Ending | P::Gone, E::Connections { .. })
+            (P::Launching | P::Loading, E::Connections { any: true })
+            | (P::Ending | P::Gone, E::Connections { .. })
+            | (P::Launching | P::Loading | P::Ending | P::Gone, E::Connected)
             | (P::Loading | P::Ready | P::Gone, E::Launched | E::LaunchFailed(_))
             | (P::Launching | P::Gone, E::ProcessEnded)
             | (P::Ending, E::End)
@@ -193,6 +197,11 @@ impl Page {
 
     fn fail_and_stop(&mut self, now: Instant, reason: Reason) {
         self.fail(reason);
+        self.stop(now);
+    }
+
+    fn end(&mut self, now: Instant) {
+        self.add(Deed::TellEnded);
         self.stop(now);
     }
 

@@ -178,7 +178,9 @@ impl Presenting {
             }
             (P::Waiting { .. } | P::Building { .. }, E::Close(reason)) => self.call_off(reason),
             (P::Connected, E::Close(reason)) => self.end(reason),
-            (P::Waiting { .. } | P::Building { .. }, E::PageFailed(reason)) => self.end(CloseReason::Error(reason)),
+            (P::Waiting { .. } | P::Building { .. } | P::Connected, E::PageFailed(reason)) => {
+                self.end(CloseReason::Error(reason));
+            }
             (P::Waiting { .. } | P::Building { .. }, E::TimedOut) => self.end(CloseReason::Error(Reason::TIMEOUT)),
 
             (P::Waiting { .. } | P::Building { .. } | P::Connected, E::Terminate) => self.terminate(now),
@@ -194,7 +196,7 @@ impl Presenting {
 
             // It is late: what it is about is over, or it came twice.
             (P::Building { .. } | P::Connected | P::Terminating | P::Ended, E::Offered | E::PageReady)
-            | (P::Connected | P::Terminating | P::Ended, E::PageFailed(_))
+            | (P::Terminating | P::Ended, E::PageFailed(_))
             | (
                 P::Waiting { .. } | P::Building { answered: true } | P::Connected | P::Terminating | P::Ended,
                 E::AnswerReady,

@@ -134,6 +134,7 @@ mod way {
         G::ProcessEnded,
         G::Connections { any: true },
         G::Connections { any: false },
+        G::Connected,
         G::TimedOut,
     ];
 }
@@ -198,6 +199,7 @@ fn page_situations() -> Vec<(&'static str, Page)> {
         ("G Launching", page(&[])),
         ("G Loading", page(&[E::Launched])),
         ("G Ready", page(&[E::Launched, E::Ready])),
+        ("G Ready, was connected", page(&[E::Launched, E::Ready, E::Connected])),
         ("G Ending, not started yet", page(&[E::End])),
         ("G Ending", page(&[E::Launched, E::End])),
         ("G Ending, killed", page(&[E::Launched, E::End, E::TimedOut])),

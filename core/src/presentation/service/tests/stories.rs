@@ -1,0 +1,307 @@
+//! What a page, a person and a TV live through together.
+
+use super::*;
+use crate::limits::{CLOSED_KEPT, ESTABLISH_TIMEOUT, PAGE_LOAD_TIMEOUT, SELECTION_TIMEOUT, TERMINATE_ACK_TIMEOUT};
+use crate::message::presentation::NoDevice;
+
+/// PS-02 to PS-05, PS-08, PS-11 to PS-14, PS-16 to PS-18
+#[test]
+fn a_page_is_started_talked_to_and_terminated() {
+    let mut stage = Stage::new();
+    let phone = stage.start();
+    assert_eq!(stage.state(PHONE, phone), Some(ConnectionState::Connecting), "the page is not there yet");
+    stage.page_is_ready();
+    let tv = stage.available().expect("the receiver learns of it");
+    assert_eq!(stage.state(PHONE, phone), Some(ConnectionState::Connected));
+    assert_eq!(stage.state(TV, tv), Some(ConnectionState::Connected));
+
+    assert_eq!(stage.ask(PHONE, 1, Command::Send { connection: phone.into(), payload: HELLO }), Some(Ok(Done::Done)));
+    stage.settle();
+    assert!(stage.boxes[TV].told.others.contains(&Action::Deliver { client: client(1), connection: tv }));
+    assert_eq!(stage.ask(TV, 1, Command::Send { connection: tv.into(), payload: HELLO }), Some(Ok(Done::Done)));
+    stage.settle();
+    assert!(stage.boxes[PHONE].told.others.contains(&Action::Deliver { client: client(1), connection: phone }));
+
+    assert_eq!(stage.ask(PHONE, 1, Command::Terminate { connection: phone.into() }), None, "it waits for the TV");
+    let ticket = Ticket { client: client(1), sequence: stage.sequence };
+    stage.settle();
+    assert_eq!(stage.answer_to(PHONE, ticket), Some(Ok(Done::Done)));
+    assert_eq!(stage.state(PHONE, phone), Some(ConnectionState::Terminated));
+    assert_eq!(stage.state(TV, tv), Some(ConnectionState::Terminated));
+    stage.settle();
+    assert_nothing_left(&mut stage);
+}
+
+/// PS-35
+fn assert_nothing_left(stage: &mut Stage) {
+    stage.pass(ESTABLISH_TIMEOUT);
+    for it in &stage.boxes {
+        assert_eq!(it.service.in_use(), (0, 0, 0));
+        assert_eq!(it.service.next_deadline(), None);
+        assert!(it.transports.is_empty() && it.processes.is_empty() && it.peers.is_empty());
+    }
+}
+
+/// PS-10: whichever side asks.
+#[test]
+fn the_receiver_terminates_and_the_controller_acknowledges() {
+    let mut stage = Stage::new();
+    let phone = stage.connected();
+    let tv = stage.available().unwrap();
+    assert_eq!(stage.ask(TV, 1, Command::Terminate { connection: tv.into() }), None);
+    let ticket = Ticket { client: client(1), sequence: stage.sequence };
+    stage.settle();
+    assert_eq!(stage.state(PHONE, phone), Some(ConnectionState::Terminated));
+    assert_eq!(stage.answer_to(TV, ticket), Some(Ok(Done::Done)));
+    assert_nothing_left(&mut stage);
+}
+
+/// PS-10
+#[test]
+fn both_sides_terminate_at_once_and_both_are_answered() {
+    let mut stage = Stage::new();
+    let phone = stage.connected();
+    let tv = stage.available().unwrap();
+    assert_eq!(stage.ask(TV, 1, Command::Terminate { connection: tv.into() }), None);
+    let on_tv = Ticket { client: client(1), sequence: stage.sequence };
+    assert_eq!(stage.ask(PHONE, 1, Command::Terminate { connection: phone.into() }), None);
+    let on_phone = Ticket { client: client(1), sequence: stage.sequence };
+    stage.settle();
+    assert_eq!(
+        (stage.answer_to(PHONE, on_phone), stage.answer_to(TV, on_tv)),
+        (Some(Ok(Done::Done)), Some(Ok(Done::Done)))
+    );
+    assert_nothing_left(&mut stage);
+}
+
+/// PS-09
+#[test]
+fn a_page_leaves_and_comes_back_to_the_same_presentation() {
+    let mut stage = Stage::new();
+    let phone = stage.connected();
+    let before = stage.available().unwrap();
+    let close = Command::Close { connection: phone.into(), went_away: false };
+    assert_eq!(stage.ask(PHONE, 1, close), Some(Ok(Done::Done)));
+    stage.settle();
+    assert_eq!(stage.state(PHONE, phone), Some(ConnectionState::Closed));
+    assert_eq!(
+        (stage.state(TV, before), stage.reason(TV, before)),
+        (Some(ConnectionState::Closed), Some(CloseReason::Closed))
+    );
+    let again = stage.ask(PHONE, 1, Command::Reconnect { presentation_id: ID, urls: urls(&[URL]) });
+    assert_eq!(again, Some(Ok(Done::Connection(phone))));
+    stage.settle();
+    assert_eq!(stage.state(PHONE, phone), Some(ConnectionState::Connected));
+    assert_ne!(stage.available(), Some(before), "the receiver gets a new connection");
+    assert_eq!(stage.boxes[TV].processes.len(), 1, "the page is the same one");
+}
+
+/// PS-09, PS-36: a program that went leaves a connection that another one takes up.
+#[test]
+fn what_a_client_left_another_one_takes_up_and_the_first_owns_it_no_more() {
+    let mut stage = Stage::new();
+    let phone = stage.connected();
+    stage.give(PHONE, Input::ClientLeft { client: client(1) }).unwrap();
+    stage.settle();
+    let tv = stage.available().unwrap();
+    assert_eq!(stage.reason(TV, tv), Some(CloseReason::WentAway));
+    let other = stage.ask(PHONE, 2, Command::Reconnect { presentation_id: ID, urls: urls(&[URL]) });
+    assert_eq!(other, Some(Ok(Done::Connection(phone))));
+    stage.settle();
+    assert_eq!(stage.state(PHONE, phone), Some(ConnectionState::Connected));
+}
+
+/// PS-09: several controllers on one presentation.
+#[test]
+fn a_second_page_joins_with_a_connection_of_its_own() {
+    let mut stage = Stage::new();
+    let first = stage.connected();
+    let joined = stage.ask(PHONE, 2, Command::Reconnect { presentation_id: ID, urls: urls(&[URL]) });
+    let Some(Ok(Done::Connection(second))) = joined else { panic!("{joined:?}") };
+    stage.settle();
+    assert_ne!(first, second);
+    assert_eq!(stage.state(PHONE, second), Some(ConnectionState::Connected));
+    let foreign = Command::Send { connection: first.into(), payload: HELLO };
+    assert_eq!(stage.ask(PHONE, 2, foreign), Some(Err(Refusal::NotFound)), "PS-36");
+    stage.ask(PHONE, 2, Command::Terminate { connection: second.into() });
+    stage.settle();
+    assert_eq!(stage.state(PHONE, first), Some(ConnectionState::Terminated), "it ends for all of them");
+    assert_nothing_left(&mut stage);
+}
+
+/// PS-13
+#[test]
+fn a_page_that_does_not_load_is_reported_to_the_controller_as_too_late() {
+    let mut stage = Stage::new();
+    let phone = stage.start();
+    stage.pass(PAGE_LOAD_TIMEOUT);
+    assert_eq!(stage.reason(PHONE, phone), Some(CloseReason::Error(Reason::TIMEOUT)));
+    assert_nothing_left(&mut stage);
+}
+
+/// PS-30
+#[test]
+fn a_device_that_is_not_there_is_not_waited_for_for_ever() {
+    let mut stage = Stage::new();
+    stage.is_reachable = false;
+    let phone = stage.start();
+    assert_eq!(stage.state(PHONE, phone), Some(ConnectionState::Connecting));
+    stage.pass(ESTABLISH_TIMEOUT);
+    assert_eq!(stage.reason(PHONE, phone), Some(CloseReason::Error(Reason::NETWORK_TIMEOUT)));
+    assert_nothing_left(&mut stage);
+}
+
+/// PS-33
+#[test]
+fn a_connection_outlives_its_control_channel_on_both_boxes() {
+    let mut stage = Stage::new();
+    let phone = stage.connected();
+    let channel = stage.boxes[PHONE].service.channels.handle_at(0).expect("one of us keeps it");
+    let (other, peer) = stage.boxes[PHONE].peers.remove(&key(channel)).unwrap();
+    stage.boxes[other].peers.clear();
+    stage.give(PHONE, Input::ChannelClosed { channel }).unwrap();
+    stage.give(other, Input::ChannelClosed { channel: peer }).unwrap();
+    let sent = stage.ask(PHONE, 1, Command::Send { connection: phone.into(), payload: HELLO });
+    assert_eq!(sent, Some(Ok(Done::Done)));
+    // It is terminated on a new channel.
+    assert_eq!(stage.ask(PHONE, 1, Command::Terminate { connection: phone.into() }), None);
+    let ticket = Ticket { client: client(1), sequence: stage.sequence };
+    stage.settle();
+    assert_eq!(stage.answer_to(PHONE, ticket), Some(Ok(Done::Done)));
+    assert_nothing_left(&mut stage);
+}
+
+/// PS-10: who does not acknowledge is not waited for.
+#[test]
+fn a_device_that_has_gone_is_terminated_here_and_the_page_learns_that_it_did_not_say_so() {
+    let mut stage = Stage::new();
+    let phone = stage.connected();
+    stage.ask(PHONE, 1, Command::Terminate { connection: phone.into() });
+    let ticket = Ticket { client: client(1), sequence: stage.sequence };
+    stage.wire.clear();
+    stage.pass(TERMINATE_ACK_TIMEOUT);
+    assert_eq!(stage.answer_to(PHONE, ticket), Some(Err(Refusal::NotAcknowledged)));
+    assert_eq!(stage.state(PHONE, phone), Some(ConnectionState::Terminated));
+}
+
+/// PS-01: selected, cancelled and none are three answers.
+#[test]
+fn a_device_is_chosen_by_the_platform_or_not() {
+    let ask = |stage: &mut Stage, id| {
+        stage.ask(
+            PHONE,
+            1,
+            Command::Start {
+                presentation_id: id,
+                urls: urls(&["file:///x", "https://tv.example/"]),
+                origin: "demo",
+                device: None,
+                transport: TransportKind::Tcp,
+            },
+        )
+    };
+    let mut stage = Stage::new();
+    assert_eq!(ask(&mut stage, "one"), Some(Err(Refusal::NobodyChooses)));
+    assert_eq!(stage.ask(PHONE, 2, Command::WatchSelections), Some(Err(Refusal::Denied)));
+    assert_eq!(stage.ask(PHONE, 0, Command::WatchSelections), Some(Ok(Done::Done)));
+    let mut outcomes = Vec::new();
+    for number in 0..4 {
+        assert_eq!(ask(&mut stage, ["one", "two", "three", "four"][number]), None);
+        let ticket = Ticket { client: client(1), sequence: stage.sequence };
+        assert_eq!(ask(&mut stage, "other"), Some(Err(Refusal::AlreadyAsking)));
+        let selection = stage.boxes[PHONE].service.selections().next().map(|(it, ..)| it).unwrap().into();
+        let _ = match number {
+            0 => stage.ask(PHONE, 0, Command::Select { selection, device: "tv" }),
+            1 => stage.ask(PHONE, 0, Command::Cancel { selection, because: NoDevice::Cancelled }),
+            2 => stage.ask(PHONE, 0, Command::Cancel { selection, because: NoDevice::NotFound }),
+            _ => {
+                stage.pass(SELECTION_TIMEOUT);
+                None
+            }
+        };
+        outcomes.push(stage.answer_to(PHONE, ticket).expect("it is settled"));
+    }
+    let Ok(Done::Connection(connection)) = outcomes[0] else { panic!("{outcomes:?}") };
+    assert!(stage.boxes[PHONE].service.connection(connection).is_none(), "nobody loaded the page, and time has passed");
+    assert_eq!(outcomes[1..], [Err(Refusal::Cancelled), Err(Refusal::NoDevice), Err(Refusal::SelectionTimeout)]);
+}
+
+/// PS-22
+#[test]
+fn availability_is_told_once_for_each_change() {
+    let mut stage = Stage::new();
+    let watch = Command::WatchAvailability { urls: urls(&["https://a/", "app:netflix"]) };
+    assert_eq!(stage.ask(PHONE, 1, watch), Some(Ok(Done::Availability(true))));
+    let told = |stage: &mut Stage, input: Input<'_>| {
+        stage.boxes[PHONE].told.others.clear();
+        stage.give(PHONE, input).unwrap();
+        let found = stage.boxes[PHONE].told.others.iter().filter_map(|action| match action {
+            Action::TellAvailability { available, .. } => Some(*available),
+            _ => None,
+        });
+        found.collect::<Vec<bool>>()
+    };
+    let found = |device_id, schemes| Input::DeviceFound { device_id, name: "x", schemes };
+    assert_eq!(told(&mut stage, found("second", Schemes::WEB)), []);
+    assert_eq!(told(&mut stage, Input::DeviceLost { device_id: "tv" }), []);
+    assert_eq!(told(&mut stage, found("second", Schemes::APP)), []);
+    assert_eq!(told(&mut stage, found("second", Schemes::default())), [false]);
+    assert_eq!(told(&mut stage, found("second", Schemes::WEB)), [true]);
+    assert_eq!(told(&mut stage, Input::DeviceLost { device_id: "second" }), [false]);
+    assert_eq!(stage.ask(PHONE, 1, Command::UnwatchAvailability), Some(Ok(Done::Done)));
+    assert_eq!(told(&mut stage, found("second", Schemes::WEB)), []);
+}
+
+/// PS-09, PS-35: what nobody takes up again goes.
+#[test]
+fn what_is_closed_for_long_is_ended_on_both_boxes() {
+    let mut stage = Stage::new();
+    let phone = stage.connected();
+    stage.ask(PHONE, 1, Command::Close { connection: phone.into(), went_away: false });
+    stage.settle();
+    stage.pass(CLOSED_KEPT);
+    assert_eq!(stage.state(PHONE, phone), Some(ConnectionState::Terminated));
+    assert_nothing_left(&mut stage);
+}
+
+/// PS-36
+#[test]
+fn only_the_launched_process_is_the_receiver_and_only_once() {
+    let mut stage = Stage::new();
+    stage.start();
+    let wrong = Command::ReceiverReady { token: LaunchToken([0; 16]) };
+    assert_eq!(stage.ask(TV, 2, wrong), Some(Err(Refusal::NotReceiver)));
+    let token = stage.boxes[TV].processes.values().next().unwrap().1;
+    stage.page_is_ready();
+    assert_eq!(stage.ask(TV, 2, Command::ReceiverReady { token }), Some(Err(Refusal::NotReceiver)));
+    assert_eq!(stage.ask(TV, 2, Command::ListenForConnections), Some(Err(Refusal::NotReceiver)));
+}
+
+/// PS-35: a receiver that crashes ends its presentation.
+#[test]
+fn a_receiver_that_ends_by_itself_ends_the_presentation_for_its_controllers() {
+    let mut stage = Stage::new();
+    let phone = stage.connected();
+    let (presentation, _) = stage.boxes[TV].processes.pop_first().unwrap().1;
+    stage.give(TV, Input::ReceiverEnded { presentation }).unwrap();
+    stage.settle();
+    assert_eq!(stage.state(PHONE, phone), Some(ConnectionState::Terminated));
+    assert_nothing_left(&mut stage);
+}
+
+/// PS-36
+#[test]
+fn a_page_sees_its_own_connections_and_the_platform_all() {
+    let mut stage = Stage::new();
+    stage.connected();
+    assert_eq!(stage.ask(PHONE, 2, Command::List { from: 0 }), Some(Ok(Done::Listed(None))));
+    assert_eq!(stage.ask(PHONE, 1, Command::List { from: 0 }), Some(Ok(Done::Listed(Some(0)))));
+    assert_eq!(stage.ask(PHONE, 0, Command::List { from: 0 }), Some(Ok(Done::Listed(Some(0)))));
+    let answer = stage.boxes[PHONE].service.answer(Done::Listed(Some(0)));
+    let crate::message::presentation::Answer::Listed(Some(status)) = answer else { panic!("{answer:?}") };
+    assert_eq!((status.presentation_id, status.device_id, status.state), (ID, "tv", ConnectionState::Connected));
+    assert_eq!(stage.ask(PHONE, 1, Command::End { presentation_id: ID }), Some(Err(Refusal::Denied)));
+    assert_eq!(stage.ask(PHONE, 0, Command::End { presentation_id: ID }), None);
+    stage.settle();
+    assert_nothing_left(&mut stage);
+}
