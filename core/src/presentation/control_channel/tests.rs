@@ -1,8 +1,8 @@
 //! Every phase of both sides with every event, and what the two sides make of each other.
 
 use std::string::{String, ToString};
+use std::vec;
 use std::vec::Vec;
-use std::{format, vec};
 
 use super::*;
 use crate::limits::CHANNEL_PING_INTERVAL;
@@ -242,7 +242,7 @@ fn a_random_walk_ends_once_and_leaves_no_deadline() {
                 assert_eq!(ended, 0, "nothing is said after the end");
                 ended += i32::from(matches!(deed, Deed::Tell(News::Ended(_))));
             }
-            assert_eq!(channel.phase() == Phase::Closed, ended == 1, "{}", format!("{channel:?}"));
+            assert_eq!(channel.phase() == Phase::Closed, ended == 1, "{channel:?}");
             assert!(channel.phase() != Phase::Closed || channel.deadline().is_none());
         }
     }

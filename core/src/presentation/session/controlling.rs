@@ -217,6 +217,7 @@ impl Controlling {
     }
 
     /// Takes an event. An error changed nothing.
+    #[allow(clippy::too_many_lines, reason = "the whole table in one place, every pair by name")]
     pub fn handle(&mut self, now: Instant, event: Event) -> Result<(), WrongState> {
         use {Event as E, Phase as P};
         match (self.phase, event) {
@@ -224,8 +225,8 @@ impl Controlling {
             (P::Terminating, E::ChannelConnected { .. }) => self.ask_end(now),
             (P::Resuming, E::Resumed) => self.build(),
             (P::Building, E::OfferReady) => self.offer(),
-            (P::Offering { ready, .. }, E::Answered { fits: true }) => self.agreed(now, true, ready),
-            (P::Offering { answered, .. }, E::TransportReady) => self.agreed(now, answered, true),
+            (P::Offering { ready, .. }, E::Answered { fits: true }) => self.agreed(true, ready),
+            (P::Offering { answered, .. }, E::TransportReady) => self.agreed(answered, true),
             (P::Offering { .. }, E::Answered { fits: false }) => self.fail(now, CloseReason::Error(Reason::OPERATION)),
 
             (P::Offering { answered: true, .. } | P::Connected | P::Closed, E::ChannelLost(_)) => {
@@ -365,14 +366,14 @@ impl Controlling {
     }
 
     /// PS-05, PS-07: a data channel that is open needs no word that it is.
-    fn agreed(&mut self, now: Instant, answered: bool, ready: bool) {
+    fn agreed(&mut self, answered: bool, ready: bool) {
         self.phase = Phase::Offering { answered, ready };
         if ready && (answered || self.kind == TransportKind::DataChannel) {
-            self.connect(now);
+            self.connect();
         }
     }
 
-    fn connect(&mut self, _now: Instant) {
+    fn connect(&mut self) {
         self.phase = Phase::Connected;
         self.was_connected = true;
         self.deadline = None;

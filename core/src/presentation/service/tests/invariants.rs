@@ -188,7 +188,7 @@ impl Chaos {
         }
         self.stage.pass(ESTABLISH_TIMEOUT);
         for it in &self.stage.boxes {
-            assert_eq!(it.service.in_use(), (0, 0, 0), "PS-35: {it}", it = format!("{:?}", it.service));
+            assert_eq!(it.service.in_use(), (0, 0, 0), "PS-35: {:?}", it.service);
             assert_eq!(it.service.next_deadline(), None, "PS-35");
             assert!(it.transports.is_empty(), "PS-35: {:?}", it.transports);
             assert!(it.processes.is_empty(), "PS-35");
