@@ -96,10 +96,6 @@ capacities! {
     URL_BYTES_MAX = 1024;
     /// URLs with which one presentation can be started.
     URLS_MAX = 4;
-    /// Bytes of what a device calls itself on the network: a host name.
-    DEVICE_ID_BYTES_MAX = 255;
-    /// Bytes of what people call a device: one label of DNS.
-    DEVICE_NAME_BYTES_MAX = 63;
 }
 
 /// What a message needs beside a codec's configuration or a text, in bytes: far less than this.
