@@ -34,7 +34,7 @@ const HELLO_BYTES: usize = 1 + TICKET_BYTES;
 
 /// What lets a device into a session: whoever connects shows it first (PS-34). It comes with the offer, over the control
 /// channel. Its text is 32 digits.
-#[derive(Clone, Copy, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Eq, Serialize, Deserialize)]
 pub struct Ticket(pub [u8; TICKET_BYTES]);
 
 impl Ticket {
