@@ -154,7 +154,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
                     self.control(now, connection, controlling::Event::Resumed);
                 }
             }
-            Message::Terminate { presentation_id } => self.peer_terminates(now, handle, presentation_id),
+            Message::Terminate { presentation_id } => self.peer_terminates(now, handle, presentation_id, is_allowed),
             Message::TerminateAck { presentation_id } => {
                 if let Some(connection) = connection.filter(|_| self.is_about(handle, presentation_id)) {
                     self.terminate_acked(now, connection);
@@ -275,15 +275,21 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         self.control(now, connection, controlling::Event::Answered { fits });
     }
 
-    /// PS-10, PS-34: who opened the channel controls, so what is meant is what the other side of it has.
-    fn peer_terminates(&mut self, now: Instant, handle: ChannelHandle, id: &str) {
+    /// PS-10, PS-34: on an accepted channel it is the starter who ends what this box shows, or the device that shows what
+    /// this box asked for; on our own channel it is the latter.
+    fn peer_terminates(&mut self, now: Instant, handle: ChannelHandle, id: &str, is_known: bool) {
         let Some(entry) = self.channels.get(handle) else { return };
-        let is_receiver = entry.channel.side() == Side::Receiver;
+        let is_accepted = entry.channel.side() == Side::Receiver;
         let bound = entry.connection;
-        let Some(presentation) = self.find(id, is_receiver) else {
+        let shown = self.find(id, true).filter(|_| is_accepted);
+        let Some(presentation) = shown.or_else(|| self.find(id, false)) else {
             return self.leave_channel(now, handle, Reason::NOT_FOUND);
         };
-        let is_theirs = if is_receiver { self.is_starter(handle, presentation) } else { self.is_about(handle, id) };
+        let is_theirs = match (shown.is_some(), is_accepted) {
+            (true, _) => self.is_starter(handle, presentation),
+            (false, true) => is_known && self.is_shower(handle, presentation),
+            (false, false) => self.is_about(handle, id),
+        };
         if !is_theirs {
             return self.leave_channel(now, handle, Reason::NOT_ALLOWED);
         }
@@ -295,7 +301,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
             entry.channel.mark_used();
             let _ = entry.channel.handle(now, Event::Say(Word::TerminateAck));
         }
-        if is_receiver {
+        if shown.is_some() {
             if let Some(bound) = bound.filter(|it| self.is_of(*it, presentation)) {
                 self.present(now, bound, presenting::Event::PeerTerminates);
             }
@@ -320,6 +326,12 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         };
         let (Some(origin), Some(shown)) = (entry.origin, &presentation.shown) else { return false };
         origin.is_same(&shown.origin) && entry.device_id == presentation.device_id
+    }
+
+    /// Whether the device of a channel says that it is the one which shows a presentation.
+    fn is_shower(&self, handle: ChannelHandle, presentation: PresentationHandle) -> bool {
+        let (entry, presentation) = (self.channels.get(handle), self.presentations.get(presentation));
+        entry.zip(presentation).is_some_and(|(entry, presentation)| entry.device_id == presentation.device_id)
     }
 
     /// Whether a channel is for the presentation of this name.

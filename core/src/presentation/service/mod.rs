@@ -11,6 +11,23 @@
 //! Texts that are long stay with the driver: what an input brings along and is to be passed on is named by an action, and
 //! the driver has it at hand still, because actions are drained before the next input.
 //!
+//! A driver does with the actions:
+//!
+//! | action | what is done | what follows |
+//! |---|---|---|
+//! | `OpenChannel` | connect to the device of [`Service::device_of`], with all its addresses | `ChannelOpened` or `ChannelFailed` |
+//! | `Admit` | the accepted connection has this handle | `ChannelOpened` when TLS is done |
+//! | `Say` | encode [`Service::message`], or the offer, answer or candidate at hand | |
+//! | `KeepOffer`, `TakeAnswer`, `TakeCandidate` | what is in this input belongs to the transport of that connection | |
+//! | `Build { offers: true }` | listen; or let the client build | `OfferReady`, then `TransportReady` |
+//! | `Build { offers: false }` | reach for the kept offer; or let the client build | `AnswerReady`, then `TransportReady` |
+//! | `CloseTransport` | close, stop listening, forget the offer | nothing |
+//! | `Transmit`, `Deliver` | pass on the message of this input | |
+//! | `Launch` | start the receiver with a fresh token | `Launched`, at last `ReceiverEnded` |
+//! | `Stop`, `Kill` | ask, or force, its process to end | `ReceiverEnded` when it was seen to |
+//!
+//! What is reported as closed by an input is gone: no `CloseTransport` or `CloseChannel` for it need find anything.
+//!
 //! Work for one input does not grow with the number of connections, but where one input concerns them all: a client that
 //! leaves, a page that is ready or has ended.
 
@@ -144,7 +161,9 @@ pub enum Input<'a> {
         /// It.
         #[serde(borrow)]
         message: Message<&'a str>,
-        /// Whether the policy of this box lets this device show this page; looked at for `launch` and `reconnect` only.
+        /// For `launch` and `reconnect`: whether the policy of this box lets this device show this page. For `terminate`:
+        /// whether the channel comes from where the device that it says it is was discovered, or has shown that device's
+        /// certificate. Not looked at for others.
         is_allowed: bool,
     },
     /// What is no message came on a control channel.

@@ -55,6 +55,28 @@ fn a_device_that_did_not_start_a_presentation_can_do_nothing_to_it() {
     assert_eq!(stage.boxes[TV].service.in_use(), (1, 1, 1));
 }
 
+/// PS-10, PS-34: a device that shows our page may end it on a channel of its own, if it is that device.
+#[test]
+fn the_showing_device_may_terminate_on_a_channel_that_it_opened_and_nobody_else() {
+    for (name, is_known, ends) in [("tv", true, true), ("tv", false, false), ("other", true, false)] {
+        let mut stage = Stage::new();
+        let phone = stage.connected();
+        stage.give(PHONE, Input::Accepted { number: 99, origin: origin(7) }).unwrap();
+        let admitted = stage.boxes[PHONE].told.others.iter().rev().find_map(|action| match action {
+            Action::Admit { channel, .. } => Some(*channel),
+            _ => None,
+        });
+        let channel = admitted.unwrap();
+        stage.give(PHONE, Input::ChannelOpened { channel }).unwrap();
+        for message in [Message::Connect { device_id: name, extension: 0 }, Message::Terminate { presentation_id: ID }]
+        {
+            stage.give(PHONE, Input::Received { channel, message, is_allowed: is_known }).unwrap();
+        }
+        let state = if ends { ConnectionState::Terminated } else { ConnectionState::Connected };
+        assert_eq!(stage.state(PHONE, phone), Some(state), "{name} {is_known}");
+    }
+}
+
 /// PS-34: a proven certificate counts, and then the address does not.
 #[test]
 fn who_proves_who_it_is_may_come_from_another_address() {
