@@ -5,7 +5,6 @@
 
 mod app_home;
 mod app_side;
-
 mod recorded;
 mod server_side;
 mod stage;
@@ -46,15 +45,19 @@ fn assert_kept(path: &str, drawn: &str) {
     );
 }
 
-/// Every diagram that is kept is named in the list of them, and every name leads to one.
+/// Every diagram that is kept is named in the list of them and drawn by a scenario, and every name leads to one.
 #[test]
-fn the_list_of_diagrams_is_complete() {
+fn the_list_of_diagrams_is_complete_and_no_diagram_is_left_that_nothing_draws() {
     let place = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/diagrams");
     let list = std::fs::read_to_string(place.join("README.md")).unwrap();
+    let scenarios = [include_str!("app_side.rs"), include_str!("server_side.rs")].concat();
     let files = std::fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let files: Vec<String> = files.filter(|name| name.ends_with(".txt")).collect();
+    let files: Vec<String> = files.filter(|name| name != "README.md").collect();
     for file in &files {
+        let name = file.strip_suffix(".txt").unwrap_or(file);
         assert!(list.contains(&format!("]({file})")), "{file} is not in the list");
+        let draws = |call: &str| scenarios.contains(&format!("{call}(\"{name}\", "));
+        assert!(draws("scenario") || draws("on_stage"), "no scenario draws {file} any more: remove it");
     }
     assert_eq!(list.matches(".txt)").count(), files.len());
 }
