@@ -32,6 +32,8 @@ use crate::trial::{Trial, Verdict};
 
 /// Where tests are.
 const SOURCES: &[&str] = &["core", "daemon/src", "hal-linux/src", "hal-mock", "tests"];
+/// What the bug breaks that shows that bugs are noticed at all.
+const CANARY: &str = "CANARY";
 /// Requirements are numbered from 1 to this.
 const REQUIREMENTS: u8 = 40;
 
@@ -54,6 +56,8 @@ struct Arguments {
 enum Failure {
     #[error("there are no tests")]
     NoTests,
+    #[error("no planted bug has '{only}' in its name or in what it breaks; there are:\n{there}")]
+    NoSuchBug { only: String, there: String },
     #[error("without a bug not all tests pass in {program}: {said}")]
     Control { program: PathBuf, said: String },
     #[error("without a bug seed {number} finds something broken: {rule}")]
@@ -80,26 +84,36 @@ fn main() -> ExitCode {
 
 /// Succeeds when every bug was killed, and every requirement has one.
 fn hunt(messages: &Path, only: &str) -> Result<ExitCode, Failure> {
+    let bugs = wanted(only)?;
     let tests = programs::tests(messages, &Names::read(SOURCES)?)?;
     let started = Instant::now();
     trial::control(&tests)?;
     let (count, seconds) = (tests.len(), started.elapsed().as_secs_f64());
     println!("control: {count} tests and {} seeds pass without a bug, in {seconds:.1} s", seeds::SEEDS);
-    let (canaries, bugs): (Vec<Bug>, Vec<Bug>) = BUGS.iter().partition(|bug| bug.breaks == "CANARY");
-    for canary in canaries {
+    for canary in BUGS.iter().copied().filter(|bug| bug.breaks == CANARY) {
         let trial = trial::run(canary, &tests)?;
         if !matches!(trial.verdict, Verdict::Killed(_)) {
             return Err(Failure::Canary);
         }
         println!("canary: dead, in {:.2} s, as it must be", trial.took.as_secs_f64());
     }
-    let wanted = bugs.into_iter().filter(|bug| bug.name.contains(only) || bug.breaks.contains(only));
-    let trials = all(&wanted.collect::<Vec<_>>(), &tests)?;
+    let trials = all(&bugs, &tests)?;
     println!("{:.1} s\n", started.elapsed().as_secs_f64());
     let missing = requirements_without_a_bug();
     missing.iter().for_each(|requirement| println!("NO BUG breaks {requirement}"));
     let all_killed = report::print(&trials);
     Ok(if all_killed && missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The bugs that are to be tried: none is no proof of anything.
+fn wanted(only: &str) -> Result<Vec<Bug>, Failure> {
+    let bugs = || BUGS.iter().copied().filter(|bug| bug.breaks != CANARY);
+    let wanted: Vec<Bug> = bugs().filter(|bug| bug.name.contains(only) || bug.breaks.contains(only)).collect();
+    if wanted.is_empty() {
+        let there: Vec<String> = bugs().map(|bug| format!("  {}: {}", bug.breaks, bug.name)).collect();
+        return Err(Failure::NoSuchBug { only: only.to_owned(), there: there.join("\n") });
+    }
+    Ok(wanted)
 }
 
 fn requirements_without_a_bug() -> Vec<String> {
@@ -135,4 +149,19 @@ fn all(bugs: &[Bug], tests: &[Test]) -> Result<Vec<Trial>, Failure> {
 fn bar(length: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {pos} of {len} bugs, {elapsed}");
     ProgressBar::new(length as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who mistypes a name must not read that all is well.
+    #[test]
+    fn a_name_that_no_bug_has_is_a_failure_that_tells_the_names_that_there_are() {
+        let failure = wanted("no such bug").unwrap_err().to_string();
+        assert!(failure.contains("SM-36: any_pong_accepted"), "{failure}");
+        assert!(!failure.contains("canary"), "{failure}");
+        assert_eq!(wanted("any_pong_accepted").unwrap().len(), 1);
+        assert!(wanted("").unwrap().len() > 50);
+    }
 }
