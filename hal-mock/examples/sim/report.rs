@@ -79,17 +79,30 @@ impl Report {
     }
 }
 
-/// Tells what was violated, runs the seed again to write what happened, and says how to see it again.
+/// Tells what was violated, runs the seed again to write what happened and what the machines were told, and says how to see
+/// it again.
 pub(super) fn explain(directory: &Path, failed: &Outcome, run: Run) {
     for violation in &failed.violations {
         println!("seed {}, {} ms, {}: {}", failed.seed, violation.at_ms, violation.rule, violation.what);
     }
-    let file = directory.join(format!("seed-{}.log", failed.seed));
-    let lines: Vec<String> = Run { keeps_events: true, ..run }.run().events.iter().map(ToString::to_string).collect();
-    let written = fs::create_dir_all(directory).and_then(|()| fs::write(&file, lines.join("\n")));
-    match written {
-        Ok(()) => println!("seed {}: what happened stands in {}", failed.seed, file.display()),
-        Err(error) => println!("seed {}: {} cannot be written: {error}", failed.seed, file.display()),
+    let again = Run { keeps_events: true, ..run }.run();
+    let lines: Vec<String> = again.events.iter().map(ToString::to_string).collect();
+    let file = |ending: &str| directory.join(format!("seed-{}.{ending}", failed.seed));
+    println!("seed {}: what happened {}", failed.seed, written(&file("log"), lines.join("\n").as_bytes()));
+    if !again.trace.is_empty() {
+        let trace = written(&file("trace"), &again.trace);
+        println!(
+            "seed {}: what the machines were told {trace} (greenroomctl trace replay, trace diagram)",
+            failed.seed
+        );
     }
     println!("reproduce: make sim SEED={}", failed.seed);
+}
+
+fn written(file: &Path, bytes: &[u8]) -> String {
+    let directory = file.parent().unwrap_or(file);
+    match fs::create_dir_all(directory).and_then(|()| fs::write(file, bytes)) {
+        Ok(()) => format!("stands in {}", file.display()),
+        Err(error) => format!("cannot be written to {}: {error}", file.display()),
+    }
 }

@@ -4,9 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use greenroom_core::hal::ExitStatus;
 use greenroom_core::trace::{Polled, Record, Recorder, Replayable};
 use serde::Serialize;
 
+use super::archive::{Archive, Kept};
 use super::digest::Digest;
 use super::event::{Event, What};
 use super::fault::{FAULTS, Fault};
@@ -35,6 +37,10 @@ pub(super) struct Book {
     inputs: Cell<u64>,
     faults: RefCell<[u64; FAULTS]>,
     events: RefCell<Option<Vec<Event>>>,
+    /// Where events are kept, what the machines were told is too.
+    archive: RefCell<Option<Archive>>,
+    /// The archive as it was at the first violation.
+    trace: RefCell<Vec<u8>>,
     violations: RefCell<Vec<Violation>>,
     violation_count: Cell<u64>,
     /// Session servers that have an app whose memory was tampered with.
@@ -50,6 +56,8 @@ impl Book {
             inputs: Cell::default(),
             faults: RefCell::new([0; FAULTS]),
             events: RefCell::default(),
+            archive: RefCell::default(),
+            trace: RefCell::default(),
             violations: RefCell::default(),
             violation_count: Cell::default(),
             tainted: RefCell::default(),
@@ -66,6 +74,24 @@ impl Book {
 
     pub(super) fn take_events(&self) -> Vec<Event> {
         self.events.borrow_mut().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    pub(super) fn keep_traces(&self) {
+        self.archive.borrow_mut().get_or_insert_default();
+    }
+
+    /// What the machines were told until the first violation, as a file; empty where there was none, or it was not kept.
+    pub(super) fn take_trace(&self) -> Vec<u8> {
+        self.trace.take()
+    }
+
+    /// Somebody's process has ended.
+    pub(super) fn ended(&self, party: Party, status: ExitStatus) {
+        if let Some(archive) = self.archive.borrow_mut().as_mut() {
+            let referee = self.referee.borrow();
+            let app = if let Party::Server(process_id) = party { referee.app_of(process_id) } else { None };
+            archive.ended(party, app, status);
+        }
     }
 
     pub(super) fn inputs(&self) -> u64 {
@@ -120,7 +146,18 @@ impl Book {
         }
     }
 
+    /// What led to it is in the archive now, and will be overwritten.
+    fn save_trace(&self) {
+        if let Some(archive) = self.archive.borrow().as_ref() {
+            let referee = self.referee.borrow();
+            self.trace.replace(archive.to_file(|process_id| referee.app_of(process_id)));
+        }
+    }
+
     pub(super) fn violation(&self, rule: &'static str, what: String) {
+        if self.violation_count.get() == 0 {
+            self.save_trace();
+        }
         self.violation_count.set(self.violation_count.get() + 1);
         self.tell(Party::Nobody, Party::Nobody, || What::Violation(format!("{rule}: {what}")));
         let mut violations = self.violations.borrow_mut();
@@ -185,18 +222,31 @@ impl Observer for Book {
 pub(super) struct Tally {
     book: Rc<Book>,
     party: Party,
+    process_id: u32,
+    kept: Option<Kept>,
 }
 
 impl Tally {
-    pub(super) fn new(book: &Rc<Book>, party: Party) -> Self {
-        Self { book: Rc::clone(book), party }
+    pub(super) fn new(book: &Rc<Book>, party: Party, process_id: u32) -> Self {
+        Self { book: Rc::clone(book), party, process_id, kept: None }
+    }
+
+    /// A trace may begin with any input.
+    fn begin(&self) -> Option<Kept> {
+        self.book.archive.borrow_mut().as_mut().and_then(|archive| archive.begin(self.party, self.process_id))
     }
 }
 
 impl Recorder for Tally {
-    fn record<M: Replayable, Input: Serialize>(&mut self, _: &M, record: &Record<Input>) {
+    fn record<M: Replayable, Input: Serialize>(&mut self, machine: &M, record: &Record<Input>) {
         self.book.input(self.party, record);
+        if self.kept.is_none() {
+            self.kept = self.begin();
+        }
+        self.kept.record(machine, record);
     }
 
-    fn settle<M: Replayable>(&mut self, _: &M, _: Polled) {}
+    fn settle<M: Replayable>(&mut self, machine: &M, before: Polled) {
+        self.kept.settle(machine, before);
+    }
 }

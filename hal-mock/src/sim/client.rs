@@ -193,15 +193,16 @@ pub(super) struct AppClient {
 
 impl AppClient {
     pub(super) fn new(world: &World, book: &Rc<Book>, party: Party, path: &str) -> Self {
+        let process_id = world.next_process_id();
         let home = ClientHome {
             world: world.clone(),
             events: EventLoop::new(world),
-            peer: Peer::new(world.next_process_id(), 1000, 1000),
+            peer: Peer::new(process_id, 1000, 1000),
             news: Vec::new(),
             wants_license: false,
         };
         let path = path.try_into().expect("a path of a box is short");
-        let driver = Box::new(ClientDriver::new(path, KIND, Tally::new(book, party)));
+        let driver = Box::new(ClientDriver::new(path, KIND, Tally::new(book, party, process_id)));
         Self {
             world: world.clone(),
             book: Rc::clone(book),

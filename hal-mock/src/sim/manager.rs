@@ -18,6 +18,8 @@ use crate::process::{ChildProcess, Spawner};
 use crate::socket::SeqPacket;
 use crate::world::World;
 
+/// The number of its process.
+const MANAGER: u32 = 1;
 /// The user who may drive everything.
 pub(super) const OPERATOR: Peer = Peer::new(2, 0, 0);
 
@@ -59,7 +61,7 @@ impl ManagerProcess {
         let mut home = ManagerHome::new(world, spawner, Grants::new().everything(OPERATOR.user_id));
         home.resources = resources;
         let control = home.open_control().expect("the control socket is made before anything fails");
-        let tally = Tally::new(book, Party::Manager);
+        let tally = Tally::new(book, Party::Manager, MANAGER);
         let mut driver = Box::new(ManagerDriver::new(Manager::new(settings), home, control, tally));
         driver.start().expect("the control socket is watched before anything fails");
         world.act_as(Party::Nobody);

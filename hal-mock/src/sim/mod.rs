@@ -8,7 +8,7 @@
 //! | `viewer`, `controller` | what apps and application managers do |
 //! | [`fault`], `weather`, `guest` | the classes of faults, and when which strikes whom |
 //! | [`run`] | an hour of a box under faults, and what must come of it |
-//! | `referee`, `book` | what must hold, seen from outside, and what is written down |
+//! | `referee`, `book`, `archive` | what must hold, seen from outside, and what is written down |
 //! | [`event`] | what happened, for who draws it or looks for why |
 
 pub mod event;
@@ -16,6 +16,7 @@ pub mod fault;
 pub mod run;
 pub mod tv_box;
 
+mod archive;
 mod book;
 mod client;
 mod conductor;

@@ -44,7 +44,7 @@ pub struct Run {
     pub faults: FaultSet,
     /// A random half of them is off.
     pub is_swarm: bool,
-    /// What happens is kept.
+    /// What happens is kept, and what the machines are told.
     pub keeps_events: bool,
 }
 
@@ -76,6 +76,9 @@ pub struct Outcome {
     pub log_hash: u64,
     /// What happened, if that was kept.
     pub events: Vec<Event>,
+    /// What the machines were told last before the first violation, as [`greenroom_core::trace::file`] has it, if that was
+    /// kept; empty where there was none.
+    pub trace: Vec<u8>,
 }
 
 impl Outcome {
@@ -93,6 +96,7 @@ impl Run {
         let mut household = Household::new(self.seed);
         if self.keeps_events {
             household.tv.keep_events();
+            household.tv.book.keep_traces();
         }
         household.warm_up();
         household.storm(self);
@@ -116,6 +120,7 @@ impl Run {
             violation_count: tv.violation_count(),
             log_hash: tv.log_hash(),
             events: tv.take_events(),
+            trace: tv.book.take_trace(),
         }
     }
 

@@ -184,7 +184,7 @@ impl ServerProcess {
     fn start(&mut self, now: Instant) {
         let mut home = ServerHome::new(&self.world, self.memory.clone(), self.decoder.clone());
         let prepared = home.watch_parts().map_err(|error| greenroom_core::hal::Error::kind(&error));
-        let tally = Tally::new(&self.book, self.party());
+        let tally = Tally::new(&self.book, self.party(), self.id());
         let mut driver = SessionDriver::new(self.process.open_link(), tally);
         driver.start(&mut home, now, prepared);
         self.running = Some(Box::new(Running { home, driver }));
@@ -199,6 +199,7 @@ impl ServerProcess {
         self.running = None;
         self.decoder.vanish();
         self.process.exit(status);
+        self.book.ended(self.party(), status);
         self.book.referee.borrow_mut().exited(self.id());
         self.book.tell(self.party(), Party::Manager, || What::Exited(status));
     }
