@@ -58,6 +58,27 @@ fn an_app_that_ends_leaves_nothing() {
     assert_eq!(tv.violations(), []);
 }
 
+/// SM-34, SM-38, Field failure B: whatever its servers are at, whether it has heard of them or not.
+#[test]
+fn the_servers_of_a_killed_manager_end_and_the_next_one_starts_their_apps_again() {
+    for killed_after_ms in (0..60).chain([500, 5000]) {
+        let mut tv = TvBox::new(1);
+        let viewer = tv.open_app("app0");
+        tv.wish(viewer, Wish::Watching);
+        tv.initiate("app0", TargetState::Active);
+        tv.run_for(Duration::from_millis(killed_after_ms));
+        tv.kill_manager(Duration::from_millis(100));
+        tv.run_for(Duration::from_secs(3));
+        assert_eq!((tv.live_servers(), tv.state("app0")), (0, None), "killed after {killed_after_ms} ms");
+        assert!(!tv.is_playing(viewer));
+        tv.reconnect(0);
+        active(&mut tv, "app0");
+        assert!(tv.run_until(SOON, |tv| tv.is_playing(viewer)), "killed after {killed_after_ms} ms");
+        assert_eq!(tv.live_servers(), 1);
+        assert_eq!(tv.violations(), []);
+    }
+}
+
 /// A message that is cut in its number is of no number: what was in the buffer behind it was not said by anybody.
 #[test]
 fn a_request_that_is_cut_within_its_number_is_not_answered_by_another_number() {

@@ -178,7 +178,7 @@ impl<S: Socket> Connection<S> {
 
     /// What the peer sent last, of the buffer that it was received into: the rest of that is not the peer's word.
     pub fn received<'b>(&self, buffer: &'b [u8]) -> &'b [u8] {
-        buffer.get(..self.received_bytes).unwrap_or_default()
+        buffer.get(..planted!("number_made_up", buffer.len(), self.received_bytes)).unwrap_or_default()
     }
 }
 

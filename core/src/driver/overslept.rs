@@ -41,7 +41,8 @@ impl Overslept {
             self.grace_until = None;
             return false;
         };
-        if self.grace_until.is_none() && now.since(deadline) > LATE_MAX {
+        let is_late = now.since(deadline) > LATE_MAX;
+        if self.grace_until.is_none() && planted!("late_for_want_of_time", false, is_late) {
             self.grace_until = Some(now.after(GRACE));
         }
         if self.grace_until.is_some_and(|until| until > now) {
@@ -73,6 +74,7 @@ mod tests {
         assert_eq!(overslept.wakes_at(at(5)), at(5));
     }
 
+    /// Field failure 10
     #[test]
     fn who_was_kept_from_running_waits_a_moment_and_then_ticks() {
         let mut overslept = Overslept::new();

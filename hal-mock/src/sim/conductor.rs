@@ -37,6 +37,7 @@ impl Conductor {
     pub(super) fn act(&mut self, tv: &mut TvBox) {
         self.next_at = tv.now().after(Duration::from_millis(500 + tv.world.random(4000)));
         (0..tv.controllers.len()).for_each(|controller| tv.reconnect(controller));
+        self.restore_bystander(tv);
         let place = 1 + tv.world.random(self.apps.len() as u64 - 1) as usize;
         let app = &self.apps[place];
         self.follow_states(tv, app);
@@ -56,6 +57,22 @@ impl Conductor {
             }
             4 => self.switch(tv),
             _ => self.move_app(tv, &app.name),
+        }
+    }
+
+    /// A killed manager takes the bystander with it, too. Once it plays again nothing happens to it any more.
+    pub(super) fn restore_bystander(&self, tv: &mut TvBox) {
+        if !tv.has_lost_apps {
+            return;
+        }
+        let app = &self.apps[0];
+        if matches!(tv.state(BYSTANDER), None | Some(ServerState::NotRunning)) && !tv.is_asked(BYSTANDER) {
+            // At once, before other apps have all the decoders.
+            tv.initiate(BYSTANDER, TargetState::Active);
+        } else if tv.server_of(BYSTANDER).is_some() && self.bring(tv, app, TargetState::Active) {
+            tv.has_lost_apps = false;
+            app.viewers.iter().for_each(|viewer| tv.viewers[*viewer].last_failure = None);
+            tv.book.referee.borrow_mut().set_innocent(Some(BYSTANDER));
         }
     }
 

@@ -149,6 +149,9 @@ faults! {
     SessionsFull = "sessions at N+1" in Capacity;
     /// There is too little of something while a session server is being replaced.
     ExhaustedRecovery = "exhaustion while recovering" in Capacity;
+
+    /// The manager is killed, and another one starts over what is left.
+    ManagerKilled = "manager killed" in Process;
 }
 
 impl Fault {

@@ -29,6 +29,14 @@ struct Server {
     told: Option<ServerState>,
     /// Somebody speaks in its name what it did not say.
     is_forged: bool,
+    /// Where it is to listen.
+    socket: String,
+    /// Its manager was killed then.
+    orphaned_at: Option<Instant>,
+    /// The number of the manager's latest order to be Active or Inactive, until the manager has heard its answer.
+    ordered: Option<u32>,
+    /// The manager has heard that it is Active, and has not told it to leave that since.
+    plays: bool,
     /// Decoders that go with Active for its app, and whether it was told to be, and has not said that it no longer is.
     decoders: u8,
     is_on_stage: bool,
@@ -55,6 +63,8 @@ struct Asker {
     /// Those that can be read, and so must be answered, with when they arrived.
     owed: BTreeMap<u32, Instant>,
     initiates: BTreeMap<u32, String>,
+    /// Which app is to be Active or Inactive, by the request.
+    changes: BTreeMap<u32, String>,
     states: BTreeMap<String, ServerState>,
 }
 
@@ -68,6 +78,10 @@ pub(super) struct Referee {
     askers: BTreeMap<Party, Asker>,
     /// An app that nothing happens to: it must see no failure.
     innocent: Option<String>,
+    /// The manager was told to end.
+    does_end: bool,
+    /// Files that a killed manager and its servers have left, and that nobody has made anew since.
+    left_files: BTreeSet<String>,
 }
 
 impl Referee {
@@ -93,6 +107,36 @@ impl Referee {
             server.is_forged = true;
             // Whoever spoke in its name may have said that it is off the stage.
             server.is_on_stage = false;
+        }
+    }
+
+    /// SM-38: who served apps is nobody's now, and owes nobody an answer. The next manager knows of no app.
+    pub(super) fn manager_killed(&mut self, now: Instant, files: Vec<String>) {
+        self.left_files.extend(files);
+        for server in self.servers.values_mut() {
+            (server.app, server.is_on_stage) = (None, false);
+            server.orphaned_at.get_or_insert(now);
+        }
+        self.apps.clear();
+        self.innocent = None;
+    }
+
+    /// SM-34: whether this file may be there although no app listens on it.
+    pub(super) fn is_left_over(&self, file: &str) -> bool {
+        self.left_files.contains(file)
+    }
+
+    pub(super) fn manager_ends(&mut self) {
+        self.does_end = true;
+    }
+
+    /// SM-38: session servers end when their manager was killed.
+    pub(super) fn left_behind(&self, now: Instant, patience: Duration) -> Finding {
+        let is_late = |at: Instant| now.since(at) > patience;
+        let late = self.servers.iter().find(|(_, server)| server.is_alive && server.orphaned_at.is_some_and(is_late));
+        match late {
+            Some((process_id, _)) => Err(("SM-38 orphan", format!("server {process_id} lives on without its manager"))),
+            None => Ok(()),
         }
     }
 
@@ -133,6 +177,9 @@ impl Referee {
     }
 
     pub(super) fn received(&mut self, now: Instant, said: &Said<'_>) {
+        if let (Party::Server(process_id), Party::Manager) = (said.from, said.to) {
+            return self.manager_hears(process_id, said.bytes);
+        }
         let is_request = matches!(
             (said.from, said.to),
             (Party::Controller(_), Party::Manager) | (Party::Client { .. }, Party::Server(_))
@@ -150,10 +197,42 @@ impl Referee {
         }
         if let Party::Controller(_) = said.from
             && let Some((_, request)) = read::<control::Request<'_>>(said.bytes)
-            && let control::Command::Initiate { app, .. } = request.command
         {
-            asker.initiates.insert(request.sequence, app.to_owned());
-            self.apps.entry(app.to_owned()).or_default().is_fresh = true;
+            match request.command {
+                control::Command::Initiate { app, .. } => {
+                    asker.initiates.insert(request.sequence, app.to_owned());
+                    self.apps.entry(app.to_owned()).or_default().is_fresh = true;
+                }
+                control::Command::ChangeState { app, state: TargetState::Active | TargetState::Inactive } => {
+                    asker.changes.insert(request.sequence, app.to_owned());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whoever said it in the server's name.
+    fn manager_hears(&mut self, process_id: u32, bytes: &[u8]) {
+        let Some(server) = self.servers.get_mut(&process_id) else { return };
+        match read::<link::Message>(bytes) {
+            Some((_, link::Message::Reply { sequence, .. })) if server.ordered == Some(sequence) => {
+                server.ordered = None
+            }
+            Some((_, link::Message::StateChanged { state, .. })) => server.plays = state == ServerState::Active,
+            _ => {}
+        }
+    }
+
+    /// SM-16, SM-18: that an app changes its state is not answered before its server has taken the order.
+    fn check_order(&self, app: &str) -> Finding {
+        let mut servers =
+            self.servers.iter().filter(|(_, server)| server.is_alive && server.app.as_deref() == Some(app));
+        match servers.find_map(|(process_id, server)| Some((process_id, server.ordered?))) {
+            Some((process_id, sequence)) => {
+                let what = format!("{app} changes, it was answered, but server {process_id} did not answer {sequence}");
+                Err(("SM-16, SM-18 answered early", what))
+            }
+            None => Ok(()),
         }
     }
 
@@ -169,11 +248,23 @@ impl Referee {
         }
         let configuration = match request.command {
             link::Command::SetConfiguration(configuration) => configuration,
-            link::Command::SetState(TargetState::Active) => return self.goes_on_stage(process_id, request.sequence),
+            link::Command::SetState(TargetState::Active) => {
+                server.ordered = Some(request.sequence);
+                return self.goes_on_stage(process_id, request.sequence);
+            }
+            link::Command::SetState(TargetState::Inactive) => {
+                (server.ordered, server.plays) = (Some(request.sequence), false);
+                return Ok(());
+            }
+            link::Command::SetState(TargetState::NotRunning) if self.does_end && server.plays => {
+                let what =
+                    format!("server {process_id} is to end while it is Active: it is not asked to be Inactive first");
+                return Err(("SM-38 order", what));
+            }
             _ => return Ok(()),
         };
         server.decoders = configuration.resources.max_playback_sessions;
-        server.app = Some(configuration.app.to_owned());
+        (server.app, server.socket) = (Some(configuration.app.to_owned()), configuration.socket.to_owned());
         let same_app = |(id, server): (&u32, &Server)| {
             (*id != process_id && server.is_alive && server.app.as_deref() == Some(configuration.app)).then_some(*id)
         };
@@ -229,7 +320,12 @@ impl Referee {
                 server.is_on_stage = false;
                 Ok(())
             }
-            Some((_, link::Message::StateChanged { state, .. })) => server.says(process_id, state),
+            Some((_, link::Message::StateChanged { state, .. })) => {
+                if matches!(state, ServerState::Inactive | ServerState::Active) {
+                    self.left_files.remove(&server.socket);
+                }
+                server.says(process_id, state)
+            }
             Some(_) => Ok(()),
             None => Err(("link", format!("server {process_id} sent the manager what is no message"))),
         }
@@ -281,10 +377,11 @@ impl Referee {
                 asker.unanswered.swap_remove(place);
                 asker.owed.remove(&sequence);
                 let refused = asker.initiates.remove(&sequence).filter(|_| result.is_err());
+                let changed = asker.changes.remove(&sequence).filter(|_| result.is_ok());
                 if let Some(app) = refused.and_then(|app| self.apps.get_mut(&app)) {
                     app.is_fresh = false;
                 }
-                Ok(())
+                changed.map_or(Ok(()), |app| self.check_order(&app))
             }
             control::Message::Event(control::Event::StateChanged { app, state, reason }) => {
                 let before = asker.states.insert(app.as_str().to_owned(), state);

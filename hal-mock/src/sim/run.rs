@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use greenroom_core::hal::ExitStatus;
 use greenroom_core::manager::Settings;
+use greenroom_core::message::playback::Command;
 use greenroom_core::message::{Resources, ServerState, TargetState};
 
 use super::book::Violation;
@@ -19,6 +20,7 @@ use super::tv_box::{Plan, TvBox};
 use super::viewer::Wish;
 use super::weather::{BYSTANDER, Weather};
 use crate::error::Call;
+use crate::home::CONTROL;
 use crate::party::Party;
 
 /// All comes together within this once nothing goes wrong any more: a session server that hangs is given up after three
@@ -105,7 +107,8 @@ impl Run {
         let convergence_ms = household.tv.now().since(calm_at).as_millis() as u64;
         if household.tv.violation_count() == 0 {
             household.stay();
-            if self.seed % 4 == 3 { household.end_at_once() } else { household.end() }
+            household.exhaust_then_release();
+            if self.seed % 4 == 3 { household.end_at_once(self.seed % 8 == 3) } else { household.end() }
         }
         let box_ms = household.awake_ms();
         self.check_size(&household);
@@ -294,6 +297,7 @@ impl Household {
         if !is_well {
             self.tv.book.violation("convergence", self.describe());
         }
+        self.conductor.restore_bystander(&mut self.tv);
         self.check_bystander();
     }
 
@@ -313,6 +317,7 @@ impl Household {
         for party in viewers.chain(controllers) {
             tv.book.judge(|referee| referee.left_waiting(now, party, QUIET));
         }
+        tv.book.judge(|referee| referee.left_behind(now, QUIET));
         self.check_bystander();
     }
 
@@ -340,12 +345,38 @@ impl Household {
     }
 
     fn check_bystander(&self) {
+        if self.tv.has_lost_apps {
+            return;
+        }
         for viewer in &self.conductor.apps[0].viewers {
             let viewer = &self.tv.viewers[*viewer];
             if let Some(failure) = &viewer.last_failure {
                 let what = format!("{}: {failure}, although nothing happened to it", viewer.client.party);
                 self.tv.book.violation("SM-35, SM-36 bystander", what);
             }
+        }
+    }
+
+    /// One connection takes all that its app may have and gives it back: then the other one of the app plays again, with
+    /// what was given back (SM-33, SM-35).
+    fn exhaust_then_release(&mut self) {
+        let Self { tv, conductor, .. } = self;
+        let [first, second] = conductor.apps[0].viewers[..] else { return };
+        tv.wish(second, Wish::Away);
+        tv.run_for(QUIET / 6);
+        tv.extra(first, Command::CreateSession);
+        if !tv.run_until(QUIET, |tv| tv.viewers[first].further().is_some()) {
+            tv.book.violation("SM-33 exhaustion", "what an app may have, it cannot have".to_owned());
+            return;
+        }
+        if let Some(session) = tv.viewers[first].further() {
+            tv.extra(first, Command::DestroySession { session });
+        }
+        tv.run_for(QUIET / 6);
+        tv.wish(second, Wish::Watching);
+        if !tv.run_until(QUIET, |tv| tv.is_playing(second)) {
+            let what = format!("what was given back is not to be had: {}", tv.viewers[second].describe());
+            tv.book.violation("SM-33 release", what);
         }
     }
 
@@ -365,25 +396,31 @@ impl Household {
         }
         tv.run_for(Duration::from_secs(2));
         check_leaks(tv);
-        end_manager(tv);
+        end_manager(tv, 0);
     }
 
-    /// The manager is told to end while every app is at its work: it takes them down itself, and restarts none (SM-38).
-    fn end_at_once(&mut self) {
+    /// The manager is told to end while every app is at its work: it takes them down itself, and restarts none, and does not
+    /// wait for ever for one whose process the kernel does not get rid of (SM-38).
+    fn end_at_once(&mut self, one_stays: bool) {
         self.tv.book.referee.borrow_mut().set_innocent(None);
-        end_manager(&mut self.tv);
-        if self.tv.hardware.in_use() > 0 {
+        let stays = self.tv.server_of(BYSTANDER).filter(|_| one_stays);
+        if let Some(stays) = stays {
+            let server = &mut self.tv.servers[stays];
+            (server.hangs, server.lingers_ms) = (true, 10 * ENDING.as_millis() as u32);
+        }
+        end_manager(&mut self.tv, usize::from(stays.is_some()));
+        if stays.is_none() && self.tv.hardware.in_use() > 0 {
             self.tv.book.violation("SM-38", format!("{} decoders are in use", self.tv.hardware.in_use()));
         }
     }
 }
 
-fn end_manager(tv: &mut TvBox) {
+fn end_manager(tv: &mut TvBox, stay: usize) {
     tv.terminate();
     if !tv.run_until(ENDING, TvBox::has_exited) {
         tv.book.violation("SM-38", format!("the manager has not ended within {ENDING:?}"));
     }
-    if tv.live_servers() > 0 {
+    if tv.live_servers() > stay {
         tv.book.violation("SM-38", format!("{} session servers live on", tv.live_servers()));
     }
 }
@@ -391,11 +428,13 @@ fn end_manager(tv: &mut TvBox) {
 fn check_leaks(tv: &mut TvBox) {
     let spares = usize::from(tv.manager.driver().machine().box_status().spares);
     let watched = 1 + tv.controllers.iter().filter(|controller| controller.is_connected()).count() + 2 * spares;
+    let files = tv.world.paths();
+    let files = files.iter().filter(|file| **file == CONTROL || !tv.book.referee.borrow().is_left_over(file)).count();
     let expected = [
         ("processes", tv.live_servers(), spares),
         ("regions of memory", tv.world.regions(), 0),
         ("decoders", tv.hardware.in_use().into(), 0),
-        ("files", tv.world.paths().len(), 1),
+        ("files", files, 1),
         ("apps in the manager's table", tv.manager.driver().machine().apps().count(), 0),
         ("things that the manager watches", tv.manager.watched(), watched),
     ];

@@ -102,6 +102,11 @@ impl ServerProcess {
         self.running.as_ref().map(|running| running.home.resources)
     }
 
+    /// Nobody could tell it to end but by a signal.
+    pub(super) fn cannot_see_its_end(&self) -> bool {
+        self.hangs || (self.running.is_none() && self.starts_at.is_none())
+    }
+
     pub(super) fn refresh(&mut self) {
         self.wakes_at = self.due();
         self.decoder_wakes_at = self.decoder.due().filter(|_| !self.has_ended);
@@ -176,7 +181,11 @@ impl ServerProcess {
         }
         let ready = home.platform.events.ready();
         driver.turn(home, now, &ready);
-        if let Some(status) = driver.exit_status() {
+        self.end_if_it_wants();
+    }
+
+    fn end_if_it_wants(&mut self) {
+        if let Some(status) = self.running.as_ref().and_then(|running| running.driver.exit_status()) {
             self.end(ExitStatus::Exited(status));
         }
     }
@@ -188,6 +197,8 @@ impl ServerProcess {
         let mut driver = SessionDriver::new(self.process.open_link(), tally);
         driver.start(&mut home, now, prepared);
         self.running = Some(Box::new(Running { home, driver }));
+        // Its manager may have gone before it was up.
+        self.end_if_it_wants();
     }
 
     /// Ends it: what it held is closed first.

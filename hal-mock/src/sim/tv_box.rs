@@ -7,7 +7,7 @@ use std::time::Duration;
 use greenroom_core::hal::ExitStatus;
 use greenroom_core::manager::Settings;
 use greenroom_core::message::control::{Answer, Command, Refusal};
-use greenroom_core::message::{Resources, ServerState, TargetState};
+use greenroom_core::message::{Resources, ServerState, TargetState, playback};
 use greenroom_core::time::Instant;
 
 use super::book::{Book, Violation};
@@ -96,6 +96,8 @@ pub struct TvBox {
     /// Turns so far.
     pub(super) turns: u64,
     pub(super) is_stuck: bool,
+    /// A manager was killed, and nobody has seen to its apps since.
+    pub(super) has_lost_apps: bool,
 }
 
 impl TvBox {
@@ -133,6 +135,7 @@ impl TvBox {
             turns_at: Default::default(),
             turns: 0,
             is_stuck: false,
+            has_lost_apps: false,
         };
         tv.add_controller();
         tv
@@ -221,7 +224,7 @@ impl TvBox {
     }
 
     /// Connects a controller that has lost its connection.
-    pub(super) fn reconnect(&mut self, controller: usize) {
+    pub fn reconnect(&mut self, controller: usize) {
         let Some(controller) = self.controllers.get_mut(controller).filter(|it| !it.is_connected()) else { return };
         self.world.act_as(controller.party);
         controller.connect();
@@ -280,6 +283,15 @@ impl TvBox {
         }
     }
 
+    /// An app's connection makes a call beside what it does.
+    pub(super) fn extra(&mut self, viewer: usize, command: playback::Command<'_>) {
+        if let Some(viewer) = self.viewers.get_mut(viewer) {
+            self.world.act_as(viewer.client.party);
+            viewer.extra(command);
+            self.world.act_as(Party::Nobody);
+        }
+    }
+
     /// Whether an app's connection plays.
     pub fn is_playing(&self, viewer: usize) -> bool {
         self.viewers.get(viewer).is_some_and(Viewer::is_playing)
@@ -308,9 +320,24 @@ impl TvBox {
     /// The manager is asked to end.
     pub fn terminate(&mut self) {
         let now = self.now();
+        self.book.referee.borrow_mut().manager_ends();
         self.world.act_as(Party::Manager);
         self.manager.terminate(now);
         self.world.act_as(Party::Nobody);
+    }
+
+    /// The manager is killed, and the next one starts; it is up after so long. Who served apps of the old one ends by
+    /// itself when its link ends. What keeps the manager running also ends what hangs, or was never up, within seconds.
+    pub fn kill_manager(&mut self, up_after: Duration) {
+        let now = self.now();
+        self.book.referee.borrow_mut().manager_killed(now, self.world.paths());
+        self.has_lost_apps = true;
+        self.manager.replace(&self.world, &self.book, self.plan.settings, self.plan.resources);
+        self.manager.stalled_until = now.after(up_after);
+        for server in self.servers.iter_mut().filter(|server| server.cannot_see_its_end()) {
+            let dies_at = now.after(Duration::from_millis(self.world.random(5000)));
+            server.dies_at = Some(server.dies_at.map_or(dies_at, |at| at.min(dies_at)));
+        }
     }
 
     /// Whether the manager has ended.

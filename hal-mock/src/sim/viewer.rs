@@ -82,6 +82,8 @@ pub(super) struct Viewer {
     is_at_end: bool,
     last_stream: u32,
     player: Option<(PlayerId, Stream)>,
+    /// A session beside the one that it plays, of which it does nothing but have it.
+    further: Option<SessionId>,
     key_session: Option<KeySessionId>,
     next_beat: Option<Instant>,
     watched_until: Option<Instant>,
@@ -113,6 +115,7 @@ impl Viewer {
             is_at_end: false,
             last_stream: 0,
             player: None,
+            further: None,
             key_session: None,
             next_beat: None,
             watched_until: None,
@@ -159,6 +162,10 @@ impl Viewer {
 
     pub(super) fn session(&self) -> Option<SessionId> {
         self.session
+    }
+
+    pub(super) fn further(&self) -> Option<SessionId> {
+        self.further
     }
 
     pub(super) fn streams(&self) -> impl Iterator<Item = &Stream> {
@@ -241,6 +248,7 @@ impl Viewer {
     fn forget(&mut self) {
         self.leased = None;
         self.player = None;
+        self.further = None;
         self.key_session = None;
         self.end_session();
         self.step = Step::Memory;
@@ -526,6 +534,7 @@ impl Viewer {
                 let stream = stream.and_then(|(regions, bell)| Stream::attach(world, &regions, ring, bell, number));
                 self.player = stream.map(|stream| (player, stream));
             }
+            Outcome::Answered(Answer::SessionWithMemory { session, .. }) => self.further = Some(session),
             Outcome::Answered(Answer::Keys(keys::Answer::KeySession { key_session })) => {
                 self.key_session = Some(key_session);
             }

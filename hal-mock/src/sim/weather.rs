@@ -1,21 +1,22 @@
 //! When which fault strikes whom.
 
 mod crowd;
+mod messages;
 
 use std::time::Duration;
 
-use greenroom_core::codec::postcard::encode;
 use greenroom_core::hal::{ErrorKind, ExitStatus};
-use greenroom_core::limits::{APPS_MAX, MESSAGE_BYTES_MAX};
+use greenroom_core::limits::APPS_MAX;
 use greenroom_core::message::control::Command;
 use greenroom_core::message::{ServerState, TargetState, link, playback};
 use greenroom_core::time::Instant;
 
+use self::messages::forge;
 use super::fault::{FAULTS, Fault, FaultSet};
 use super::guest::Guest;
+use super::server::ServerProcess;
 use super::tv_box::{Grain, Start, TvBox};
 use crate::error::Call;
-use crate::meddling::Meddling;
 use crate::party::Party;
 use crate::world::Felt;
 
@@ -36,6 +37,8 @@ enum Later {
     CalmMemory(usize),
     /// An app's connection ends.
     Leave(usize),
+    /// In the name of the server with this number comes an answer to a request of long ago.
+    StaleReply(u32),
     /// Apps that were started to fill the table are ended.
     EndCrowd(usize),
 }
@@ -68,7 +71,9 @@ impl Weather {
         let mut weights = [0; FAULTS];
         for fault in Fault::ALL {
             let is_on = !swarm || tv.world.random(2) == 0;
-            weights[*fault as usize] = 1 + tv.world.random(100) as u32;
+            let weight = 1 + tv.world.random(100) as u32;
+            // It ends all that the others would strike.
+            weights[*fault as usize] = if *fault == Fault::ManagerKilled { weight.div_ceil(12) } else { weight };
             if is_on && allowed.contains(*fault) {
                 enabled = enabled.with(*fault);
             }
@@ -184,6 +189,13 @@ impl Weather {
                 }
             }
             Later::Leave(viewer) => leave(tv, viewer),
+            Later::StaleReply(process_id) => {
+                let Some(place) = tv.servers.iter().position(|server| server.id() == process_id) else { return };
+                let reply = link::Message::Reply { sequence: tv.world.random(3) as u32, result: Ok(()) };
+                if let Some(party) = forge(tv, place, &reply) {
+                    tv.book.fault(Fault::StaleMessage, party);
+                }
+            }
             Later::EndCrowd(next) => {
                 for number in next..APPS_MAX + 2 {
                     let app = format!("crowd{number}");
@@ -198,12 +210,16 @@ impl Weather {
 
     /// A session server that faults may strike: never that of the bystander.
     fn server(&self, tv: &TvBox) -> Option<usize> {
+        self.server_that(tv, |_| true)
+    }
+
+    fn server_that(&self, tv: &TvBox, suits: impl Fn(&ServerProcess) -> bool) -> Option<usize> {
         let count = tv.servers.len();
         let start = tv.world.random(count.max(1) as u64) as usize;
         let referee = tv.book.referee.borrow();
         (0..count).map(|step| (start + step) % count).find(|place| {
             let server = &tv.servers[*place];
-            !server.has_ended && referee.app_of(server.id()).is_some_and(|app| app != BYSTANDER)
+            !server.has_ended && referee.app_of(server.id()).is_some_and(|app| app != BYSTANDER) && suits(server)
         })
     }
 
@@ -276,6 +292,10 @@ impl Weather {
             Fault::CoarseClock | Fault::Suspend | Fault::LateCallback | Fault::EqualDeadlines => {
                 self.strike_time(tv, fault)
             }
+            Fault::ManagerKilled => {
+                tv.kill_manager(Duration::from_millis(50 + tv.world.random(3000)));
+                Some(Party::Manager)
+            }
             Fault::AppsFull | Fault::ControllersFull | Fault::ClientsFull | Fault::SessionsFull => self.fill(tv, fault),
         }
     }
@@ -312,7 +332,7 @@ impl Weather {
             Fault::Crash => return self.crash(tv),
             Fault::ReadyTwice => {
                 let up = link::Message::StateChanged { state: ServerState::Uninitialized, reason: None };
-                return self.forge(tv, &up);
+                return forge(tv, self.server(tv)?, &up);
             }
             _ => {}
         }
@@ -334,72 +354,6 @@ impl Weather {
             }
         }
         Some(party)
-    }
-
-    /// Somebody says in a session server's name what it did not say.
-    fn forge(&mut self, tv: &mut TvBox, message: &link::Message) -> Option<Party> {
-        let place = self.server(tv)?;
-        let server = &tv.servers[place];
-        let party = server.party();
-        tv.book.referee.borrow_mut().forged(server.id());
-        let mut buffer = [0; MESSAGE_BYTES_MAX];
-        let bytes = encode(message, &mut buffer).ok()?;
-        tv.world.act_as(party);
-        server.process.open_link().send_anything(bytes, &[]);
-        tv.world.act_as(Party::Nobody);
-        Some(party)
-    }
-
-    fn strike_message(&mut self, tv: &mut TvBox, fault: Fault) -> Option<Party> {
-        let chance = tv.world.random(8);
-        if fault == Fault::StaleMessage {
-            let states = [ServerState::Inactive, ServerState::Active, ServerState::NotRunning, ServerState::Error];
-            let message = match chance {
-                0..4 => link::Message::StateChanged { state: states[chance as usize], reason: None },
-                4 => link::Message::Listener,
-                _ => link::Message::Reply { sequence: chance as u32 - 5, result: Ok(()) },
-            };
-            return self.forge(tv, &message);
-        }
-        let meddling = match fault {
-            Fault::WouldBlock => Meddling::Clog,
-            Fault::LateMessage => Meddling::Repeat,
-            Fault::MissingDescriptors => Meddling::DropDescriptors,
-            Fault::WrongDescriptors if chance < 4 => Meddling::SwapDescriptors,
-            Fault::WrongDescriptors => Meddling::AddDescriptor,
-            _ => Meddling::Garble,
-        };
-        let party = match (chance, fault) {
-            // Only these send descriptors.
-            (_, Fault::MissingDescriptors | Fault::WrongDescriptors) | (0..4, _) => {
-                let server = &tv.servers[self.server(tv)?];
-                tv.book.referee.borrow_mut().forged(server.id());
-                server.party()
-            }
-            (4..6, Fault::WouldBlock | Fault::Garbage) if self.controller(tv).is_some() => {
-                tv.controllers[self.controller(tv)?].party
-            }
-            (6, Fault::Garbage) => return self.rave(tv),
-            _ => tv.viewers[self.viewer(tv, |viewer| viewer.client.is_connected())?].client.party,
-        };
-        tv.world.meddle_next_of(party, meddling);
-        self.planned.push((Felt::Message(party, meddling), fault));
-        if matches!(meddling, Meddling::Clog | Meddling::Repeat) {
-            self.later(tv, 100, 20_000, Later::LetGo);
-        }
-        Some(party)
-    }
-
-    fn rave(&mut self, tv: &mut TvBox) -> Option<Party> {
-        let leaves_at = tv.now().after(Duration::from_secs(1));
-        let mut guest = self.guest(tv, tv.world.random(2) == 0, leaves_at)?;
-        if tv.world.random(2) == 0 {
-            guest.greet();
-        }
-        guest.rave();
-        tv.book.struck(Fault::Garbage);
-        self.guests.push(guest);
-        Some(Party::Nobody)
     }
 
     /// Somebody new at the control socket, or at the socket of some app.
@@ -499,7 +453,8 @@ impl Weather {
             self.later(tv, 1000, 60_000, Later::AllDecoders);
             return Some(Party::Nobody);
         }
-        let place = self.server(tv)?;
+        let plays = |server: &ServerProcess| server.decoder.open_sessions() > 0;
+        let place = self.server_that(tv, plays).or_else(|| self.server(tv))?;
         let chance = tv.world.random(4000) as u32;
         let decoder = &tv.servers[place].decoder;
         let mut mood = decoder.mood();
