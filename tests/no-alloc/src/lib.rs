@@ -13,6 +13,7 @@ mod platform;
 mod ring;
 mod rooms;
 mod session;
+mod streams;
 
 use core::hint::black_box;
 use core::panic::PanicInfo;
@@ -35,6 +36,7 @@ pub extern "C" fn greenroom_no_alloc(bytes: &mut [u8; 64]) {
     manager::exercise(now, token);
     session::exercise(now, token);
     client::exercise(now, token);
+    streams::exercise(now, token, incoming, bytes);
 }
 
 #[panic_handler]

@@ -27,6 +27,14 @@ impl Error for Failure {
     }
 }
 
+impl core::error::Error for Failure {}
+
+impl embedded_io::Error for Failure {
+    fn kind(&self) -> embedded_io::ErrorKind {
+        black_box(embedded_io::ErrorKind::Other)
+    }
+}
+
 /// The value, or a failure.
 pub(crate) fn perhaps<T>(value: T) -> Result<T, Failure> {
     if black_box(true) { Ok(value) } else { Err(Failure) }
