@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! bytes = which machine | the machine | record...
-//! machine --record--> told what it was told, recorded --file--> replayed --> the same
+//! machine --record--> told what it was told, recorded --file--> replayed --> the same, shown and drawn
 //! ```
 
 use std::time::Duration;
@@ -25,6 +25,7 @@ use greenroom_core::trace::{Polled, Record, Replayable, TraceBuffer, Traced, che
 use serde::{Deserialize, Serialize};
 
 use crate::replay::{file_of, replay};
+use crate::sequence::trace::{Story, sequence_of};
 
 /// Bytes of a trace's memory: the machines and inputs of some kilobytes fit in.
 const MEMORY_BYTES: usize = 128 * 1024;
@@ -88,6 +89,8 @@ fn comes_to_the_same<M: Replayable>(traced: &Traced<M, TraceBuffer<Vec<u8>>>) {
     let file = File::parse(&bytes).expect("what the recorder writes is sound");
     let outcomes =
         replay(&file, |step| assert!(!step.to_string().is_empty())).expect("it is replayed as it was recorded");
+    let drawn = sequence_of(&[file], &Story::default()).expect("what is replayed can be drawn").finish();
+    assert!(drawn.to_svg().starts_with("<svg"));
     if let (None, [outcome]) = (traced.recorder().fault(), &outcomes[..]) {
         assert_eq!(outcome.checksum, checksum_of::<M>(traced).0, "the final state: {outcome}");
     }
