@@ -148,7 +148,7 @@ firmware: ## Build the core's example for a bare Cortex-M4 and run it in an emul
 fuzz: ## Fuzz every decoder, ring and machine for SECONDS each (default 3), from the inputs that are kept
 	.ci/fuzz run $(SECONDS)
 
-fuzz-long: ## Fuzz every decoder, ring and machine for a minute each
+fuzz-long: ## Fuzz every decoder, ring and machine for a minute each; the last line is the sum
 	.ci/fuzz run 60
 
 fuzz-keep: ## Keep the fewest and smallest inputs of all that fuzzing has found that reach as much
