@@ -235,11 +235,28 @@ fn configuration() -> link::Configuration<'static> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_seed_is_a_life_to_its_end() {
-        for (name, bytes) in seeds() {
-            forged(&bytes);
-            assert!(bytes.len() > 100, "{name} is no machine");
+    /// The inputs behind the machine; what is left is none.
+    fn inputs_of<'f, M>(bytes: &'f [u8]) -> usize
+    where
+        M: Replayable + Deserialize<'f>,
+        M::Input<'f>: Deserialize<'f>,
+    {
+        let (_, mut rest) = postcard::take_from_bytes::<M>(bytes).expect("a machine");
+        let mut inputs = 0;
+        while !rest.is_empty() {
+            let (_, behind) = postcard::take_from_bytes::<Record<M::Input<'f>>>(rest).expect("an input");
+            (rest, inputs) = (behind, inputs + 1);
         }
+        inputs
+    }
+
+    #[test]
+    fn a_seed_is_a_machine_and_the_rest_of_its_life() {
+        let seeds = seeds();
+        let [(_, app), (_, client), (_, server)] = &seeds[..] else { panic!("a life of each machine") };
+        assert_eq!(inputs_of::<Manager>(&app[1..]), 5);
+        assert_eq!(inputs_of::<Client>(&client[1..]), 4);
+        assert_eq!(inputs_of::<Server>(&server[1..]), 8);
+        seeds.iter().for_each(|(_, bytes)| forged(bytes));
     }
 }
