@@ -2,15 +2,12 @@
 
 use core::net::{IpAddr, SocketAddr, SocketAddrV6};
 
-use heapless::{String, Vec};
+use heapless::Vec;
 
 use super::{ErrorType, Fingerprint};
-use crate::limits::{DEVICE_ADDRESSES_MAX, DEVICE_ID_BYTES_MAX, DEVICE_NAME_BYTES_MAX};
+use crate::limits::DEVICE_ADDRESSES_MAX;
+pub use crate::message::presentation::{DeviceId, DeviceName};
 
-/// What a device calls itself, for machines. Nothing vouches for it.
-pub type DeviceId = String<DEVICE_ID_BYTES_MAX>;
-/// What a device calls itself, for people.
-pub type DeviceName = String<DEVICE_NAME_BYTES_MAX>;
 /// Where a device can be reached, the best address first. A link-local one says on which of our links.
 pub type DeviceAddresses = Vec<SocketAddr, DEVICE_ADDRESSES_MAX>;
 

@@ -16,9 +16,9 @@ use crate::limits::{DEVICE_ID_BYTES_MAX, DEVICE_NAME_BYTES_MAX, PRESENTATION_ID_
 pub type PresentationId = String<PRESENTATION_ID_BYTES_MAX>;
 /// Where a page or an app is.
 pub type Url = String<URL_BYTES_MAX>;
-/// What a device calls itself on the network.
+/// What a device calls itself on the network, for machines. Nothing vouches for it.
 pub type DeviceId = String<DEVICE_ID_BYTES_MAX>;
-/// What a device is called by people.
+/// What a device calls itself, for people.
 pub type DeviceName = String<DEVICE_NAME_BYTES_MAX>;
 /// The pages that a presentation can be started with, the preferred one first.
 pub type Urls<'a> = Vec<&'a str, URLS_MAX>;

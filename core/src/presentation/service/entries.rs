@@ -37,7 +37,8 @@ pub struct Selection {
     pub(super) from: Ticket,
     pub(super) id: PresentationId,
     pub(super) urls: Vec<Url, URLS_MAX>,
-    pub(super) origin: DeviceId,
+    /// Of the page that asks.
+    pub(super) origin: Url,
     pub(super) transport: TransportKind,
     pub(super) deadline: Instant,
 }

@@ -180,7 +180,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
             let url = Url::try_from(*url).map_err(|_| Refusal::TextLength)?;
             owned.push(url).map_err(|_| Refusal::Urls)?;
         }
-        let origin = DeviceId::try_from(origin).map_err(|_| Refusal::TextLength)?;
+        let origin = Url::try_from(origin).map_err(|_| Refusal::TextLength)?;
         let deadline = now.after(SELECTION_TIMEOUT);
         let selection = Selection { from, id, urls: owned, origin, transport, deadline };
         let capacity = self.selections.capacity();
