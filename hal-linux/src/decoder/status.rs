@@ -35,7 +35,8 @@ impl PcmProgress {
     /// Frames that are heard when playback is here.
     fn heard_at(&self, position_ns: u64) -> u64 {
         let ahead_ns = u128::from(self.end_ns.saturating_sub(position_ns));
-        let ahead = ahead_ns * u128::from(self.rate_hz) / 1_000_000_000;
+        // Times are cut to nanoseconds, so a frame that has not begun can seem to have.
+        let ahead = (ahead_ns * u128::from(self.rate_hz)).div_ceil(1_000_000_000);
         self.frames.saturating_sub(u64::try_from(ahead).unwrap_or(u64::MAX))
     }
 }
@@ -141,6 +142,8 @@ mod tests {
         let progress = PcmProgress { frames: 48_000, end_ns: 1_000_000_000, rate_hz: 48_000 };
         assert_eq!(progress.heard_at(0), 0);
         assert_eq!(progress.heard_at(750_000_000), 36_000);
+        let cut = PcmProgress { frames: 16_384, end_ns: 341_333_333, rate_hz: 48_000 };
+        assert_eq!(cut.heard_at(0), 0);
         assert_eq!(progress.heard_at(1_000_000_000), 48_000);
         assert_eq!(progress.heard_at(u64::MAX), 48_000, "it has run dry");
         let resumed = PcmProgress { end_ns: 9_000_000_000, ..progress };
