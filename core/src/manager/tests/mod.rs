@@ -14,6 +14,7 @@ use std::vec::Vec;
 use std::{format, vec};
 
 use super::*;
+use crate::limits::{LINK_TIMEOUT, READY_TIMEOUT, RESTART_INTENSITY, STOP_TIMEOUT};
 use crate::message::control::Event as ControlEvent;
 
 /// A manager with room for a few apps, its clock, and all that it wanted done since last asked.
