@@ -197,15 +197,21 @@ impl<'a> Stage<'a> {
         Ok(apps)
     }
 
-    /// The manager as it is while there is no app and no other connection; waits until its descriptors do not change.
+    /// The manager as it is while there is no app and no other connection; waits until its spares are there and its
+    /// descriptors do not change.
     pub(crate) fn manager_at_rest(&self) -> Process {
         let id = self.life().process_id();
-        let look = || Census::take(Path::new("/proc"), std::process::id()).process(id).cloned().unwrap_or_default();
-        let (mut process, mut same_since) = (look(), Instant::now());
-        while same_since.elapsed() < REST {
+        let look = || {
+            let census = Census::take(Path::new("/proc"), std::process::id());
+            let spares = census.processes.iter().filter(|process| process.is_spare()).count();
+            (census.process(id).cloned().unwrap_or_default(), spares)
+        };
+        let give_up = Instant::now() + DOWN_BOUND;
+        let ((mut process, _), mut same_since) = (look(), Instant::now());
+        while same_since.elapsed() < REST && Instant::now() < give_up {
             std::thread::sleep(LOOK_INTERVAL);
-            let next = look();
-            if next.descriptors != process.descriptors {
+            let (next, spares) = look();
+            if next.descriptors != process.descriptors || spares < SPARES {
                 same_since = Instant::now();
             }
             process = next;
