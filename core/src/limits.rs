@@ -96,6 +96,12 @@ capacities! {
     URL_BYTES_MAX = 1024;
     /// URLs with which one presentation can be started.
     URLS_MAX = 4;
+    /// Devices that have connected and not proved yet who they are, at a time.
+    ARRIVALS_MAX = 16;
+    /// Connections of other devices from one address at a time, arrivals included: one device cannot take all places.
+    CHANNELS_PER_ADDRESS_MAX = 16;
+    /// Connections that are closed in order at a time; of more the oldest are cut off.
+    DEPARTURES_MAX = 16;
 }
 
 /// What a message needs beside a codec's configuration or a text, in bytes: far less than this.
@@ -118,6 +124,17 @@ pub const DEVICE_NAME_BYTES_MAX: usize = 63;
 
 /// Bytes of one message of a presentation on our own transport: what browsers take on a data channel.
 pub const TRANSPORT_MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of one message between the presentation service and a local client: the longest one of a presentation, or a
+/// description of a data channel, and what goes with it.
+pub const PRESENTER_MESSAGE_BYTES_MAX: usize = TRANSPORT_MESSAGE_BYTES_MAX + 8 * 1024;
+/// Bytes that wait for one local client that does not read; with more it is given up. One message of a presentation, and
+/// the news of all connections.
+pub const PRESENTER_BACKLOG_BYTES_MAX: usize = PRESENTER_MESSAGE_BYTES_MAX + 64 * 1024;
+
+/// Who connects to an offered transport proves within this that it may, or the next one has its turn.
+pub const TRANSPORT_GREETING_TIMEOUT: Duration = Duration::from_secs(3);
+/// What was sent on a connection before it was closed has arrived within this, or is lost.
+pub const DEPARTURE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A control channel to another device is open within this, TLS included. Mozilla's programs wait 2 s, without TLS.
 pub const CHANNEL_OPEN_TIMEOUT: Duration = Duration::from_secs(5);

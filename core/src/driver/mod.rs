@@ -10,6 +10,7 @@ mod dialing;
 mod inbox;
 mod manager;
 mod overslept;
+mod presentation;
 mod session;
 
 pub use client::{AnswerDescriptors, ClientDriver, ClientHost};
@@ -17,6 +18,7 @@ pub use connection::{Connection, ConnectionError, Incoming};
 pub use dialing::{DialError, Dialing};
 pub use inbox::Inbox;
 pub use manager::{FIRST_FREE_KIND, ManagerDriver, ManagerHost, Turn};
+pub use presentation::{PresentationDriver, PresentationHost, PresentationPlatform};
 pub use session::{Frames, Platform, SessionDriver, SessionHost};
 
 use crate::time::Instant;

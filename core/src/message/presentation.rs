@@ -485,6 +485,8 @@ pub enum Refusal {
     NotAcknowledged,
     /// Peer: its transport takes no more now; try again.
     Congested,
+    /// Peer: its transport carries texts only, and none that is empty.
+    TextOnly,
 }
 
 impl fmt::Display for Refusal {
@@ -512,6 +514,7 @@ impl fmt::Display for Refusal {
             }
             Self::NotAcknowledged => out.write_str("it has ended here, but the other device did not say so"),
             Self::Congested => out.write_str("the connection takes no more now; try again"),
+            Self::TextOnly => out.write_str("the other device takes texts only, and none that is empty"),
         }
     }
 }

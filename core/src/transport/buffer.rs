@@ -4,34 +4,34 @@ use crate::hal::{Arrived, ByteStream};
 
 /// A stretch of bytes in the caller's memory: filled at its end, consumed at its beginning.
 #[derive(Debug)]
-pub(super) struct Buffer<B> {
+pub(crate) struct Buffer<B> {
     memory: B,
     start: usize,
     end: usize,
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Buffer<B> {
-    pub(super) fn new(memory: B) -> Self {
+    pub(crate) fn new(memory: B) -> Self {
         Self { memory, start: 0, end: 0 }
     }
 
-    pub(super) fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.memory.as_ref().len()
     }
 
-    pub(super) fn filled(&self) -> &[u8] {
+    pub(crate) fn filled(&self) -> &[u8] {
         self.memory.as_ref().get(self.start..self.end).unwrap_or_default()
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.end.saturating_sub(self.start)
     }
 
-    pub(super) fn consume(&mut self, bytes: usize) {
+    pub(crate) fn consume(&mut self, bytes: usize) {
         self.start = self.start.saturating_add(bytes).min(self.end);
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         (self.start, self.end) = (0, 0);
     }
 
@@ -45,7 +45,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Buffer<B> {
     }
 
     /// Lets `write` fill some of the room, but for the last `kept` bytes of it; it gives how many bytes it has written.
-    pub(super) fn fill_with<E>(
+    pub(crate) fn fill_with<E>(
         &mut self,
         kept: usize,
         write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
@@ -58,7 +58,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Buffer<B> {
     }
 
     /// Receives as much as there is room for.
-    pub(super) fn fill_from<S: ByteStream>(&mut self, stream: &mut S) -> Result<Arrived, S::Error> {
+    pub(crate) fn fill_from<S: ByteStream>(&mut self, stream: &mut S) -> Result<Arrived, S::Error> {
         let room = self.room();
         if room.is_empty() {
             return Ok(Arrived::WouldBlock);
@@ -71,7 +71,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Buffer<B> {
     }
 
     /// Sends until the stream takes no more. Gives whether all is sent.
-    pub(super) fn drain_to<S: ByteStream>(&mut self, stream: &mut S) -> Result<bool, S::Error> {
+    pub(crate) fn drain_to<S: ByteStream>(&mut self, stream: &mut S) -> Result<bool, S::Error> {
         while self.bytes() > 0 {
             match stream.send(self.filled())? {
                 0 => return Ok(false),

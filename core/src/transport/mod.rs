@@ -8,7 +8,7 @@
 //! Neither reads ahead of its user, nor takes more to send than it has room for: a user that does not read makes the
 //! peer's messages wait there (PS-19). The memory comes from the caller: any `B` that is a slice of bytes.
 
-mod buffer;
+pub(crate) mod buffer;
 mod framed;
 mod unframed;
 

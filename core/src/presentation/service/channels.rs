@@ -425,6 +425,16 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         })
     }
 
+    /// The channel by which the two ends of a connection agree, while there is one.
+    pub fn channel_of(&self, connection: ConnectionHandle) -> Option<ChannelHandle> {
+        self.connections.get(connection)?.channel
+    }
+
+    /// Whether the device at the other end of a channel has said that it is one of us.
+    pub fn is_kin(&self, channel: ChannelHandle) -> bool {
+        self.channels.get(channel).is_some_and(|entry| entry.channel.is_kin())
+    }
+
     /// The device at the other end of a channel.
     pub fn device_of(&self, channel: ChannelHandle) -> Option<&str> {
         self.channels.get(channel).map(|entry| entry.device_id.as_str())

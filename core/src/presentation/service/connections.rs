@@ -188,6 +188,17 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         Ok(())
     }
 
+    /// Who takes what comes in on a connection now: nobody before it is connected and its client knows of it. Until then
+    /// its messages are left where they are (PS-17, PS-19).
+    pub fn reader_of(&self, connection: ConnectionHandle) -> Option<ClientHandle> {
+        let entry = self.connections.get(connection)?;
+        let is_known = match entry.session {
+            Session::Controlling(_) => true,
+            Session::Presenting(_) => entry.is_announced && !entry.is_state_owed,
+        };
+        self.owner_of(connection).filter(|_| is_known && entry.session.state() == ConnectionState::Connected)
+    }
+
     pub(super) fn touch_connection(&mut self, handle: ConnectionHandle) {
         let Some(entry) = self.connections.get_mut(handle) else { return };
         self.connection_deadlines.set(handle.index(), entry.session.deadline());

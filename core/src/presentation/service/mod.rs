@@ -233,6 +233,11 @@ pub enum Input<'a> {
     },
     /// A deadline has come.
     Tick,
+    /// The network knows this box by another name from now on, because another device had its own.
+    Renamed {
+        /// That name.
+        device_id: &'a str,
+    },
 }
 
 /// What the service wants done.
@@ -550,6 +555,10 @@ impl<const C: usize, const K: usize, const P: usize> Machine for Service<C, K, P
             Input::DeviceLost { device_id } => self.device_lost(device_id),
             Input::Tick => {
                 self.ticking = Some(now);
+                Ok(())
+            }
+            Input::Renamed { device_id } => {
+                self.settings.device_id = DeviceId::try_from(device_id).map_err(|_| NotTaken::Full)?;
                 Ok(())
             }
         };
