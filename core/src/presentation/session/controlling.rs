@@ -276,6 +276,7 @@ impl Controlling {
                 self.terminated(false);
             }
             (P::Terminating, E::TimedOut) => self.terminated(false),
+            (P::Terminating, E::TransportClosed(_)) => self.has_transport = false,
             (
                 P::Reaching { .. } | P::Resuming | P::Building | P::Offering { .. } | P::Connected | P::Closed,
                 E::PeerTerminates,
@@ -312,7 +313,7 @@ impl Controlling {
                 P::Reaching { .. } | P::Resuming | P::Building | P::Connected | P::Closed | P::Terminating | P::Ended,
                 E::Answered { .. } | E::TransportReady,
             )
-            | (P::Reaching { .. } | P::Resuming | P::Closed | P::Terminating | P::Ended, E::TransportClosed(_))
+            | (P::Reaching { .. } | P::Resuming | P::Closed | P::Ended, E::TransportClosed(_))
             | (
                 P::Reaching { .. }
                 | P::Resuming
@@ -425,7 +426,6 @@ impl Controlling {
         let is_reaching = matches!(self.phase, Phase::Reaching { .. });
         self.phase = Phase::Terminating;
         self.reason = Some(CloseReason::Terminated);
-        self.drop_transport();
         self.add(Deed::Tell);
         if is_reached {
             return self.ask_end(now);
@@ -442,10 +442,13 @@ impl Controlling {
         self.add(Deed::Terminate);
     }
 
+    /// Only now the transport closes: the other device would take its end for that of the connection alone, and leave the
+    /// channel on which it is still to hear why.
     fn terminated(&mut self, is_acknowledged: bool) {
         self.is_acknowledged = is_acknowledged;
         self.phase = Phase::Ended;
         self.deadline = None;
+        self.drop_transport();
         self.drop_channel(if is_acknowledged { Reason::NORMAL } else { Reason::TIMEOUT });
         self.add(Deed::Settle);
         self.add(Deed::Remove);

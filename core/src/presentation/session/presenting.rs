@@ -188,6 +188,7 @@ impl Presenting {
                 self.end(CloseReason::Terminated);
             }
             (P::Terminating, E::TerminateAcked | E::PeerTerminates | E::TimedOut) => self.terminated(),
+            (P::Terminating, E::TransportClosed(_)) => self.has_transport = false,
             (P::Terminating, E::ChannelLost(_)) => {
                 self.has_channel = false;
                 self.terminated();
@@ -202,7 +203,7 @@ impl Presenting {
                 E::AnswerReady,
             )
             | (P::Waiting { .. } | P::Connected | P::Terminating | P::Ended, E::TransportReady)
-            | (P::Waiting { .. } | P::Terminating | P::Ended, E::TransportClosed(_))
+            | (P::Waiting { .. } | P::Ended, E::TransportClosed(_))
             | (P::Waiting { .. } | P::Building { .. } | P::Connected | P::Ended, E::TerminateAcked)
             | (P::Connected, E::TimedOut)
             | (P::Terminating, E::Terminate)
@@ -248,14 +249,16 @@ impl Presenting {
         }
         self.phase = Phase::Terminating;
         self.deadline = Some(now.after(TERMINATE_ACK_TIMEOUT));
-        self.drop_transport();
         self.add(Deed::Terminate);
         self.add(Deed::Tell);
     }
 
+    /// Only now the transport closes: the other device would take its end for that of the connection alone, and leave the
+    /// channel on which it is still to hear why.
     fn terminated(&mut self) {
         self.phase = Phase::Ended;
         self.deadline = None;
+        self.drop_transport();
         self.drop_channel(Reason::NORMAL);
         self.add(Deed::Remove);
     }
