@@ -17,6 +17,8 @@ mod departures;
 mod devices;
 mod offer;
 mod receivers;
+#[cfg(test)]
+mod tests;
 mod touched;
 mod transports;
 

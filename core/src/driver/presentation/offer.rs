@@ -154,7 +154,9 @@ mod tests {
     fn what_is_offered_is_read_back() {
         let (ticket, fingerprint) = (Ticket([7; 16]), Fingerprint([0xAB; 32]));
         let mut texts = OfferTexts::new(4711, Some(ticket), Some(fingerprint));
-        ["192.0.2.7", "2001:db8::7", "192.0.2.7"].map(|address| texts.add(address.parse().unwrap()));
+        for address in ["192.0.2.7", "2001:db8::7", "192.0.2.7"] {
+            texts.add(address.parse().unwrap());
+        }
         let offer = read(&texts.description()).unwrap();
         assert_eq!((offer.trust, offer.ticket), (Trust::Pinned(fingerprint), Some(ticket)));
         assert_eq!(addresses(&offer), ["192.0.2.7:4711", "[2001:db8::7]:4711"]);

@@ -42,7 +42,9 @@ mod tests {
     #[test]
     fn a_place_is_looked_at_once_however_often_it_was_touched_and_again_when_it_is_touched_again() {
         let mut touched = Touched::<3>::new();
-        [2, 0, 2, 7].map(|place| touched.add(place));
+        for place in [2, 0, 2, 7] {
+            touched.add(place);
+        }
         assert_eq!((touched.next(), touched.next(), touched.next()), (Some(2), Some(0), None));
         touched.add(2);
         assert_eq!((touched.in_use(), touched.next()), (1, Some(2)));

@@ -1,0 +1,449 @@
+//! Two boxes, each with the driver that ships, and their pages.
+
+mod platform;
+
+use core::net::SocketAddr;
+use std::boxed::Box;
+use std::rc::Rc;
+use std::string::{String, ToString};
+use std::vec;
+use std::vec::Vec;
+
+use embedded_io::{Read, Write};
+
+use self::platform::{Door, Events, Known, Net, Packets, Screen, Sight, Stream, World, memory};
+use super::*;
+use crate::codec::postcard;
+use crate::hal::{Descriptors, Fingerprint, Protection, Received, Trust};
+use crate::limits::{CHANNEL_GREETING_TIMEOUT, ESTABLISH_TIMEOUT, GREETING_TIMEOUT, PRESENTER_MESSAGE_BYTES_MAX};
+use crate::message::presentation::{Command, ConnectionId, Request, TransportKind};
+
+struct Host {
+    platform: PresentationPlatform<Net, Sight, Known, Screen, Events>,
+    may_show: bool,
+}
+
+impl PresentationHost for Host {
+    type Buffer = Box<[u8]>;
+    type Socket = Packets;
+    type Presenters = Door;
+    type Network = Net;
+    type Discovery = Sight;
+    type Known = Known;
+    type Receivers = Screen;
+    type Events = Events;
+
+    fn platform(&mut self) -> &mut PresentationPlatform<Net, Sight, Known, Screen, Events> {
+        &mut self.platform
+    }
+
+    fn lend(&mut self, bytes: usize) -> Option<Box<[u8]>> {
+        Some(memory(bytes))
+    }
+
+    fn access(&self, _: &Peer) -> Option<Access> {
+        Some(Access::Platform)
+    }
+
+    fn may_show(&self, _: &Visitor<'_>, _: &str) -> bool {
+        self.may_show
+    }
+}
+
+/// One box.
+struct Device {
+    host: Host,
+    driver: PresentationDriver<Host>,
+    door: Door,
+    /// What is watched when nothing happens.
+    idle: usize,
+}
+
+impl Device {
+    fn new(world: &Rc<World>, name: &str, number: u8, protection: Protection) -> Self {
+        let address = [192, 0, 2, number].into();
+        let mut network = Net { world: Rc::clone(world), address, own: Fingerprint([number; 32]), chance: number };
+        let listener = network.listen(SocketAddr::new(address, 4000), protection).unwrap();
+        let discovery = Sight { world: Rc::clone(world), address, told: 0 };
+        let (known, receivers, events) = (Known::default(), Screen::default(), Events::default());
+        let platform = PresentationPlatform { network, discovery, known, receivers, events };
+        let (mut host, door) = (Host { platform, may_show: true }, Door::default());
+        let settings = Settings { device_id: name.try_into().unwrap(), others_may_join: false };
+        let mut driver = PresentationDriver::new(&mut host, settings, listener, door.clone()).unwrap();
+        driver.start(&mut host, name, protection == Protection::Encrypted).unwrap();
+        let idle = host.platform.events.in_use();
+        Self { host, driver, door, idle }
+    }
+
+    /// Whether there was something to do.
+    fn turn(&mut self, now: Instant) -> bool {
+        let mut ready = vec![Ready { token: PresentationDriver::<Host>::DISCOVERY, readable: true, writable: false }];
+        ready.extend(self.host.platform.events.ready());
+        let is_due = self.driver.next_deadline().is_some_and(|deadline| deadline <= now);
+        self.driver.turn(&mut self.host, now, &ready);
+        ready.len() > 1 || is_due
+    }
+
+    fn client(&self) -> Client {
+        let (ours, theirs) = Packets::pair();
+        self.door.waiting.borrow_mut().push_back(theirs);
+        Client { socket: ours, sequence: 0 }
+    }
+}
+
+struct Home {
+    now: Instant,
+    world: Rc<World>,
+    boxes: Vec<Device>,
+}
+
+const PHONE: usize = 0;
+const TV: usize = 1;
+
+impl Home {
+    fn new(protection: Protection) -> Self {
+        let world = Rc::new(World::default());
+        let boxes = vec![Device::new(&world, "phone", 1, protection), Device::new(&world, "TV", 2, protection)];
+        let mut home = Self { now: Instant::from_millis(1000), world, boxes };
+        home.settle();
+        home
+    }
+
+    fn settle(&mut self) {
+        for turn in 0.. {
+            assert!(turn < 10_000, "it never comes to rest");
+            let now = self.now;
+            if self.boxes.iter_mut().filter_map(|it| it.turn(now).then_some(())).count() == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Lets time pass, so much at a time that nothing is taken for overslept.
+    fn pass(&mut self, duration: Duration) {
+        let end = self.now.after(duration);
+        while self.now < end {
+            self.now = self.now.after(Duration::from_millis(500));
+            self.settle();
+        }
+    }
+
+    /// PS-35
+    fn assert_nothing_left(&mut self) {
+        self.pass(ESTABLISH_TIMEOUT);
+        for it in &self.boxes {
+            assert_eq!(it.driver.machine().in_use(), (0, 0, 0));
+            assert_eq!(it.host.platform.events.in_use(), it.idle);
+        }
+    }
+}
+
+struct Client {
+    socket: Packets,
+    sequence: u32,
+}
+
+/// A message of the service, as its bytes.
+type Heard = Vec<u8>;
+
+impl Client {
+    fn say(&mut self, command: Command<'_>) {
+        self.sequence += 1;
+        let mut buffer = memory(PRESENTER_MESSAGE_BYTES_MAX);
+        let request = Request { sequence: self.sequence, command };
+        let bytes = match self.sequence {
+            1 => postcard::encode_first(&request, &mut buffer).unwrap(),
+            _ => postcard::encode(&request, &mut buffer).unwrap(),
+        };
+        assert_eq!(self.socket.send(bytes, &[]).unwrap(), crate::hal::Sent::Whole);
+    }
+
+    fn hear(&mut self) -> Option<Heard> {
+        let mut buffer = memory(PRESENTER_MESSAGE_BYTES_MAX);
+        match self.socket.receive(&mut buffer, &mut Descriptors::new()).unwrap() {
+            Received::Message { bytes } => Some(buffer[..bytes].to_vec()),
+            _ => None,
+        }
+    }
+
+    /// Everything that it is told until nothing more happens, as text.
+    fn news(&mut self, home: &mut Home) -> Vec<String> {
+        let mut told = Vec::new();
+        loop {
+            home.settle();
+            let before = told.len();
+            let heard = core::iter::from_fn(|| self.hear());
+            told.extend(heard.map(|bytes| short(&postcard::decode(&bytes).unwrap())));
+            if told.len() == before {
+                return told;
+            }
+        }
+    }
+
+    fn is_closed(&mut self) -> bool {
+        self.socket.receive(&mut [0; 64], &mut Descriptors::new()).unwrap() == Received::Closed
+    }
+}
+
+fn short(message: &crate::message::presentation::Message<'_>) -> String {
+    use crate::message::presentation::{Answer, Event, Message};
+    match message {
+        Message::Reply { result: Ok(Answer::Welcome { .. }), .. } => "welcome".to_string(),
+        Message::Reply { result: Ok(Answer::Done), .. } => "done".to_string(),
+        Message::Reply { result: Ok(Answer::Connection { .. }), .. } => "connection".to_string(),
+        Message::Reply { result: Ok(Answer::Receiver { url, .. }), .. } => std::format!("receiver of {url}"),
+        Message::Reply { result: Err(refusal), .. } => std::format!("refused: {refusal:?}"),
+        Message::Event(Event::State { state, reason, .. }) => match reason {
+            None => std::format!("{state}"),
+            Some(reason) => std::format!("{state}: {reason:?}"),
+        },
+        Message::Event(Event::Available { device_id, .. }) => std::format!("available for {device_id}"),
+        Message::Event(Event::Message { payload: Payload::Text(text), .. }) if text.len() > 20 => {
+            std::format!("{} and {} more", &text[..1], text.len() - 1)
+        }
+        Message::Event(Event::Message { payload, .. }) => std::format!("{payload:?}"),
+        other => std::format!("{other:?}"),
+    }
+}
+
+/// The first connection of a box: a test has no other.
+fn first() -> ConnectionId {
+    ConnectionId { index: 0, generation: 1 }
+}
+
+fn start(device: &str) -> Command<'_> {
+    let urls = ["https://tv.example/"].into_iter().collect();
+    Command::Start { presentation_id: "", urls, origin: "test", device: Some(device), transport: TransportKind::Tcp }
+}
+
+/// A page on the phone, and its receiver on the TV; both connected.
+fn connected(home: &mut Home) -> (Client, Client) {
+    let (mut page, mut receiver) = (home.boxes[PHONE].client(), home.boxes[TV].client());
+    page.say(Command::Hello);
+    home.settle();
+    page.say(start("TV"));
+    home.settle();
+    let (url, token, _) = home.boxes[TV].host.platform.receivers.shown.last().expect("it is launched").clone();
+    assert_eq!(url, "https://tv.example/");
+    receiver.say(Command::ReceiverReady { token });
+    receiver.say(Command::ListenForConnections);
+    home.settle();
+    assert_eq!(page.news(home), ["welcome", "connection", "connecting", "connected"]);
+    assert_eq!(receiver.news(home), ["receiver of https://tv.example/", "done", "available for phone", "connected"]);
+    (page, receiver)
+}
+
+fn send<'a>(payload: Payload<'a>) -> Command<'a> {
+    Command::Send { connection: first(), payload }
+}
+
+/// PS-01 to PS-05, PS-08, PS-10 to PS-19, PS-35
+#[test]
+fn a_page_is_started_talked_to_and_terminated_encrypted_or_not() {
+    for protection in [Protection::None, Protection::Encrypted] {
+        let mut home = Home::new(protection);
+        let (mut page, mut receiver) = connected(&mut home);
+        page.say(send(Payload::Text("hello")));
+        page.say(send(Payload::Binary(&[1, 2])));
+        home.settle();
+        assert_eq!(page.news(&mut home), ["done", "done"]);
+        assert_eq!(receiver.news(&mut home), ["Text(\"hello\")", "Binary([1, 2])"]);
+        receiver.say(send(Payload::Text("hi")));
+        home.settle();
+        assert_eq!(receiver.news(&mut home), ["done"]);
+        assert_eq!(page.news(&mut home), ["Text(\"hi\")"]);
+        page.say(Command::Terminate { connection: first() });
+        home.settle();
+        let told = page.news(&mut home);
+        assert!(told.contains(&"done".to_string()) && told.contains(&"terminated: Terminated".to_string()), "{told:?}");
+        assert!(home.boxes[TV].host.platform.receivers.shown[0].2.get(), "its process was asked to end");
+        drop((page, receiver));
+        home.assert_nothing_left();
+    }
+}
+
+/// PS-10, PS-35: from the side that shows it.
+#[test]
+fn a_receiver_terminates_and_the_page_learns_it() {
+    let mut home = Home::new(Protection::Encrypted);
+    let (mut page, mut receiver) = connected(&mut home);
+    receiver.say(Command::Terminate { connection: first() });
+    assert_eq!(page.news(&mut home), ["terminated: Terminated"]);
+    assert_eq!(receiver.news(&mut home), ["terminated: Terminated", "done"]);
+    drop((page, receiver));
+    home.assert_nothing_left();
+}
+
+/// PS-09
+#[test]
+fn a_page_that_was_closed_reconnects() {
+    let mut home = Home::new(Protection::Encrypted);
+    let (mut page, mut receiver) = connected(&mut home);
+    page.say(Command::Close { connection: first(), went_away: true });
+    home.settle();
+    assert!(page.news(&mut home).contains(&"closed: WentAway".to_string()));
+    assert_eq!(receiver.news(&mut home), ["closed: WentAway"], "the reason travels");
+    let id = home.boxes[PHONE].driver.machine().connection(first().into()).unwrap().0.to_string();
+    page.say(Command::Reconnect { presentation_id: &id, urls: ["https://tv.example/"].into_iter().collect() });
+    home.settle();
+    assert_eq!(page.news(&mut home).last().map(String::as_str), Some("connected"));
+    assert_eq!(receiver.news(&mut home), ["available for phone", "connected"]);
+}
+
+/// PS-19: who does not read loses nothing, and who sends is told to wait.
+#[test]
+fn what_is_not_read_waits_and_comes_whole_and_in_order() {
+    let mut home = Home::new(Protection::None);
+    let (mut page, mut receiver) = connected(&mut home);
+    let texts: Vec<String> = ('a'..='p').map(|letter| letter.to_string().repeat(100_000)).collect();
+    let mut sent = Vec::new();
+    for text in &texts {
+        page.say(send(Payload::Text(text)));
+        home.settle();
+        match page.news(&mut home).as_slice() {
+            [done] if done == "done" => sent.push(std::format!("{} and 99999 more", &text[..1])),
+            [refused] => assert_eq!(refused, "refused: Congested"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(sent.len() < texts.len(), "nobody read, and all of it was taken");
+    assert_eq!(receiver.news(&mut home), sent);
+}
+
+/// PS-11, PS-34
+#[test]
+fn a_page_that_the_policy_does_not_know_is_not_launched() {
+    let mut home = Home::new(Protection::None);
+    home.boxes[TV].host.may_show = false;
+    let mut page = home.boxes[PHONE].client();
+    page.say(Command::Hello);
+    page.say(start("TV"));
+    home.settle();
+    let told = page.news(&mut home);
+    assert!(told.iter().any(|news| news.starts_with("terminated") || news.starts_with("closed")), "{told:?}");
+    assert!(home.boxes[TV].host.platform.receivers.shown.is_empty());
+    drop(page);
+    home.assert_nothing_left();
+}
+
+/// PS-30: nobody is connecting for ever.
+#[test]
+fn a_receiver_that_never_says_a_word_is_ended_and_the_page_learns_why() {
+    let mut home = Home::new(Protection::None);
+    let mut page = home.boxes[PHONE].client();
+    page.say(Command::Hello);
+    page.say(start("TV"));
+    home.settle();
+    assert_eq!(page.news(&mut home), ["welcome", "connection", "connecting"]);
+    home.pass(ESTABLISH_TIMEOUT);
+    let told = page.news(&mut home);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("Error"), "{told:?}");
+    assert!(home.boxes[TV].host.platform.receivers.shown[0].2.get());
+}
+
+/// PS-32: who connects and says nothing, or nothing that makes sense, is sent away.
+#[test]
+fn silent_devices_and_silent_or_confused_clients_are_sent_away() {
+    let mut home = Home::new(Protection::None);
+    let address = SocketAddr::from(([192, 0, 2, 2], 4000));
+    let mut stranger =
+        Net { world: Rc::clone(&home.world), address: [192, 0, 2, 9].into(), own: Fingerprint([9; 32]), chance: 0 };
+    let _silent = stranger.connect(address, Trust::Plain).unwrap();
+    let mut client = home.boxes[TV].client();
+    let mut confused = home.boxes[TV].client();
+    confused.socket.send(b"what?", &[]).unwrap();
+    home.settle();
+    assert!(confused.is_closed());
+    assert!(!client.is_closed());
+    assert_eq!(home.boxes[TV].driver.machine().in_use().0, 1);
+    home.pass(CHANNEL_GREETING_TIMEOUT.max(GREETING_TIMEOUT) + Duration::from_secs(1));
+    assert!(client.is_closed());
+    home.assert_nothing_left();
+}
+
+/// PS-34
+#[test]
+fn one_device_cannot_take_all_places() {
+    let mut home = Home::new(Protection::None);
+    let mut greedy =
+        Net { world: Rc::clone(&home.world), address: [192, 0, 2, 9].into(), own: Fingerprint([9; 32]), chance: 0 };
+    let address = SocketAddr::from(([192, 0, 2, 2], 4000));
+    let _streams: Vec<Stream> = (0..2 * CHANNELS_MAX).map(|_| greedy.connect(address, Trust::Plain).unwrap()).collect();
+    home.settle();
+    let (channels, _, _) = home.boxes[TV].driver.machine().in_use();
+    assert_eq!(usize::from(channels), crate::limits::CHANNELS_PER_ADDRESS_MAX);
+}
+
+/// What Mozilla's programs say as a controller, and hear.
+struct Mozilla {
+    network: Net,
+    control: Stream,
+    heard: String,
+}
+
+impl Mozilla {
+    fn connect(home: &Home) -> Self {
+        let mut network =
+            Net { world: Rc::clone(&home.world), address: [192, 0, 2, 9].into(), own: Fingerprint([9; 32]), chance: 0 };
+        let address = SocketAddr::from(([192, 0, 2, 2], 4000));
+        let control = network.connect(address, Trust::Plain).unwrap();
+        Self { network, control, heard: String::new() }
+    }
+
+    /// A byte at a time.
+    fn say(&mut self, home: &mut Home, line: &str) {
+        for byte in line.bytes().chain([b'\n']) {
+            self.control.write_all(&[byte]).unwrap();
+            home.settle();
+        }
+    }
+
+    fn hears(&mut self, what: &str) -> bool {
+        let mut buffer = [0; 4096];
+        while let Ok(bytes @ 1..) = self.control.read(&mut buffer) {
+            self.heard.push_str(core::str::from_utf8(&buffer[..bytes]).unwrap());
+        }
+        self.heard.contains(what)
+    }
+}
+
+/// PS-14, PS-19, PS-32, PS-33
+#[test]
+fn mozillas_controller_is_served_with_its_own_transport() {
+    let mut home = Home::new(Protection::None);
+    let mut mozilla = Mozilla::connect(&home);
+    mozilla.say(&mut home, r#"{"type":"connect","deviceId":"fox"}"#);
+    assert!(mozilla.hears(r#""connect-ack""#));
+    mozilla.say(&mut home, r#"null"#);
+    mozilla.say(&mut home, r#"{"type":"launch","presentationId":"p","url":"https://tv.example/"}"#);
+    assert!(mozilla.hears(r#""launch-ack""#));
+    let mut data = mozilla.network.listen(SocketAddr::new([192, 0, 2, 9].into(), 0), Protection::None).unwrap();
+    let port = data.local_address().port();
+    let offer = std::format!(r#"{{"type":"offer","offer":{{"type":1,"tcpAddress":["192.0.2.9"],"tcpPort":{port}}}}}"#);
+    mozilla.say(&mut home, &offer);
+    let mut receiver = home.boxes[TV].client();
+    let token = home.boxes[TV].host.platform.receivers.shown[0].1;
+    receiver.say(Command::ReceiverReady { token });
+    receiver.say(Command::ListenForConnections);
+    home.settle();
+    let mut stream = data.accept().unwrap().expect("it is reached");
+    home.settle();
+    assert!(mozilla.hears(r#""answer""#), "{}", mozilla.heard);
+    let told = receiver.news(&mut home);
+    assert_eq!(told.last().map(String::as_str), Some("connected"), "{told:?}");
+    mozilla.say(&mut home, r#"{"type":"disconnect","reason":0}"#);
+    stream.write_all(b"hello").unwrap();
+    home.settle();
+    assert_eq!(receiver.news(&mut home), ["Text(\"hello\")"], "it does not fall with its control channel");
+    receiver.say(send(Payload::Binary(b"x")));
+    receiver.say(send(Payload::Text("hi")));
+    home.settle();
+    assert_eq!(receiver.news(&mut home), ["refused: TextOnly", "done"]);
+    let mut buffer = [0; 16];
+    let bytes = stream.read(&mut buffer).unwrap();
+    assert_eq!(&buffer[..bytes], b"hi");
+    drop(stream);
+    home.settle();
+    assert_eq!(receiver.news(&mut home), ["closed: Closed"]);
+}
