@@ -26,11 +26,11 @@ pub(crate) fn peer(socket: BorrowedFd<'_>) -> Result<Peer, Errno> {
 }
 
 /// Groups that are asked for at first; a process has rarely more.
-#[cfg(any(feature = "manager", feature = "session"))]
+#[cfg(any(feature = "manager", feature = "presentation", feature = "session"))]
 const GROUPS_AT_FIRST: usize = 64;
 
 /// The supplementary groups that the peer had when it connected: `SO_PEERGROUPS`, since Linux 4.13.
-#[cfg(any(feature = "manager", feature = "session"))]
+#[cfg(any(feature = "manager", feature = "presentation", feature = "session"))]
 pub(crate) fn groups(socket: BorrowedFd<'_>) -> Result<Vec<u32>, Errno> {
     let mut groups = vec![0; GROUPS_AT_FIRST];
     loop {
@@ -48,7 +48,7 @@ pub(crate) fn groups(socket: BorrowedFd<'_>) -> Result<Vec<u32>, Errno> {
 }
 
 /// Whether the groups were read, and how many the peer has.
-#[cfg(any(feature = "manager", feature = "session"))]
+#[cfg(any(feature = "manager", feature = "presentation", feature = "session"))]
 fn read_groups(socket: BorrowedFd<'_>, groups: &mut [u32]) -> (Result<(), Errno>, usize) {
     let mut bytes = libc::socklen_t::try_from(mem::size_of_val(groups)).unwrap_or(libc::socklen_t::MAX);
     // SAFETY: the descriptor is open for the call; the kernel writes at most `bytes` bytes into `groups`, which has as

@@ -69,7 +69,7 @@ fn kind_of(errno: Errno) -> ErrorKind {
 }
 
 /// The same number of the other crate's type.
-#[cfg(any(feature = "manager", feature = "session"))]
+#[cfg(any(feature = "manager", feature = "presentation", feature = "session"))]
 pub(crate) fn from_nix(errno: nix::Error) -> Errno {
     Errno::from_io_error(&errno.into()).unwrap_or(Errno::IO)
 }

@@ -12,14 +12,15 @@
 //! | [`memory`] | sealed memfds and eventfds: shared memory and bells | session, client |
 //! | `decoder` | playback with GStreamer | session |
 //! | `client` | the library by which an app reaches its session server | client |
-//! | `listener` | named sockets: made, adopted, removed | manager, session |
-//! | `owner` | users and groups by name | manager, session |
-//! | `signals` | TERM, INT, QUIT and HUP as a descriptor | manager, session |
+//! | `listener` | named sockets: made, adopted, removed | manager, presentation, session |
+//! | `owner` | users and groups by name | manager, presentation, session |
+//! | `signals` | TERM, INT, QUIT and HUP as a descriptor | manager, presentation, session |
 //! | `heap` | its parts are shared by all threads | session |
-//! | `harden` | what a program gives up first | manager, session |
+//! | `harden` | what a program gives up first | manager, presentation, session |
 //! | `network` | TCP, TLS with pinned certificates, known devices | presentation |
 //! | `discovery` | mDNS: announced devices | presentation |
-//! | `process` | children: `posix_spawn` and pidfd | manager |
+//! | `presentation` | the presentation service, and its clients | presentation |
+//! | `process` | children: `posix_spawn` and pidfd | manager, presentation |
 
 #[cfg(feature = "client")]
 pub mod client;
@@ -31,7 +32,7 @@ pub mod decoder;
 pub mod discovery;
 pub mod error;
 pub mod event_loop;
-#[cfg(any(feature = "manager", feature = "session"))]
+#[cfg(any(feature = "manager", feature = "presentation", feature = "session"))]
 pub mod harden;
 #[cfg(feature = "session")]
 pub mod heap;
@@ -39,15 +40,17 @@ pub mod heap;
 mod kept_file;
 #[cfg(feature = "session")]
 pub mod keys;
-#[cfg(any(feature = "manager", feature = "session"))]
+#[cfg(any(feature = "manager", feature = "presentation", feature = "session"))]
 pub mod listener;
 pub mod memory;
 #[cfg(feature = "presentation")]
 pub mod network;
-#[cfg(any(feature = "manager", feature = "session"))]
+#[cfg(any(feature = "manager", feature = "presentation", feature = "session"))]
 pub mod owner;
-#[cfg(feature = "manager")]
+#[cfg(feature = "presentation")]
+pub mod presentation;
+#[cfg(any(feature = "manager", feature = "presentation"))]
 pub mod process;
-#[cfg(any(feature = "manager", feature = "session"))]
+#[cfg(any(feature = "manager", feature = "presentation", feature = "session"))]
 pub mod signals;
 pub mod socket;

@@ -82,9 +82,15 @@ impl Spawn for Spawner {
         let trace = (self.trace_bytes > 0)
             .then(|| self.trace())
             .and_then(|made| made.inspect_err(|error| tracing::warn!(%error, "a session server is not recorded")).ok());
-        let child = start(&self.program, theirs.as_fd(), trace)?;
+        let child = start(&self.program, Some(theirs.as_fd()), trace)?;
         Ok((child, ours))
     }
+}
+
+/// Starts a program that gets standard input, output and error, its arguments as they are, and no other descriptor; no
+/// signal is blocked or ignored in it.
+pub fn run(program: &Program) -> Result<PidChild, LinuxError> {
+    start(program, None, None)
 }
 
 /// Has children that end wait to be asked how, whatever this process has inherited: those of a process that ignores
@@ -96,7 +102,7 @@ pub fn keep_ended_children() -> Result<(), LinuxError> {
         .map_err(|errno| LinuxError::new("keep ended children", error::from_nix(errno)))
 }
 
-fn start(program: &Program, link: BorrowedFd<'_>, trace: Option<OwnedFd>) -> Result<PidChild, LinuxError> {
+fn start(program: &Program, link: Option<BorrowedFd<'_>>, trace: Option<OwnedFd>) -> Result<PidChild, LinuxError> {
     let because = |errno| LinuxError::new("start", errno).about(program.path.display());
     check_executable(&program.path).map_err(because)?;
     // Ours are made so; this is for what was inherited, or made by a library.
@@ -140,10 +146,16 @@ fn close_each_on_exec_from(first: RawFd) -> Result<(), Errno> {
     Ok(())
 }
 
-fn posix_spawn_with(program: &Program, link: BorrowedFd<'_>, trace: Option<&OwnedFd>) -> nix::Result<nix::unistd::Pid> {
+fn posix_spawn_with(
+    program: &Program,
+    link: Option<BorrowedFd<'_>>,
+    trace: Option<&OwnedFd>,
+) -> nix::Result<nix::unistd::Pid> {
     let mut descriptors = PosixSpawnFileActions::init()?;
     // Also where both numbers are the same this takes close-on-exec away.
-    descriptors.add_dup2(link.as_raw_fd(), LINK_DESCRIPTOR)?;
+    if let Some(link) = link {
+        descriptors.add_dup2(link.as_raw_fd(), LINK_DESCRIPTOR)?;
+    }
     if let Some(trace) = trace {
         descriptors.add_dup2(trace.as_raw_fd(), TRACE_DESCRIPTOR)?;
     }
@@ -151,7 +163,13 @@ fn posix_spawn_with(program: &Program, link: BorrowedFd<'_>, trace: Option<&Owne
     attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
     attributes.set_sigdefault(&all_signals())?;
     attributes.set_sigmask(&SigSet::empty())?;
-    posix_spawn(&program.path, &descriptors, &attributes, &arguments(program, trace.is_some())?, &environment(program)?)
+    posix_spawn(
+        &program.path,
+        &descriptors,
+        &attributes,
+        &arguments(program, link.is_some(), trace.is_some())?,
+        &environment(program)?,
+    )
 }
 
 /// All whose disposition can be set.
@@ -162,11 +180,11 @@ fn all_signals() -> SigSet {
     signals
 }
 
-fn arguments(program: &Program, is_traced: bool) -> nix::Result<Vec<CString>> {
+fn arguments(program: &Program, is_linked: bool, is_traced: bool) -> nix::Result<Vec<CString>> {
     let name = program.path.as_os_str().as_bytes();
     let given = program.arguments.iter().map(String::as_bytes);
     let (link, trace) = (LINK_DESCRIPTOR.to_string(), TRACE_DESCRIPTOR.to_string());
-    let added = [b"--link-fd".as_slice(), link.as_bytes()];
+    let added = [b"--link-fd".as_slice(), link.as_bytes()].into_iter().filter(|_| is_linked);
     let traced = [b"--trace-fd".as_slice(), trace.as_bytes()].into_iter().filter(|_| is_traced);
     [name].into_iter().chain(given).chain(added).chain(traced).map(text).collect()
 }

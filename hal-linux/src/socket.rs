@@ -81,7 +81,7 @@ impl SeqPacket {
     }
 
     /// A socket that `accept` has made with [`flags`].
-    #[cfg(any(feature = "manager", feature = "session"))]
+    #[cfg(any(feature = "manager", feature = "presentation", feature = "session"))]
     pub(crate) fn accepted(socket: OwnedFd) -> Self {
         Self { socket }
     }
@@ -89,6 +89,13 @@ impl SeqPacket {
     /// Who is at the other end: the process that connected, listened or made the pair, as it was then.
     pub fn peer(&self) -> Result<Peer, LinuxError> {
         credentials::peer(self.socket.as_fd()).map_err(|errno| LinuxError::new("ask who the peer is", errno))
+    }
+
+    /// Lets messages of so many bytes be sent, which may be more than the system's default.
+    #[cfg(feature = "presentation")]
+    pub fn make_room_for(&self, message_bytes: usize) -> Result<(), LinuxError> {
+        sockopt::set_socket_send_buffer_size(&self.socket, message_bytes)
+            .map_err(|errno| LinuxError::new("make room for messages", errno))
     }
 
     /// The descriptor, e.g. to hand it to another process.

@@ -1,0 +1,205 @@
+//! The presentation service on Linux: what its driver finds here, and its loop.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | `client` | asking the service, and hearing its events |
+//! | `door` | where local clients come in |
+//! | `receivers` | the processes that show pages |
+
+mod client;
+mod door;
+mod receivers;
+
+use std::net::{Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::thread;
+
+use greenroom_core::driver::{PresentationDriver, PresentationHost, PresentationPlatform};
+use greenroom_core::hal::{
+    ErrorKind, Fingerprint, Interest, Launch, Listen, Network, Peer, Protection, SocketPlace, StreamListener, Token,
+    Visitor, Watch,
+};
+use greenroom_core::limits::DEVICE_NAME_BYTES_MAX;
+use greenroom_core::message::presentation::DeviceId;
+use greenroom_core::presentation::service::{Access, Settings};
+
+pub use client::{PresenterClient, PresenterError};
+pub use receivers::{LAUNCH_TOKEN_VARIABLE, inherited_token};
+
+use crate::clock::Clock;
+use crate::discovery::{Interfaces, Mdns};
+use crate::error::LinuxError;
+use crate::event_loop::EventLoop;
+use crate::listener::SocketFiles;
+use crate::network::{Identity, KnownDeviceFile, LinuxListener, LinuxNetwork};
+use crate::process::{self, Program};
+use crate::signals::{Asked, Signals};
+use door::Door;
+use receivers::ReceiverPrograms;
+
+const IDENTITY_FILE: &str = "identity.pem";
+const KNOWN_DEVICES_FILE: &str = "known-devices.toml";
+
+/// Where a presentation service is found, by devices and by local clients.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// What this box calls itself on the network; empty for its host name.
+    pub name: String,
+    /// Where devices connect; 0 for any port.
+    pub port: u16,
+    /// Whether they connect with TLS.
+    pub is_encrypted: bool,
+    /// On which interfaces this box is announced; none named for all.
+    pub interfaces: Vec<String>,
+    /// Where the certificate and the known devices are kept.
+    pub state_directory: PathBuf,
+    /// Where local clients connect.
+    pub socket: String,
+    /// The mode of that socket, its user and its group; empty for our own.
+    pub socket_access: (u16, String, String),
+}
+
+/// What the integrator decides.
+pub trait Policy {
+    /// What a local process may do; `None` when it may not even connect.
+    fn access(&self, peer: &Peer) -> Option<Access>;
+
+    /// Whether this device may have this page shown.
+    fn may_show(&self, visitor: &Visitor<'_>, url: &str) -> bool;
+
+    /// What is run to show a page; `None` when nothing is configured for it.
+    fn program(&self, launch: &Launch<'_>) -> Option<Program>;
+}
+
+/// Linux, and the integrator's policy.
+struct Host<P> {
+    platform: Platform<P>,
+    policy: P,
+}
+
+type Platform<P> = PresentationPlatform<LinuxNetwork, Mdns, KnownDeviceFile, ReceiverPrograms<P>, EventLoop>;
+type Driver<P> = PresentationDriver<Host<P>>;
+
+impl<P: Policy + Clone> PresentationHost for Host<P> {
+    type Buffer = Box<[u8]>;
+    type Socket = crate::socket::SeqPacket;
+    type Presenters = Door;
+    type Network = LinuxNetwork;
+    type Discovery = Mdns;
+    type Known = KnownDeviceFile;
+    type Receivers = ReceiverPrograms<P>;
+    type Events = EventLoop;
+
+    fn platform(&mut self) -> &mut Platform<P> {
+        &mut self.platform
+    }
+
+    /// The kernel gives pages only where something is written.
+    fn lend(&mut self, bytes: usize) -> Option<Box<[u8]>> {
+        Some(vec![0; bytes].into_boxed_slice())
+    }
+
+    /// What was launched for other devices may do no more than its token allows, whatever user it runs as (PS-36).
+    fn access(&self, peer: &Peer) -> Option<Access> {
+        let access = self.policy.access(peer)?;
+        let is_receiver = self.platform.receivers.has_started(peer.process_id);
+        Some(if is_receiver { Access::Page } else { access })
+    }
+
+    fn may_show(&self, visitor: &Visitor<'_>, url: &str) -> bool {
+        self.policy.may_show(visitor, url)
+    }
+}
+
+/// Serves until a signal says that it is to end.
+///
+/// To be called before any other thread is started: each must block the signals. Everything has a fixed place in the
+/// driver, so it runs in a thread with a stack for that.
+pub fn serve<P: Policy + Clone + Send + 'static>(place: Place, policy: P) -> Result<(), LinuxError> {
+    process::keep_ended_children()?;
+    let signals = Signals::new()?;
+    let stack_bytes = 8 * size_of::<Driver<P>>() + 2 * 1024 * 1024;
+    let service = thread::Builder::new().name("presentation".to_owned()).stack_size(stack_bytes);
+    let running = service
+        .spawn(move || run(&place, policy, signals))
+        .map_err(|cause| LinuxError::other("start a thread", ErrorKind::Exhausted, cause))?;
+    running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn run<P: Policy + Clone>(place: &Place, policy: P, mut signals: Signals) -> Result<(), LinuxError> {
+    let signals_token = Token { kind: Driver::<P>::FIRST_FREE_KIND, index: 0, generation: 0 };
+    let name = name_of(place)?;
+    let mut files = SocketFiles::new();
+    let door = open_door(&mut files, place)?;
+    let (mut host, listener) = open(place, policy)?;
+    host.platform.events.watch(&signals, signals_token, Interest::Read)?;
+    host.platform.events.watch(&host.platform.discovery, Driver::<P>::DISCOVERY, Interest::Read)?;
+    let settings = Settings { device_id: name.clone(), others_may_join: false };
+    let port = listener.local_address().port();
+    let no_memory = || LinuxError::other("serve", ErrorKind::Exhausted, "there is no memory for messages");
+    let mut driver = Driver::new(&mut host, settings, listener, door).ok_or_else(no_memory)?;
+    driver
+        .start(&mut host, &name, place.is_encrypted)
+        .map_err(|kind| LinuxError::other("watch the sockets", kind, "the platform refused"))?;
+    tracing::info!("{name} serves devices at port {port}, and local clients at {}", place.socket);
+    let ended = pump(&mut driver, &mut host, &mut signals);
+    driver.stop(&mut host);
+    files.remove(&place.socket);
+    tracing::info!("the presentation service has ended");
+    ended
+}
+
+fn pump<P: Policy + Clone>(
+    driver: &mut Driver<P>,
+    host: &mut Host<P>,
+    signals: &mut Signals,
+) -> Result<(), LinuxError> {
+    loop {
+        let ready = host.platform.events.wait(driver.next_deadline())?;
+        while let Some(asked) = signals.receive()? {
+            match asked {
+                Asked::End => return Ok(()),
+                Asked::Reload => tracing::warn!("the configuration is read at the start only; restart this program"),
+            }
+        }
+        driver.turn(host, Clock.now(), &ready);
+    }
+}
+
+fn open<P: Policy + Clone>(place: &Place, policy: P) -> Result<(Host<P>, LinuxListener), LinuxError> {
+    let identity = Identity::load_or_make(&place.state_directory.join(IDENTITY_FILE))?;
+    let known = KnownDeviceFile::open(&place.state_directory.join(KNOWN_DEVICES_FILE))?;
+    let mut network = LinuxNetwork::new(&identity)?;
+    let protection = if place.is_encrypted { Protection::Encrypted } else { Protection::None };
+    let listener = network.listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, place.port)), protection)?;
+    let interfaces = match place.interfaces.as_slice() {
+        [] => Interfaces::All,
+        named => Interfaces::Named(named.to_vec()),
+    };
+    let discovery = Mdns::new(&host_name(identity.fingerprint()), &interfaces)?;
+    let receivers = ReceiverPrograms::new(policy.clone());
+    let platform = PresentationPlatform { network, discovery, known, receivers, events: EventLoop::new()? };
+    Ok((Host { platform, policy }, listener))
+}
+
+fn open_door(files: &mut SocketFiles, place: &Place) -> Result<Door, LinuxError> {
+    let (mode, owner, group) = &place.socket_access;
+    let at = SocketPlace { path: &place.socket, mode: *mode, owner, group };
+    files.listen(&at).map(Door::new)
+}
+
+/// A name of our own for mDNS, which no other device has.
+fn host_name(fingerprint: Fingerprint) -> String {
+    let [a, b, c, d, ..] = fingerprint.0;
+    format!("greenroom-{a:02x}{b:02x}{c:02x}{d:02x}")
+}
+
+fn name_of(place: &Place) -> Result<DeviceId, LinuxError> {
+    let system = rustix::system::uname();
+    let name = if place.name.is_empty() { system.nodename().to_string_lossy() } else { place.name.as_str().into() };
+    let fits = Some(&*name).filter(|name| !name.is_empty() && name.len() <= DEVICE_NAME_BYTES_MAX);
+    fits.and_then(|name| DeviceId::try_from(name).ok()).ok_or_else(|| {
+        let cause = format!("it has 1 to {DEVICE_NAME_BYTES_MAX} bytes; configure another one");
+        LinuxError::other("use the name", ErrorKind::Unsupported, cause).about(&name)
+    })
+}
