@@ -1,6 +1,7 @@
 //! The manager's configuration file. `greenroom.toml` beside this crate's manifest explains every key.
 
 mod layers;
+mod presentation;
 mod values;
 
 use std::collections::BTreeMap;
@@ -15,9 +16,10 @@ use greenroom_core::limits::{HEALTH_FAILURES_MAX, READY_TIMEOUT, RESTART_INTENSI
 use greenroom_core::manager::Settings;
 use greenroom_core::message::{LogLevel, LogLevels, Resources};
 pub use layers::{Layers, Origin};
+pub use presentation::{PageSection, Pattern, PresentationSection};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-pub use values::{AppName, Mode, OwnerText, Sink, SocketText};
+pub use values::{AppName, Mode, NameText, OwnerText, Sink, SocketText};
 use values::{
     arguments, full_path, key_sessions, playback_sessions, spares, trace_bytes, variables, web_audio_players, within,
 };
@@ -105,6 +107,8 @@ pub struct Config {
     pub sinks: SinksSection,
     /// `[keys]`
     pub keys: KeysSection,
+    /// `[presentation]`
+    pub presentation: PresentationSection,
     /// `[trace]`
     pub trace: TraceSection,
     /// `[log]`
@@ -361,6 +365,30 @@ impl Config {
         wanted.into_iter().find(|(_, sessions)| *sessions > self.box_.decoders)
     }
 
+    /// Where the presentation service's local clients connect.
+    pub fn presentation_socket(&self) -> PathBuf {
+        match self.presentation.socket.as_str() {
+            "" => runtime::presentation_socket(),
+            path => PathBuf::from(path),
+        }
+    }
+
+    /// Where the presentation service keeps its certificate and the devices that it knows.
+    pub fn presentation_state(&self) -> PathBuf {
+        match self.presentation.state_directory.as_os_str().is_empty() {
+            true => runtime::state_directory(),
+            false => self.presentation.state_directory.clone(),
+        }
+    }
+
+    /// The environment of what shows pages: what session servers inherit, too, and where the presentation service is.
+    pub fn receiver_environment(&self) -> Vec<(String, String)> {
+        let inherited = self.session.inherit_environment.iter();
+        let inherited = inherited.filter_map(|name| Some((name.clone(), env::var(name).ok()?)));
+        let socket = self.presentation_socket().to_string_lossy().into_owned();
+        inherited.chain([(runtime::PRESENTATION_VARIABLE.to_owned(), socket)]).collect()
+    }
+
     /// Where the manager is asked.
     pub fn control_socket(&self) -> PathBuf {
         match self.control.socket.as_str() {
@@ -516,6 +544,10 @@ mod tests {
             ("[app.tv]\nmax_key_sessions = 9", "line 2", "max_key_sessions is at most 4 here, not 9"),
             ("[control]\nsocket = 'run/control.sock'", "line 2", "starts with /"),
             ("[socket]\ndirectory = 'run'", "line 2", "starts with /"),
+            ("[presentation]\nport = 70000", "line 2", "from 0 to 65535"),
+            ("[[presentation.page]]\nurls = ['https://tv.example*']", "line 2", "https://tv.example/*"),
+            ("[[presentation.page]]\ndevices = ['TV']", "line 2", "fingerprint"),
+            ("[[presentation.page]]\ncommand = ['browser']", "line 2", "full path"),
             ("[socket]\nowner = \"a\\u0000b\"", "line 2", "zero byte"),
             ("[session]\nprogram = 'greenroom-session'", "line 2", "starts with /"),
             ("[session]\narguments = [\"a\\u0000b\"]", "line 2", "zero byte"),
@@ -599,6 +631,9 @@ mod tests {
         assert_eq!(section("socket"), keys_of::<SocketSection>());
         assert_eq!(section("session"), keys_of::<SessionSection>());
         assert_eq!(section("sinks"), keys_of::<SinksSection>());
+        assert_eq!(section("presentation"), keys_of::<PresentationSection>());
+        let page = documented["presentation"]["page"][0].as_table().unwrap();
+        assert_eq!(keys(page), keys_of::<PageSection>());
         assert_eq!(section("trace"), keys_of::<TraceSection>());
         assert_eq!(section("log"), keys_of::<LogSection>());
         let app = documented["app"]["com.example.tv"].as_table().unwrap();

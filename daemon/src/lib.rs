@@ -12,6 +12,7 @@
 //! | [`manager`] | the manager's process |
 //! | [`names`] | what people call states, levels and components |
 //! | [`play`] | playing a media file through the client library |
+//! | [`presentation`] | the presentation service's process |
 //! | [`runtime`] | where sockets and programs lie when nobody says otherwise |
 //! | [`service`] | what the service manager, systemd, is told |
 
@@ -27,6 +28,7 @@ pub mod log;
 pub mod manager;
 pub mod names;
 pub mod play;
+pub mod presentation;
 pub mod runtime;
 pub mod service;
 mod terminal;

@@ -22,6 +22,7 @@ const COMPONENTS: &[(&str, Component)] = &[
     ("greenroom_core::driver", Component::Ipc),
     ("greenroom_core::driver::client", Component::Client),
     ("greenroom_core::driver::manager", Component::Manager),
+    ("greenroom_core::driver::presentation", Component::Common),
     ("greenroom_core::driver::session", Component::SessionServer),
     ("greenroom_core::manager", Component::Manager),
     ("greenroom_core::session", Component::SessionServer),

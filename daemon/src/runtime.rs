@@ -34,6 +34,29 @@ pub fn control_socket() -> PathBuf {
     env::var_os(CONTROL_VARIABLE).map_or_else(|| directory().join("control.sock"), PathBuf::from)
 }
 
+/// The environment variable that names the presentation service's socket.
+pub const PRESENTATION_VARIABLE: &str = "GREENROOM_PRESENTATION";
+
+/// The presentation service's socket: `$GREENROOM_PRESENTATION`, else `presentation.sock` in [`directory`].
+pub fn presentation_socket() -> PathBuf {
+    env::var_os(PRESENTATION_VARIABLE).map_or_else(|| directory().join("presentation.sock"), PathBuf::from)
+}
+
+/// Where what outlives the programs is kept: `$STATE_DIRECTORY`, which systemd sets for a service with
+/// `StateDirectory=greenroom`, else `/var/lib/greenroom` for root, else `$XDG_STATE_HOME/greenroom`, else
+/// `~/.local/state/greenroom`.
+pub fn state_directory() -> PathBuf {
+    let named = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    if let Some(of_service) = named("STATE_DIRECTORY") {
+        return of_service;
+    }
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/greenroom");
+    }
+    let own = named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")));
+    own.unwrap_or_else(|| PathBuf::from("/var/lib")).join("greenroom")
+}
+
 /// The session server's program: beside this one, where a build leaves it, else where an installation has it, in
 /// `../libexec/greenroom`.
 pub fn session_program() -> PathBuf {

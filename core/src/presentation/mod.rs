@@ -14,6 +14,7 @@
 //! together and is not needed while they talk (PS-33).
 
 pub mod control_channel;
+pub mod pages;
 pub mod service;
 pub mod session;
 mod todo;

@@ -7,6 +7,7 @@ pub mod appmanager;
 pub mod ctl;
 pub mod greenroomd;
 pub mod play;
+pub mod presentation;
 pub mod session;
 
 /// A program, as its manual knows it.
@@ -21,10 +22,11 @@ pub struct Program {
 }
 
 /// All of them.
-pub fn programs() -> [Program; 5] {
+pub fn programs() -> [Program; 6] {
     [
         Program { command: greenroomd::Arguments::command(), section: 8, is_in_path: true },
         Program { command: session::Arguments::command(), section: 8, is_in_path: false },
+        Program { command: presentation::Arguments::command(), section: 8, is_in_path: false },
         Program { command: ctl::Arguments::command(), section: 1, is_in_path: true },
         Program { command: play::Arguments::command(), section: 1, is_in_path: true },
         Program { command: appmanager::Arguments::command(), section: 1, is_in_path: true },

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use greenroom_core::limits::{
-    KEY_SESSIONS_MAX, OWNER_BYTES_MAX, SESSIONS_MAX, SINK_BYTES_MAX, SOCKET_PATH_BYTES_MAX, SPARES_MAX,
-    WEB_AUDIO_PLAYERS_MAX,
+    DEVICE_NAME_BYTES_MAX, KEY_SESSIONS_MAX, OWNER_BYTES_MAX, SESSIONS_MAX, SINK_BYTES_MAX, SOCKET_PATH_BYTES_MAX,
+    SPARES_MAX, WEB_AUDIO_PLAYERS_MAX,
 };
 use greenroom_core::message::AppId;
 use serde::de::Error as _;
@@ -126,7 +126,7 @@ pub(super) fn variables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BT
     Ok(variables)
 }
 
-fn check_full_path(path: &str) -> Result<(), String> {
+pub(super) fn check_full_path(path: &str) -> Result<(), String> {
     if path.is_empty() || path.starts_with('/') {
         return Ok(());
     }
@@ -186,6 +186,8 @@ texts! {
     Sink = "auto", at most SINK_BYTES_MAX, "the description of a sink", check_any;
     /// The name or number of a user or group.
     OwnerText = "", at most OWNER_BYTES_MAX, "a user or group", check_any;
+    /// What the box calls itself on the network.
+    NameText = "", at most DEVICE_NAME_BYTES_MAX, "the name of a device", check_any;
     /// The path of a socket or of a directory of sockets.
     SocketText = "", at most SOCKET_PATH_BYTES_MAX, "a socket's path", check_full_path;
 }
