@@ -11,10 +11,12 @@ use greenroom_core::message::{Reason, ServerState, TargetState};
 use greenroom_daemon::command_line::ctl::{Arguments, Order, TraceOrder, Wait};
 use greenroom_daemon::control::{ControlClient, ControlError};
 use greenroom_daemon::ctl::live::{self, LiveError};
+use greenroom_daemon::ctl::present::{self, PresentError};
 use greenroom_daemon::ctl::report;
 use greenroom_daemon::ctl::trace::{self, TraceError};
 use greenroom_daemon::names;
 use greenroom_daemon::runtime;
+use greenroom_hal_linux::presentation::PresenterError;
 use greenroom_hal_mock::sequence::Detail;
 use serde_json::{Value, json};
 
@@ -27,6 +29,8 @@ enum Failure {
     Live(LiveError),
     #[error("{0}")]
     Trace(TraceError),
+    #[error("{0}")]
+    Present(#[from] PresentError),
     #[error("app {app}: {refusal}")]
     Refused { app: String, refusal: Refusal },
     #[error("app {app} is {} and will not be {}: {why}", names::state(*is), names::state(*wanted))]
@@ -61,6 +65,7 @@ impl Failure {
             | Self::Live(_)
             | Self::Trace(_)
             | Self::Control(ControlError::Refused(_)) => 1,
+            Self::Present(error) => error.status(),
             Self::Control(ControlError::TooLong) => 2,
             Self::Late { .. } | Self::Control(ControlError::Timeout) => 4,
             Self::Control(_) => 3,
@@ -72,7 +77,13 @@ impl Failure {
             Self::Refused { refusal, .. } | Self::Control(ControlError::Refused(refusal)) => {
                 Some(format!("{refusal:?}"))
             }
-            Self::Control(_) | Self::Live(_) | Self::Trace(_) | Self::Elsewhere { .. } | Self::Late { .. } => None,
+            Self::Present(PresentError::Presenter(PresenterError::Refused(refusal))) => Some(format!("{refusal:?}")),
+            Self::Control(_)
+            | Self::Live(_)
+            | Self::Trace(_)
+            | Self::Present(_)
+            | Self::Elsewhere { .. }
+            | Self::Late { .. } => None,
         };
         json!({"error": self.to_string(), "refusal": refusal, "status": self.status()})
     }
@@ -109,6 +120,10 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             let drawn = trace::draw_files(files, *notation, if *all { Detail::All } else { Detail::Steps })?;
             return show(&drawn, output.as_deref(), arguments.json);
         }
+        Order::Present { service, order } => {
+            let path = service.clone().unwrap_or_else(runtime::presentation_socket);
+            return Ok(present::run(&path, order, arguments.json, &mut |line| say!("{line}"))?);
+        }
         _ => {}
     }
     let path = arguments.control.unwrap_or_else(runtime::control_socket);
@@ -125,7 +140,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Order::Watch { lines } => return session.watch(*lines),
         Order::Stop => session.order(Command::Stop)?,
         Order::Trace { order: TraceOrder::Save { file } } => return session.save_trace(file),
-        Order::Trace { order: TraceOrder::Replay { .. } | TraceOrder::Diagram { .. } } => {}
+        // They need no manager.
+        Order::Trace { order: TraceOrder::Replay { .. } | TraceOrder::Diagram { .. } } | Order::Present { .. } => {}
     }
     session.tell_done();
     Ok(())

@@ -24,7 +24,7 @@ pub struct Arguments {
 }
 
 const EXIT_STATUS: &str = "Exit status: 0 done; 1 the manager refused, or the app failed; 2 the command line is wrong; \
-                           3 there is no manager, or it ended; 4 it did not happen in time";
+                           3 there is no manager or presentation service, or it ended; 4 it did not happen in time";
 
 /// What the manager is asked.
 #[derive(Debug, Subcommand)]
@@ -89,11 +89,80 @@ pub enum Order {
     },
     /// End every app in order, and then the manager
     Stop,
+    /// Have pages shown on other devices, and see and end what is shown here; needs no manager
+    Present {
+        /// The presentation service's socket [default: $GREENROOM_PRESENTATION, else presentation.sock in the directory of
+        /// the default control socket]
+        #[arg(long, value_name = "PATH")]
+        service: Option<PathBuf>,
+        /// What the presentation service is asked
+        #[command(subcommand)]
+        order: PresentOrder,
+    },
     /// Save, replay or draw what the manager and the session servers were told
     Trace {
         /// Which
         #[command(subcommand)]
         order: TraceOrder,
+    },
+}
+
+/// What the presentation service is asked.
+#[derive(Debug, Subcommand)]
+pub enum PresentOrder {
+    /// Print the devices that can show pages
+    Devices,
+    /// Have a page shown, wait until it is connected, and print what the presentation is called
+    Start {
+        /// The page; of several, the first one that the device can show
+        #[arg(required = true, value_name = "URL")]
+        urls: Vec<String>,
+        /// The device [default: somebody is asked for one: see requests]
+        #[arg(long)]
+        device: Option<String>,
+        /// What the presentation is called [default: a name that nobody guesses]
+        #[arg(long)]
+        name: Option<String>,
+        /// Stay connected, and print the page's messages until it has ended
+        #[arg(long)]
+        stay: bool,
+    },
+    /// Print the connections to presentations, on other devices and here
+    List,
+    /// Send a text to a presentation on another device
+    Send {
+        /// The presentation
+        presentation: String,
+        /// The text
+        text: String,
+    },
+    /// Connect to a presentation that was started from this box, and print its messages until it has ended
+    Reconnect {
+        /// The presentation
+        presentation: String,
+    },
+    /// Close the connection that this box has left to a presentation; it goes on
+    Close {
+        /// The presentation
+        presentation: String,
+    },
+    /// End a presentation, on another device or here
+    Terminate {
+        /// The presentation
+        presentation: String,
+    },
+    /// Print the requests that a device be chosen
+    Requests {
+        /// Go on as they come; only while somebody does can a device be asked for
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Choose the device of a request
+    Select {
+        /// The request
+        request: String,
+        /// The device
+        device: String,
     },
 }
 
