@@ -9,6 +9,7 @@
 //! Long memory is lent by the host when it is needed: a channel without half a line and a client that reads have none.
 
 mod arrivals;
+mod building;
 mod carrier;
 mod carry_out;
 mod channels;

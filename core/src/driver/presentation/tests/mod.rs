@@ -63,7 +63,7 @@ impl Device {
     fn new(world: &Rc<World>, name: &str, number: u8, protection: Protection) -> Self {
         let address = [192, 0, 2, number].into();
         let mut network = Net { world: Rc::clone(world), address, own: Fingerprint([number; 32]), chance: number };
-        let listener = network.listen(SocketAddr::new(address, 4000), protection).unwrap();
+        let listener = network.listen(SocketAddr::new(address, CONTROL_PORT), protection).unwrap();
         let discovery = Sight { world: Rc::clone(world), address, told: 0 };
         let (known, receivers, events) = (Known::default(), Screen::default(), Events::default());
         let platform = PresentationPlatform { network, discovery, known, receivers, events };
@@ -97,6 +97,7 @@ struct Home {
     boxes: Vec<Device>,
 }
 
+const CONTROL_PORT: u16 = 4000;
 const PHONE: usize = 0;
 const TV: usize = 1;
 
@@ -346,7 +347,7 @@ fn a_receiver_that_never_says_a_word_is_ended_and_the_page_learns_why() {
 #[test]
 fn silent_devices_and_silent_or_confused_clients_are_sent_away() {
     let mut home = Home::new(Protection::None);
-    let address = SocketAddr::from(([192, 0, 2, 2], 4000));
+    let address = SocketAddr::from(([192, 0, 2, 2], CONTROL_PORT));
     let mut stranger =
         Net { world: Rc::clone(&home.world), address: [192, 0, 2, 9].into(), own: Fingerprint([9; 32]), chance: 0 };
     let _silent = stranger.connect(address, Trust::Plain).unwrap();
@@ -368,11 +369,100 @@ fn one_device_cannot_take_all_places() {
     let mut home = Home::new(Protection::None);
     let mut greedy =
         Net { world: Rc::clone(&home.world), address: [192, 0, 2, 9].into(), own: Fingerprint([9; 32]), chance: 0 };
-    let address = SocketAddr::from(([192, 0, 2, 2], 4000));
+    let address = SocketAddr::from(([192, 0, 2, 2], CONTROL_PORT));
     let _streams: Vec<Stream> = (0..2 * CHANNELS_MAX).map(|_| greedy.connect(address, Trust::Plain).unwrap()).collect();
     home.settle();
     let (channels, _, _) = home.boxes[TV].driver.machine().in_use();
     assert_eq!(usize::from(channels), crate::limits::CHANNELS_PER_ADDRESS_MAX);
+}
+
+/// A device that is nobody's.
+fn stranger(home: &Home, number: u8) -> Net {
+    let address = [192, 0, 2, number].into();
+    Net { world: Rc::clone(&home.world), address, own: Fingerprint([99; 32]), chance: 0 }
+}
+
+/// PS-34: neither from elsewhere nor without the ticket; and the right one still comes.
+#[test]
+fn only_the_device_of_the_session_connects_to_what_was_offered_to_it() {
+    for protection in [Protection::None, Protection::Encrypted] {
+        let mut home = Home::new(protection);
+        let (mut page, mut receiver) = (home.boxes[PHONE].client(), home.boxes[TV].client());
+        page.say(Command::Hello);
+        page.say(start("TV"));
+        assert_eq!(page.news(&mut home), ["welcome", "connection", "connecting"]);
+        let offered = home.world.offered([192, 0, 2, 1].into());
+        let trust = match protection {
+            Protection::None => Trust::Plain,
+            Protection::Encrypted => Trust::Pinned(Fingerprint([1; 32])),
+        };
+        // From elsewhere; from the device's own address, as a program there might; and one that says nothing.
+        let _elsewhere = stranger(&home, 9).connect(offered[0], trust).unwrap();
+        let mut beside = stranger(&home, 2).connect(offered[0], trust).unwrap();
+        let _ = beside.write_all(&[0, 0, 0, 17, 0, 1, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7]);
+        let _silent = stranger(&home, 2).connect(offered[0], trust).unwrap();
+        home.settle();
+        let token = home.boxes[TV].host.platform.receivers.shown[0].1;
+        receiver.say(Command::ReceiverReady { token });
+        home.pass(Duration::from_secs(5));
+        assert_eq!(page.news(&mut home), ["connected"]);
+        assert!(home.world.offered([192, 0, 2, 1].into()).is_empty(), "nobody else is let in");
+    }
+}
+
+/// PS-06, PS-07, PS-15, PS-20
+#[test]
+fn a_data_channel_is_built_by_the_clients_and_its_descriptions_go_up_and_down() {
+    let mut home = Home::new(Protection::None);
+    let (mut page, mut receiver) = (home.boxes[PHONE].client(), home.boxes[TV].client());
+    page.say(Command::Hello);
+    let urls = ["https://tv.example/"].into_iter().collect();
+    let (device, transport) = (Some("TV"), TransportKind::DataChannel);
+    page.say(Command::Start { presentation_id: "p", urls, origin: "test", device, transport });
+    let told = page.news(&mut home);
+    assert!(told.last().is_some_and(|news| news.contains("Build") && news.contains("offers: true")), "{told:?}");
+    let sdp = "\"v=0 ".repeat(14_000);
+    let built = |piece| Command::Built { connection: first(), piece };
+    page.say(built(Piece::Offer(&sdp)));
+    assert_eq!(page.news(&mut home), ["done"]);
+    let token = home.boxes[TV].host.platform.receivers.shown[0].1;
+    receiver.say(Command::ReceiverReady { token });
+    receiver.say(Command::ListenForConnections);
+    let told = receiver.news(&mut home).join(" ");
+    assert!(told.contains("offers: false") && told.contains(&std::format!("{:?}", Piece::Offer(&sdp))));
+    receiver.say(built(Piece::Answer("answer")));
+    receiver.say(built(Piece::Candidate("candidate")));
+    receiver.say(built(Piece::Open));
+    assert_eq!(receiver.news(&mut home).last().map(String::as_str), Some("connected"));
+    let told = page.news(&mut home).join(" ");
+    assert!(told.contains("Answer(\"answer\")") && told.contains("Candidate(\"candidate\")"), "{told}");
+    page.say(built(Piece::Open));
+    assert_eq!(page.news(&mut home), ["done", "connected"]);
+}
+
+/// PS-30, PS-32, PS-35: wherever the network is cut.
+#[test]
+fn a_network_that_is_cut_at_any_byte_leaves_nobody_connecting_and_nothing_behind() {
+    for bytes in (0..1400).step_by(3) {
+        let mut home = Home::new(Protection::Encrypted);
+        home.world.passes.set(Some(bytes));
+        let (mut page, mut receiver) = (home.boxes[PHONE].client(), home.boxes[TV].client());
+        page.say(Command::Hello);
+        page.say(start("TV"));
+        let mut told = page.news(&mut home);
+        if let Some((_, token, _)) = home.boxes[TV].host.platform.receivers.shown.last().cloned() {
+            receiver.say(Command::ReceiverReady { token });
+            receiver.say(Command::ListenForConnections);
+        }
+        told.extend(page.news(&mut home));
+        home.pass(ESTABLISH_TIMEOUT);
+        told.extend(page.news(&mut home));
+        assert!(told.last().is_some_and(|news| news != "connecting"), "cut after {bytes}: {told:?}");
+        home.world.passes.set(None);
+        drop((page, receiver));
+        home.pass(crate::limits::CLOSED_KEPT);
+        home.assert_nothing_left();
+    }
 }
 
 /// What Mozilla's programs say as a controller, and hear.
@@ -386,7 +476,7 @@ impl Mozilla {
     fn connect(home: &Home) -> Self {
         let mut network =
             Net { world: Rc::clone(&home.world), address: [192, 0, 2, 9].into(), own: Fingerprint([9; 32]), chance: 0 };
-        let address = SocketAddr::from(([192, 0, 2, 2], 4000));
+        let address = SocketAddr::from(([192, 0, 2, 2], CONTROL_PORT));
         let control = network.connect(address, Trust::Plain).unwrap();
         Self { network, control, heard: String::new() }
     }

@@ -131,6 +131,13 @@ pub(super) struct Stream {
     local: SocketAddr,
     peer: SocketAddr,
     shown: Option<Fingerprint>,
+    passes: Rc<Cell<Option<usize>>>,
+}
+
+impl Stream {
+    fn is_cut(&self) -> bool {
+        self.passes.get() == Some(0)
+    }
 }
 
 impl Drop for Stream {
@@ -146,7 +153,8 @@ impl Source for Stream {
     }
 
     fn probe(&self) -> Probe {
-        probe_of(&self.input, &self.output)
+        let (alive, passes) = (probe_of(&self.input, &self.output), Rc::clone(&self.passes));
+        Box::new(move || if passes.get() == Some(0) { (true, true, true) } else { alive() })
     }
 }
 
@@ -156,6 +164,9 @@ impl embedded_io::ErrorType for Stream {
 
 impl embedded_io::Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        if self.is_cut() {
+            return Err(Failure(ErrorKind::Gone));
+        }
         let mut input = self.input.borrow_mut();
         // Less than there is, so that everything comes in pieces.
         let bytes = input.content.len().min(buffer.len()).min(777);
@@ -167,18 +178,19 @@ impl embedded_io::Read for Stream {
 impl embedded_io::ReadReady for Stream {
     fn read_ready(&mut self) -> Result<bool, Failure> {
         let input = self.input.borrow();
-        Ok(input.finished || !input.content.is_empty())
+        Ok(input.finished || !input.content.is_empty() || self.is_cut())
     }
 }
 
 impl embedded_io::Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Failure> {
         let mut output = self.output.borrow_mut();
-        if output.reader_gone {
+        if output.reader_gone || self.is_cut() {
             return Err(Failure(ErrorKind::Gone));
         }
         let free = output.capacity.saturating_sub(output.content.len());
-        let taken = bytes.len().min(free);
+        let taken = bytes.len().min(free).min(self.passes.get().unwrap_or(usize::MAX));
+        self.passes.set(self.passes.get().map(|left| left - taken));
         output.content.extend(&bytes[..taken]);
         Ok(taken)
     }
@@ -191,7 +203,7 @@ impl embedded_io::Write for Stream {
 impl embedded_io::WriteReady for Stream {
     fn write_ready(&mut self) -> Result<bool, Failure> {
         let output = self.output.borrow();
-        Ok(output.reader_gone || output.content.len() < output.capacity)
+        Ok(output.reader_gone || output.content.len() < output.capacity || self.is_cut())
     }
 }
 
@@ -230,7 +242,17 @@ fn probe_queue<T: 'static>(queue: &Queue<T>) -> Probe {
 pub(super) struct World {
     listening: RefCell<BTreeMap<SocketAddr, (Queue<Stream>, Option<Fingerprint>)>>,
     ports: Cell<u16>,
+    /// Bytes that still pass, on all streams together; then every one of them is cut.
+    pub(super) passes: Rc<Cell<Option<usize>>>,
     announced: RefCell<Vec<Device>>,
+}
+
+impl World {
+    /// Where somebody listens at this address, beside the control port.
+    pub(super) fn offered(&self, address: core::net::IpAddr) -> Vec<SocketAddr> {
+        let listening = self.listening.borrow();
+        listening.keys().copied().filter(|at| at.ip() == address && at.port() != super::CONTROL_PORT).collect()
+    }
 }
 
 pub(super) struct StreamQueue {
@@ -311,8 +333,10 @@ impl Network for Net {
         let local = SocketAddr::new(self.address, 40_000);
         let (input, output) = (Rc::clone(&there), Rc::clone(&back));
         let shown = shows.map(|_| self.own);
-        waiting.borrow_mut().push_back(Stream { input, output, local: to, peer: local, shown });
-        Ok(Stream { input: back, output: there, local, peer: to, shown: *shows })
+        let passes = Rc::clone(&self.world.passes);
+        waiting.borrow_mut().push_back(Stream { input, output, local: to, peer: local, shown, passes });
+        let passes = Rc::clone(&self.world.passes);
+        Ok(Stream { input: back, output: there, local, peer: to, shown: *shows, passes })
     }
 
     fn addresses(&mut self) -> Result<Addresses, Failure> {
