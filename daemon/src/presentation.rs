@@ -91,7 +91,7 @@ fn place(config: &Config) -> Result<Place, PresentationError> {
     let section = &config.presentation;
     let (socket, state_directory) = (config.presentation_socket(), config.presentation_state());
     for (directory, mode) in
-        [(socket.parent().unwrap_or(Path::new("/")), socket_mode()), (&state_directory, STATE_MODE)]
+        [(socket.parent().unwrap_or(Path::new("/")), socket_mode()), (state_directory.as_path(), STATE_MODE)]
     {
         if !directory.is_dir() {
             let made = runtime::make_directory(directory, mode);

@@ -43,6 +43,7 @@ pub(super) struct ChannelPort<H: PresentationHost> {
     lines: Option<Lines<H::Buffer>>,
     /// What the other device has not taken yet; there only while there is something.
     waiting: Option<Buffer<H::Buffer>>,
+    /// What its stream is watched for.
     watched: Interest,
     /// Reading stopped before there was nothing.
     is_unread: bool,
@@ -129,9 +130,9 @@ impl<H: PresentationHost> Channels<H> {
         self.ports.get_mut(usize::from(channel.index()))?.take_if(|port| port.channel == channel)
     }
 
-    fn put(&mut self, channel: ChannelHandle, link: Link<StreamOf<H>>, is_accepted: bool) {
-        let (watched, is_unread) = (Interest::Read, true);
-        let port = ChannelPort { channel, link, is_accepted, lines: None, waiting: None, watched, is_unread };
+    fn put(&mut self, channel: ChannelHandle, link: Link<StreamOf<H>>, watched: Interest, is_accepted: bool) {
+        let (lines, waiting, is_unread) = (None, None, true);
+        let port = ChannelPort { channel, link, is_accepted, lines, waiting, watched, is_unread };
         if let Some(place) = self.ports.get_mut(usize::from(channel.index())) {
             *place = Some(port);
         }
@@ -176,13 +177,13 @@ impl<H: PresentationHost> PresentationDriver<H> {
     }
 
     fn open(&mut self, host: &mut H, channel: ChannelHandle, stream: StreamOf<H>, is_accepted: bool) {
-        let is_watched =
-            host.platform().events.rewatch(&stream, token(channel), stream.interest(Interest::Read)).is_ok();
-        if !is_watched {
-            host.platform().events.unwatch(&stream);
+        let (events, watched) = (&mut host.platform().events, stream.interest(Interest::Read));
+        if events.rewatch(&stream, token(channel), watched).is_err() {
+            events.unwatch(&stream);
+            self.channels.remove(channel);
             return self.follow(Outcome::ChannelFailed { channel, reason: Reason::OPERATION });
         }
-        self.channels.put(channel, Link::Open(stream), is_accepted);
+        self.channels.put(channel, Link::Open(stream), watched, is_accepted);
         // What came with the last of TLS lies in the stream.
         self.channels.touched.add(channel.index());
         self.follow(Outcome::ChannelOpened { channel });
@@ -207,7 +208,7 @@ impl<H: PresentationHost> PresentationDriver<H> {
 
     fn reach(&mut self, host: &mut H, now: Instant, channel: ChannelHandle, to: DeviceAddresses, trust: Trust) {
         let dialing = Dialing::new(to, trust, token(channel));
-        self.channels.put(channel, Link::Reaching(dialing), false);
+        self.channels.put(channel, Link::Reaching(dialing), Interest::None, false);
         self.advance_reaching(host, now, channel);
     }
 
@@ -243,7 +244,7 @@ impl<H: PresentationHost> PresentationDriver<H> {
     pub(super) fn channel_ready(&mut self, host: &mut H, now: Instant, ready: Ready) {
         let channel = ChannelHandle::from_parts(ready.token.index, ready.token.generation);
         let Some(port) = self.channels.port(channel) else { return };
-        let reads = port.watched == Interest::Read;
+        let reads = matches!(port.watched, Interest::Read | Interest::ReadWrite);
         let Some(stream) = port.stream() else { return self.advance_reaching(host, now, channel) };
         let is_alive = stream.advance().is_ok() && port.flush().is_ok();
         // What is readable although it is not read has ended.
@@ -402,22 +403,24 @@ impl<H: PresentationHost> PresentationDriver<H> {
 
     /// Reads what is there, and watches a channel for what is wanted of it now.
     pub(super) fn settle_channel(&mut self, host: &mut H, now: Instant, place: u16) {
-        let found = self.channels.ports.get(usize::from(place)).and_then(Option::as_ref);
-        let Some(channel) = found.map(|port| port.channel) else { return };
-        if found.is_some_and(|port| port.is_unread && port.waiting.is_none()) {
+        let Some(port) = self.channels.ports.get_mut(usize::from(place)).and_then(Option::as_mut) else { return };
+        let channel = port.channel;
+        let Link::Open(stream) = &port.link else { return };
+        port.is_unread |= stream.has_pending();
+        if port.is_unread {
             self.receive_lines(host, now, channel);
         }
         let Some(port) = self.channels.port(channel) else { return };
-        if port.is_unread && port.waiting.is_none() {
-            self.channels.touched.add(place);
+        let (wanted, is_unread) = (port.wanted(), port.is_unread && port.waiting.is_none());
+        let Link::Open(stream) = &port.link else { return };
+        let interest = stream.interest(wanted);
+        let is_same = port.watched == interest;
+        if !is_same && host.platform().events.rewatch(stream, token(channel), interest).is_err() {
+            return self.lose_channel(host, now, channel);
         }
-        let Some(port) = self.channels.port(channel) else { return };
-        let wanted = port.wanted();
-        let Link::Open(stream) = &mut port.link else { return };
-        let is_watched = host.platform().events.rewatch(stream, token(channel), stream.interest(wanted)).is_ok();
-        port.watched = wanted;
-        if !is_watched {
-            self.lose_channel(host, now, channel);
+        port.watched = interest;
+        if is_unread {
+            self.channels.touched.add(place);
         }
     }
 }

@@ -173,7 +173,11 @@ impl<H: PresentationHost> PresentationDriver<H> {
             Stage::Offering(Offering { candidate: Some(carrier), .. }) | Stage::Greeting(carrier) => {
                 carrier.advance().inspect_err(|error| debug!("a transport is not let in: {}", Said(error)))
             }
-            Stage::Open(Some(carrier)) => carrier.advance(),
+            Stage::Open(Some(carrier)) => {
+                let advanced = carrier.advance();
+                port.is_unread |= carrier.has_pending();
+                advanced
+            }
             _ => return,
         };
         match (advanced, &mut port.stage) {
