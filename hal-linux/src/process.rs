@@ -12,7 +12,8 @@ use nix::sys::signal::{SigHandler, SigSet, Signal as NixSignal};
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::{Errno, FdFlags};
 use rustix::process::{
-    Pid, PidfdFlags, Signal as SignalNumber, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal, waitid,
+    Pid, PidfdFlags, Signal as SignalNumber, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_open,
+    pidfd_send_signal, waitid,
 };
 
 use crate::error::{self, LinuxError};
@@ -89,6 +90,8 @@ impl Spawn for Spawner {
 
 /// Starts a program that gets standard input, output and error, its arguments as they are, and no other descriptor; no
 /// signal is blocked or ignored in it.
+///
+/// It leads a process group of its own: a signal goes to all of that, and who is left of it when it ends is killed.
 pub fn run(program: &Program) -> Result<PidChild, LinuxError> {
     start(program, None, None)
 }
@@ -116,7 +119,7 @@ fn start(program: &Program, link: Option<BorrowedFd<'_>>, trace: Option<OwnedFd>
         abandon(id);
         because(errno)
     })?;
-    Ok(PidChild { id, descriptor, status: None, trace })
+    Ok(PidChild { id, descriptor, status: None, trace, leads_group: link.is_none() })
 }
 
 /// No descriptor from this number on is inherited by a child.
@@ -160,7 +163,12 @@ fn posix_spawn_with(
         descriptors.add_dup2(trace.as_raw_fd(), TRACE_DESCRIPTOR)?;
     }
     let mut attributes = PosixSpawnAttr::init()?;
-    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
+    let mut flags = PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK;
+    if link.is_none() {
+        flags |= PosixSpawnFlags::POSIX_SPAWN_SETPGROUP;
+        attributes.set_pgroup(nix::unistd::Pid::from_raw(0))?;
+    }
+    attributes.set_flags(flags)?;
     attributes.set_sigdefault(&all_signals())?;
     attributes.set_sigmask(&SigSet::empty())?;
     posix_spawn(
@@ -220,12 +228,30 @@ pub struct PidChild {
     descriptor: OwnedFd,
     status: Option<ExitStatus>,
     trace: Option<OwnedFd>,
+    leads_group: bool,
 }
 
 impl PidChild {
     /// The memory of its trace, if it was given one. It stays when the child has ended.
     pub fn trace(&self) -> Option<BorrowedFd<'_>> {
         self.trace.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The group keeps its number until its leader was waited for, so that this reaches nobody else.
+    fn signal_group(&self, number: SignalNumber) -> Result<(), Errno> {
+        if self.status.is_some() { Ok(()) } else { kill_process_group(self.id, number) }
+    }
+
+    fn kill_rest_of_group(&self) -> Result<(), Errno> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        if waitid(WaitId::PidFd(self.descriptor.as_fd()), options)?.is_none() {
+            return Ok(());
+        }
+        match self.signal_group(SignalNumber::KILL) {
+            // Nobody is left of it, or nobody whom this process may signal.
+            Ok(()) | Err(Errno::SRCH | Errno::PERM) => Ok(()),
+            Err(errno) => Err(errno),
+        }
     }
 }
 
@@ -243,13 +269,21 @@ impl Child for PidChild {
             Signal::Terminate => SignalNumber::TERM,
             Signal::Kill => SignalNumber::KILL,
         };
-        match pidfd_send_signal(&self.descriptor, number) {
+        let sent = match self.leads_group {
+            true => self.signal_group(number),
+            false => pidfd_send_signal(&self.descriptor, number),
+        };
+        match sent {
             Ok(()) | Err(Errno::SRCH) => Ok(()),
             Err(errno) => Err(LinuxError::new("send a signal to process", errno).about(self.process_id())),
         }
     }
 
     fn try_wait(&mut self) -> Result<Option<ExitStatus>, LinuxError> {
+        if self.leads_group && self.status.is_none() {
+            self.kill_rest_of_group()
+                .map_err(|errno| LinuxError::new("end the group of process", errno).about(self.process_id()))?;
+        }
         if self.status.is_none() {
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
             let found = waitid(WaitId::PidFd(self.descriptor.as_fd()), options)
@@ -278,8 +312,40 @@ impl AsFd for PidChild {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
+    use std::time::{Duration, Instant};
 
     use super::*;
+
+    /// Polls until there is something, for a minute at most.
+    fn wait_for<T>(mut poll: impl FnMut() -> Option<T>) -> T {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(found) = poll() {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "it has not come");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// PS-35: a script that has started something else leaves none of it behind.
+    #[test]
+    fn who_is_left_of_a_group_ends_with_its_leader() {
+        let directory = tempfile::tempdir().unwrap();
+        let number = directory.path().join("number");
+        let script = format!("sleep 1000 & echo $! > '{}'; exit 7", number.display());
+        let program = Program {
+            path: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script],
+            environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+        };
+        let mut child = run(&program).unwrap();
+        assert_eq!(wait_for(|| child.try_wait().unwrap()), ExitStatus::Exited(7));
+        let left: i32 = std::fs::read_to_string(&number).unwrap().trim().parse().unwrap();
+        // One that has ended has no command line any more, whether somebody has waited for it or not.
+        let command = format!("/proc/{left}/cmdline");
+        wait_for(|| std::fs::read(&command).unwrap_or_default().is_empty().then_some(()));
+    }
 
     /// SM-03
     #[test]

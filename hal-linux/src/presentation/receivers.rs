@@ -5,6 +5,8 @@ use std::env;
 use greenroom_core::hal::{Child, ErrorKind, ErrorType, Launch, Receivers};
 use greenroom_core::message::presentation::LaunchToken;
 
+use rustix::process::{Pid, getpgid};
+
 use super::Policy;
 use crate::error::LinuxError;
 use crate::process::{self, PidChild};
@@ -20,7 +22,7 @@ const STARTED_MAX: usize = 256;
 #[derive(Debug)]
 pub(super) struct ReceiverPrograms<P> {
     policy: P,
-    /// Numbers of the processes that were started last.
+    /// Numbers of the processes that were started last, and of their groups.
     started: Vec<u32>,
 }
 
@@ -29,9 +31,11 @@ impl<P> ReceiverPrograms<P> {
         Self { policy, started: Vec::new() }
     }
 
-    /// Whether this process was started here.
+    /// Whether this process was started here, or by one that was: those are of one process group.
     pub(super) fn has_started(&self, process_id: u32) -> bool {
-        self.started.contains(&process_id)
+        let process = i32::try_from(process_id).ok().and_then(Pid::from_raw);
+        let group = process.and_then(|process| getpgid(Some(process)).ok());
+        group.is_some_and(|group| self.started.contains(&group.as_raw_nonzero().get().unsigned_abs()))
     }
 }
 
