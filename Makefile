@@ -72,7 +72,7 @@ release: ## Build what `make install` installs: programs, manual pages, shell co
 install: ## Install what `make release` built, below DESTDIR and PREFIX (/usr/local)
 	@test -d "$(BUILT)/share" || { echo "nothing is built in $(BUILT); run 'make release' first" >&2; exit 1; }
 	install -D -m 755 -t "$(INSTALLED)/bin" $(COMMANDS:%="$(BUILT)/%")
-	install -D -m 755 -t "$(INSTALLED)/libexec/greenroom" "$(BUILT)/greenroom-session"
+	install -D -m 755 -t "$(INSTALLED)/libexec/greenroom" "$(BUILT)/greenroom-session" "$(BUILT)/greenroom-presentation"
 	find "$(BUILT)/share" -type f -printf '%P\0' | xargs -0 -I FILE install -D -m 644 "$(BUILT)/share/FILE" "$(INSTALLED)/share/FILE"
 	sed 's|@BINDIR@|$(PREFIX)/bin|' daemon/systemd/greenroom.service.in | \
 	  install -D -m 644 /dev/stdin "$(INSTALLED)/lib/systemd/system/greenroom.service"
@@ -80,8 +80,8 @@ install: ## Install what `make release` built, below DESTDIR and PREFIX (/usr/lo
 	test -e "$(CONFIGURATION)" || install -D -m 644 daemon/greenroom.toml "$(CONFIGURATION)"
 
 uninstall: ## Remove what `make install` installed, but not a configuration that was changed
-	rm -f $(COMMANDS:%="$(INSTALLED)/bin/%") "$(INSTALLED)/libexec/greenroom/greenroom-session"
-	rm -f "$(INSTALLED)"/share/man/man1/greenroom{ctl,-play,-appmanager}{,-*}.1 "$(INSTALLED)"/share/man/man8/greenroom{d,-session}.8
+	rm -f $(COMMANDS:%="$(INSTALLED)/bin/%") "$(INSTALLED)"/libexec/greenroom/greenroom-{session,presentation}
+	rm -f "$(INSTALLED)"/share/man/man1/greenroom{ctl,-play,-appmanager}{,-*}.1 "$(INSTALLED)"/share/man/man8/greenroom{d,-session,-presentation}.8
 	rm -f $(COMMANDS:%="$(INSTALLED)/share/bash-completion/completions/%.bash") $(COMMANDS:%="$(INSTALLED)/share/zsh/site-functions/_%")
 	rm -f $(COMMANDS:%="$(INSTALLED)/share/fish/vendor_completions.d/%.fish")
 	rm -f "$(INSTALLED)/lib/systemd/system/greenroom.service" "$(INSTALLED)/lib/sysusers.d/greenroom.conf"

@@ -96,12 +96,6 @@ capacities! {
     URL_BYTES_MAX = 1024;
     /// URLs with which one presentation can be started.
     URLS_MAX = 4;
-    /// Devices that have connected and not proved yet who they are, at a time.
-    ARRIVALS_MAX = 16;
-    /// Connections of other devices from one address at a time, arrivals included: one device cannot take all places.
-    CHANNELS_PER_ADDRESS_MAX = 16;
-    /// Connections that are closed in order at a time; of more the oldest are cut off.
-    DEPARTURES_MAX = 16;
 }
 
 /// What a message needs beside a codec's configuration or a text, in bytes: far less than this.
@@ -111,6 +105,12 @@ const _: () = assert!(LICENSE_BYTES_MAX + ENVELOPE_BYTES_MAX <= MESSAGE_BYTES_MA
 const _: () = assert!(CODEC_DATA_BYTES_MAX + ENVELOPE_BYTES_MAX <= MESSAGE_BYTES_MAX, "a message holds an attach");
 const _: () = assert!(TEXT_BYTES_MAX + ENVELOPE_BYTES_MAX <= MESSAGE_BYTES_MAX, "a message holds a text");
 
+/// Devices that have connected and not proved yet who they are, at a time: TLS takes milliseconds.
+pub const ARRIVALS_MAX: usize = 16;
+/// Connections of other devices from one address at a time, arrivals included: one device cannot take all places.
+pub const CHANNELS_PER_ADDRESS_MAX: usize = CHANNELS_MAX.div_ceil(4);
+/// Connections that are closed in order at a time; of more the oldest are cut off.
+pub const DEPARTURES_MAX: usize = 16;
 /// Bytes of one line on a control channel: an SDP of 70 kB whose every quote is escaped still fits.
 pub const CONTROL_LINE_BYTES_MAX: usize = 128 * 1024;
 /// Addresses that a description of a transport names; of more the first are used. A box has one or two of each family.

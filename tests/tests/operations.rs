@@ -177,6 +177,8 @@ fn an_installation_has_programs_manual_completions_units_and_configuration() {
     }
     for file in [
         "usr/libexec/greenroom/greenroom-session",
+        "usr/libexec/greenroom/greenroom-presentation",
+        "usr/share/man/man8/greenroom-presentation.8",
         "usr/share/man/man8/greenroom-session.8",
         "usr/share/man/man1/greenroomctl-initiate.1",
         "usr/lib/systemd/system/greenroom.service",
