@@ -16,7 +16,7 @@ use super::*;
 use crate::codec::postcard;
 use crate::hal::{Descriptors, Fingerprint, Protection, Received, Trust};
 use crate::limits::{CHANNEL_GREETING_TIMEOUT, ESTABLISH_TIMEOUT, GREETING_TIMEOUT, PRESENTER_MESSAGE_BYTES_MAX};
-use crate::message::presentation::{Command, ConnectionId, Request, TransportKind};
+use crate::message::presentation::{Command, ConnectionId, NoDevice, Request, SelectionId, TransportKind};
 
 struct Host {
     platform: PresentationPlatform<Net, Sight, Known, Screen, Events>,
@@ -438,6 +438,67 @@ fn a_data_channel_is_built_by_the_clients_and_its_descriptions_go_up_and_down() 
     assert!(told.contains("Answer(\"answer\")") && told.contains("Candidate(\"candidate\")"), "{told}");
     page.say(built(Piece::Open));
     assert_eq!(page.news(&mut home), ["done", "connected"]);
+}
+
+/// A page for which somebody is to choose the device.
+fn start_anywhere<'a>(name: &'a str, url: &'a str) -> Command<'a> {
+    let (urls, transport) = ([url; 4].into_iter().collect(), TransportKind::Tcp);
+    Command::Start { presentation_id: name, urls, origin: "test", device: None, transport }
+}
+
+/// PS-01
+#[test]
+fn a_device_is_chosen_by_who_chooses_also_by_one_who_comes_late() {
+    let mut home = Home::new(Protection::None);
+    let (mut page, mut early) = (home.boxes[PHONE].client(), home.boxes[PHONE].client());
+    page.say(Command::Hello);
+    early.say(Command::Hello);
+    home.settle();
+    page.say(start_anywhere("p", "https://tv.example/"));
+    assert_eq!(page.news(&mut home), ["welcome", "refused: NobodyChooses"]);
+    early.say(Command::WatchSelections);
+    assert_eq!(early.news(&mut home), ["welcome", "done"]);
+    page.say(start_anywhere("p", "https://tv.example/"));
+    assert_eq!(page.news(&mut home), [""; 0]);
+    let told = early.news(&mut home);
+    assert!(told.len() == 1 && told[0].contains("SelectionAsked"), "{told:?}");
+
+    let mut late = home.boxes[PHONE].client();
+    late.say(Command::Hello);
+    late.say(Command::WatchSelections);
+    let told = late.news(&mut home);
+    assert!(told.len() == 3 && told[2].contains("SelectionAsked"), "{told:?}");
+    let selection = SelectionId { index: 0, generation: 1 };
+    late.say(Command::Select { selection, device: "TV" });
+    assert_eq!(page.news(&mut home), ["connection", "connecting"]);
+    assert!(early.news(&mut home)[0].contains("SelectionOver"));
+}
+
+/// PS-32: what waits for one that does not read is bounded, and nobody else notices.
+#[test]
+fn a_client_that_never_reads_is_given_up() {
+    let mut home = Home::new(Protection::None);
+    let (mut page, mut deaf) = (home.boxes[PHONE].client(), home.boxes[PHONE].client());
+    let mut chooser = home.boxes[PHONE].client();
+    page.say(Command::Hello);
+    for client in [&mut deaf, &mut chooser] {
+        client.say(Command::Hello);
+        client.say(Command::WatchSelections);
+    }
+    home.settle();
+    let url = std::format!("https://tv.example/{}", "x".repeat(900));
+    let before = home.boxes[PHONE].host.platform.events.in_use();
+    for number in 0..120 {
+        page.say(start_anywhere("p", &url));
+        home.settle();
+        let selection = SelectionId { index: 0, generation: number + 1 };
+        let because = NoDevice::Cancelled;
+        chooser.news(&mut home);
+        chooser.say(Command::Cancel { selection, because });
+        assert_eq!(page.news(&mut home).last().map(String::as_str), Some("refused: Cancelled"));
+    }
+    assert_eq!(home.boxes[PHONE].host.platform.events.in_use(), before - 1);
+    assert!(!chooser.is_closed());
 }
 
 /// PS-30, PS-32, PS-35: wherever the network is cut.
