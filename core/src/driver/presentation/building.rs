@@ -38,7 +38,10 @@ impl<H: PresentationHost> PresentationDriver<H> {
             Description::DataChannel { sdp } => keep_text(host, sdp),
             Description::Tcp { .. } => {
                 let from = self.machine.channel_of(connection).and_then(|channel| self.channels.ends(channel));
-                from.and_then(|(address, _, _)| Offer::read(description, address)).map(Stage::Kept)
+                // Without knowing them no offer is believed.
+                let own = host.platform().network.addresses().ok();
+                let read = from.zip(own).and_then(|((from, _, _), own)| Offer::read(description, from, &own));
+                read.map(Stage::Kept)
             }
         };
         // Without it there is nothing to be built, which is told then.

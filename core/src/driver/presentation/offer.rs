@@ -27,13 +27,13 @@ pub(super) struct Offer {
 impl Offer {
     /// Reads the offer of the device at this address. `None` for one that leads nowhere, or says a framed transport of
     /// which something is wrong: nothing worse is taken in its place.
-    pub(super) fn read(description: &Description<&str>, from: SocketAddr) -> Option<Self> {
+    pub(super) fn read(description: &Description<&str>, from: SocketAddr, own: &[IpAddr]) -> Option<Self> {
         let Description::Tcp { addresses, port, framed } = description else { return None };
         let (port, trust, ticket) = match framed {
             Some(framed) => Way::read(framed).map(|way| (way.port, way.trust, Some(way.ticket)))?,
             None => (*port, Trust::Plain, None),
         };
-        let addresses = reachable(addresses, port, from);
+        let addresses = reachable(addresses, port, from, own);
         (port > 0).then_some(Self { addresses, trust, ticket })
     }
 }
@@ -56,25 +56,25 @@ impl Way {
 }
 
 /// The address from which the device is known to speak comes first, with the link that it is on. A device elsewhere cannot
-/// send us to ourselves, nor to more than one.
-fn reachable(addresses: &[&str], port: u16, from: SocketAddr) -> DeviceAddresses {
+/// send us to ourselves.
+fn reachable(addresses: &[&str], port: u16, from: SocketAddr, own: &[IpAddr]) -> DeviceAddresses {
     let mut known = from;
     known.set_port(port);
     let mut all = DeviceAddresses::new();
     // The first one has room.
     let _ = all.push(known);
     let named = addresses.iter().filter_map(|text| text.parse::<IpAddr>().ok());
-    for address in named.filter(|address| *address != from.ip() && is_elsewhere(*address, from.ip())) {
+    let elsewhere = named.filter(|address| *address != from.ip() && is_elsewhere(*address, own));
+    for address in elsewhere {
         // What is too many is not tried.
         let _ = all.push(SocketAddr::new(address, port));
     }
     all
 }
 
-fn is_elsewhere(address: IpAddr, from: IpAddr) -> bool {
-    !address.is_unspecified()
-        && !address.is_multicast()
-        && (!address.to_canonical().is_loopback() || from.is_loopback())
+fn is_elsewhere(address: IpAddr, own: &[IpAddr]) -> bool {
+    let address = address.to_canonical();
+    !address.is_unspecified() && !address.is_multicast() && !address.is_loopback() && !own.contains(&address)
 }
 
 /// What this box offers, as texts.
@@ -138,7 +138,7 @@ mod tests {
     const PEER: &str = "192.0.2.7:1234";
 
     fn read(description: &Description<&str>) -> Option<Offer> {
-        Offer::read(description, PEER.parse().unwrap())
+        Offer::read(description, PEER.parse().unwrap(), &["192.0.2.1".parse().unwrap()])
     }
 
     fn addresses(offer: &Offer) -> StdVec<std::string::String> {
@@ -165,7 +165,9 @@ mod tests {
     /// PS-34: a device elsewhere cannot send this box to its own services.
     #[test]
     fn the_box_is_not_sent_to_itself() {
-        let offer = read(&plain(&["127.0.0.1", "::1", "::ffff:127.0.0.1", "0.0.0.0", "224.0.0.1", "x"], 22)).unwrap();
+        let offer =
+            read(&plain(&["127.0.0.1", "::1", "::ffff:192.0.2.1", "0.0.0.0", "224.0.0.1", "192.0.2.1", "x"], 22))
+                .unwrap();
         assert_eq!(addresses(&offer), ["192.0.2.7:22"]);
     }
 
