@@ -145,7 +145,14 @@ impl<H: PresentationHost> PresentationDriver<H> {
         port.has_ended |= ready.readable && !reads;
         let is_reaching = matches!(port.stage, Stage::Reaching { .. });
         self.transports.touched.add(connection.index());
-        if is_reaching && self.advance_reaching_transport(host, now, connection).is_none() {
+        if is_reaching {
+            self.reach_on(host, now, connection);
+        }
+    }
+
+    /// What reaches nobody is closed.
+    fn reach_on(&mut self, host: &mut H, now: Instant, connection: ConnectionHandle) {
+        if self.advance_reaching_transport(host, now, connection).is_none() {
             self.take(host, now, closed(connection, Reason::OPERATION));
         }
     }
@@ -155,11 +162,7 @@ impl<H: PresentationHost> PresentationDriver<H> {
             let Some(connection) = self.transports.at(place) else { continue };
             match self.transports.port(connection).map(|port| &mut port.stage) {
                 Some(Stage::Offering(offering)) => offering.drop_candidate(host, connection),
-                Some(Stage::Reaching { .. }) => {
-                    if self.advance_reaching_transport(host, now, connection).is_none() {
-                        self.take(host, now, closed(connection, Reason::OPERATION));
-                    }
-                }
+                Some(Stage::Reaching { .. }) => self.reach_on(host, now, connection),
                 _ => {}
             }
         }

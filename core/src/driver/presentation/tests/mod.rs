@@ -1,6 +1,7 @@
 //! Two boxes, each with the driver that ships, and their pages.
 
 mod platform;
+mod probes;
 
 use core::net::SocketAddr;
 use std::boxed::Box;
