@@ -291,9 +291,11 @@ impl<H: PresentationHost> PresentationDriver<H> {
                 // The host's own.
                 _ => {}
             }
+            self.follow_up(host, now);
         }
         self.pass_time(host, now);
         self.settle(host, now);
+        self.follow_up(host, now);
     }
 
     fn pass_time(&mut self, host: &mut H, now: Instant) {
@@ -359,12 +361,17 @@ impl<H: PresentationHost> PresentationDriver<H> {
     fn take_with(&mut self, host: &mut H, now: Instant, input: Input<'_>, given: Given<'_>) -> Result<(), NotTaken> {
         self.machine.handle(now, input)?;
         self.drain(host, now, given);
+        self.follow_up(host, now);
+        Ok(())
+    }
+
+    /// Handles what came of actions, and of what became ready.
+    fn follow_up(&mut self, host: &mut H, now: Instant) {
         while let Some(outcome) = self.outcomes.pop_front() {
             if self.machine.handle(now, outcome.into()).is_ok() {
                 self.drain(host, now, Given::Nothing);
             }
         }
-        Ok(())
     }
 
     fn drain(&mut self, host: &mut H, now: Instant, given: Given<'_>) {

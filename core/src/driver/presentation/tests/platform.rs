@@ -131,6 +131,8 @@ pub(super) struct Stream {
     local: SocketAddr,
     peer: SocketAddr,
     shown: Option<Fingerprint>,
+    /// Whether the other side has answered, which takes a moment.
+    connected: bool,
     passes: Rc<Cell<Option<usize>>>,
 }
 
@@ -209,7 +211,7 @@ impl embedded_io::WriteReady for Stream {
 
 impl ByteStream for Stream {
     fn advance(&mut self) -> Result<bool, Failure> {
-        Ok(true)
+        Ok(core::mem::replace(&mut self.connected, true))
     }
 
     fn finish(&mut self) -> Result<bool, Failure> {
@@ -334,9 +336,10 @@ impl Network for Net {
         let (input, output) = (Rc::clone(&there), Rc::clone(&back));
         let shown = shows.map(|_| self.own);
         let passes = Rc::clone(&self.world.passes);
-        waiting.borrow_mut().push_back(Stream { input, output, local: to, peer: local, shown, passes });
+        let accepted = Stream { input, output, local: to, peer: local, shown, connected: true, passes };
+        waiting.borrow_mut().push_back(accepted);
         let passes = Rc::clone(&self.world.passes);
-        Ok(Stream { input: back, output: there, local, peer: to, shown: *shows, passes })
+        Ok(Stream { input: back, output: there, local, peer: to, shown: *shows, connected: false, passes })
     }
 
     fn addresses(&mut self) -> Result<Addresses, Failure> {
