@@ -365,6 +365,14 @@ impl Config {
         wanted.into_iter().find(|(_, sessions)| *sessions > self.box_.decoders)
     }
 
+    /// The presentation service's program.
+    pub fn presentation_program(&self) -> PathBuf {
+        match self.presentation.program.as_os_str().is_empty() {
+            true => runtime::presentation_program(),
+            false => self.presentation.program.clone(),
+        }
+    }
+
     /// Where the presentation service's local clients connect.
     pub fn presentation_socket(&self) -> PathBuf {
         match self.presentation.socket.as_str() {
@@ -381,12 +389,17 @@ impl Config {
         }
     }
 
-    /// The environment of what shows pages: what session servers inherit, too, and where the presentation service is.
+    /// The environment of what shows pages: what session servers inherit, too, and where the presentation service and the
+    /// manager are asked.
     pub fn receiver_environment(&self) -> Vec<(String, String)> {
         let inherited = self.session.inherit_environment.iter();
         let inherited = inherited.filter_map(|name| Some((name.clone(), env::var(name).ok()?)));
-        let socket = self.presentation_socket().to_string_lossy().into_owned();
-        inherited.chain([(runtime::PRESENTATION_VARIABLE.to_owned(), socket)]).collect()
+        let sockets = [
+            (runtime::PRESENTATION_VARIABLE, self.presentation_socket()),
+            (runtime::CONTROL_VARIABLE, self.control_socket()),
+        ];
+        let sockets = sockets.map(|(name, path)| (name.to_owned(), path.to_string_lossy().into_owned()));
+        inherited.chain(sockets).collect()
     }
 
     /// Where the manager is asked.

@@ -5,6 +5,7 @@
 //! | [`app_protocol`] | what an application manager and an app say to each other |
 //! | [`appmanager`] | a sample application manager |
 //! | [`command_line`] | the programs' command lines |
+//! | [`companion`] | the presentation service as the manager's companion |
 //! | [`config`] | the manager's configuration file |
 //! | [`control`] | asking the manager, and hearing its events |
 //! | [`keys`] | which key systems session servers have |
@@ -20,6 +21,7 @@ pub mod access;
 pub mod app_protocol;
 pub mod appmanager;
 pub mod command_line;
+pub mod companion;
 pub mod config;
 pub mod control;
 pub mod ctl;

@@ -24,6 +24,7 @@ use greenroom_hal_linux::signals::{Asked, Signals};
 use tracing::{error, info, warn};
 
 use crate::access::{Access, AccessError};
+use crate::companion::PresentationService;
 use crate::config::Config;
 use crate::log::Logging;
 use crate::runtime;
@@ -36,6 +37,7 @@ const DIRECTORY_BYTES_MAX: usize = SOCKET_PATH_BYTES_MAX - "/a.sock".len();
 const OWN_SOCKETS: &str = ".sock";
 
 const SIGNALS: Token = Token { kind: FIRST_FREE_KIND, index: 0, generation: 0 };
+const KIND_PRESENTATION: u8 = FIRST_FREE_KIND + 1;
 
 /// Why the manager did not start, or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -165,28 +167,31 @@ type Driver = ManagerDriver<Host, Option<TraceBuffer<TraceMemory>>>;
 /// lies where it stays.
 const STACK_BYTES: usize = 8 * size_of::<Driver>() + 2 * 1024 * 1024;
 
-/// Runs the manager until it has ended.
-pub fn run(config: Config, logging: Logging) -> Result<(), ManagerError> {
+/// Runs the manager until it has ended. `file` is where the configuration was read from, if that is not where it always is.
+pub fn run(config: Config, file: Option<PathBuf>, logging: Logging) -> Result<(), ManagerError> {
     process::keep_ended_children()?;
     // Before any other thread is there, or it would be ended by the signals.
     let signals = Signals::new()?;
     let manager = thread::Builder::new().name("manager".to_owned()).stack_size(STACK_BYTES);
-    let running = manager.spawn(move || serve(config, logging, signals)).map_err(ManagerError::Thread)?;
+    let running =
+        manager.spawn(move || serve(config, file.as_deref(), logging, signals)).map_err(ManagerError::Thread)?;
     running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn serve(config: Config, logging: Logging, mut signals: Signals) -> Result<(), ManagerError> {
+fn serve(config: Config, file: Option<&Path>, logging: Logging, mut signals: Signals) -> Result<(), ManagerError> {
     let path = config.control_socket();
     let (mut host, control) = open(config, logging, &path)?;
     host.events.watch(&signals, SIGNALS, Interest::Read)?;
     let settings = host.config.settings();
+    let mut presentation = PresentationService::configured(&host.config, file, settings, KIND_PRESENTATION);
     let recorder = recorder(&mut host);
     let mut driver = Driver::new(Manager::new(settings), host, control, recorder);
     let mut service = Service::from_environment(Clock.now());
     driver.start().map_err(ManagerError::Watch)?;
     service.ready();
     info!("the manager listens at {}, {} decoder(s)", path.display(), settings.decoders);
-    let ended = pump(&mut driver, &mut signals, &mut service);
+    let ended = pump(&mut driver, &mut signals, &mut service, &mut presentation);
+    let ended = ended.and_then(|()| end(&mut driver, presentation));
     service.stopping();
     driver.host().files.remove(text(&path)?);
     info!("the manager has ended");
@@ -201,10 +206,19 @@ fn recorder(host: &mut Host) -> Option<TraceBuffer<TraceMemory>> {
     Some(TraceBuffer::new(memory))
 }
 
-fn pump(driver: &mut Driver, signals: &mut Signals, service: &mut Service) -> Result<(), ManagerError> {
+fn pump(
+    driver: &mut Driver,
+    signals: &mut Signals,
+    service: &mut Service,
+    presentation: &mut Option<PresentationService>,
+) -> Result<(), ManagerError> {
     loop {
-        let deadline = earliest(driver.next_deadline(), service.next_deadline());
+        let own = earliest(driver.next_deadline(), service.next_deadline());
+        let deadline = earliest(own, presentation.as_ref().and_then(PresentationService::next_deadline));
         let ready = driver.host().events.wait(deadline)?;
+        if let Some(presentation) = presentation {
+            presentation.turn(Clock.now(), &mut driver.host().events, &ready);
+        }
         if is_told_to_end(signals, &ready)? && driver.terminate(Clock.now()) == Turn::Exit {
             return Ok(());
         }
@@ -213,9 +227,24 @@ fn pump(driver: &mut Driver, signals: &mut Signals, service: &mut Service) -> Re
         }
         if driver.machine().is_ending() {
             service.stopping();
+            if let Some(presentation) = presentation {
+                presentation.stop(Clock.now(), &mut driver.host().events);
+            }
         }
         service.progressed(Clock.now(), in_use(driver.machine()));
     }
+}
+
+/// No app is left; waits for the presentation service.
+fn end(driver: &mut Driver, presentation: Option<PresentationService>) -> Result<(), ManagerError> {
+    let Some(mut presentation) = presentation else { return Ok(()) };
+    let events = &mut driver.host().events;
+    presentation.stop(Clock.now(), events);
+    while !presentation.is_over() {
+        let ready = events.wait(presentation.next_deadline())?;
+        presentation.turn(Clock.now(), events, &ready);
+    }
+    Ok(())
 }
 
 fn in_use(manager: &Manager) -> InUse {

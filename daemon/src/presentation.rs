@@ -7,6 +7,7 @@ use greenroom_core::presentation::service;
 use greenroom_hal_linux::error::LinuxError;
 use greenroom_hal_linux::presentation::{Place, Policy, serve};
 use greenroom_hal_linux::process::Program;
+use greenroom_hal_linux::socket::SeqPacket;
 
 use crate::access::{Access, AccessError};
 use crate::config::{Config, PageSection};
@@ -76,15 +77,16 @@ impl Policy for Configured {
     }
 }
 
-/// Serves until a signal says that it is to end. To be called before any other thread is started.
-pub fn run(config: &Config) -> Result<(), PresentationError> {
+/// Serves until a signal says that it is to end, or the manager at the other end of the link has gone. To be called before
+/// any other thread is started.
+pub fn run(config: &Config, link: Option<SeqPacket>) -> Result<(), PresentationError> {
     let place = place(config)?;
     let policy = Configured {
         access: Access::resolve(config)?,
         pages: config.presentation.page.clone(),
         environment: config.receiver_environment(),
     };
-    Ok(serve(place, policy)?)
+    Ok(serve(place, policy, link)?)
 }
 
 fn place(config: &Config) -> Result<Place, PresentationError> {

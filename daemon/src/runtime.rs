@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 const SESSION_PROGRAM: &str = "greenroom-session";
+const PRESENTATION_PROGRAM: &str = "greenroom-presentation";
 
 /// The environment variable that names the manager's control socket.
 pub const CONTROL_VARIABLE: &str = "GREENROOM_CONTROL";
@@ -57,13 +58,23 @@ pub fn state_directory() -> PathBuf {
     own.unwrap_or_else(|| PathBuf::from("/var/lib")).join("greenroom")
 }
 
-/// The session server's program: beside this one, where a build leaves it, else where an installation has it, in
-/// `../libexec/greenroom`.
+/// The session server's program.
 pub fn session_program() -> PathBuf {
+    own_program(SESSION_PROGRAM)
+}
+
+/// The presentation service's program.
+pub fn presentation_program() -> PathBuf {
+    own_program(PRESENTATION_PROGRAM)
+}
+
+/// A program of ours: beside this one, where a build leaves it, else where an installation has it, in
+/// `../libexec/greenroom`.
+fn own_program(name: &str) -> PathBuf {
     let own = env::current_exe().ok();
     let directory = own.as_deref().and_then(Path::parent).unwrap_or(Path::new("/usr/bin"));
-    let beside = directory.join(SESSION_PROGRAM);
-    let installed = directory.with_file_name("libexec").join("greenroom").join(SESSION_PROGRAM);
+    let beside = directory.join(name);
+    let installed = directory.with_file_name("libexec").join("greenroom").join(name);
     if installed.exists() && !beside.exists() { installed } else { beside }
 }
 

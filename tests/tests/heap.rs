@@ -67,7 +67,7 @@ fn the_managers_thread_takes_nothing_from_the_heap_between_inputs() {
     fs::write(&configuration, text).unwrap();
     let config = Config::load(Some(&configuration)).unwrap();
     let logging = Logging::start(&config.log_levels(), Format::Text).unwrap();
-    let running = thread::spawn(move || manager::run(config, logging));
+    let running = thread::spawn(move || manager::run(config, None, logging));
     let mut controller = until("the manager answers", || ControlClient::connect(&control).ok());
     let initiate = Command::Initiate { app: "app1", state: TargetState::Inactive, socket: "" };
     for command in [Command::Watch, initiate] {

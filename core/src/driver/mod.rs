@@ -5,6 +5,7 @@
 //! next one. It decodes and encodes at the edge and decides nothing.
 
 mod client;
+mod companion;
 mod connection;
 mod dialing;
 mod inbox;
@@ -14,6 +15,7 @@ mod presentation;
 mod session;
 
 pub use client::{AnswerDescriptors, ClientDriver, ClientHost};
+pub use companion::CompanionDriver;
 pub use connection::{Connection, ConnectionError, Incoming};
 pub use dialing::{DialError, Dialing};
 pub use inbox::Inbox;

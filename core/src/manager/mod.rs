@@ -14,6 +14,7 @@
 //! tick is due from the start.
 
 mod app;
+pub mod companion;
 mod phase;
 mod registry;
 mod request;

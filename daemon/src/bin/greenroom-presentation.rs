@@ -1,5 +1,7 @@
 //! The presentation service: a page of one device on the screen of another.
 
+use std::error::Error;
+use std::os::fd::RawFd;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -8,10 +10,12 @@ use greenroom_daemon::config::Config;
 use greenroom_daemon::log::Logging;
 use greenroom_daemon::presentation;
 use greenroom_hal_linux::harden::harden;
+use greenroom_hal_linux::socket::SeqPacket;
 
 fn main() -> ExitCode {
-    let hardening = harden(&[]);
     let arguments = Arguments::parse();
+    let kept: Vec<RawFd> = arguments.link_fd.into_iter().collect();
+    let hardening = harden(&kept);
     let config = match Config::load(arguments.config.as_deref()) {
         Ok(config) => config,
         Err(error) => return fail(2, &error),
@@ -20,18 +24,22 @@ fn main() -> ExitCode {
         eprintln!("greenroom-presentation: there is to be no presentation service; set [presentation] enabled = true");
         return ExitCode::from(2);
     }
-    let started = Logging::start(&config.log_levels(), config.log.format);
-    if let Err(error) = started {
+    if let Err(error) = Logging::start(&config.log_levels(), config.log.format) {
         return fail(1, &error);
     }
     tracing::debug!("{hardening:?}");
-    match presentation::run(&config) {
+    match serve(&config, arguments.link_fd) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(1, &error),
+        Err(error) => fail(1, &*error),
     }
 }
 
-fn fail(status: u8, error: &dyn std::error::Error) -> ExitCode {
+fn serve(config: &Config, link: Option<RawFd>) -> Result<(), Box<dyn Error>> {
+    let link = link.map(SeqPacket::from_inherited).transpose()?;
+    Ok(presentation::run(config, link)?)
+}
+
+fn fail(status: u8, error: &dyn Error) -> ExitCode {
     eprintln!("greenroom-presentation: {error}");
     ExitCode::from(status)
 }

@@ -34,7 +34,11 @@ fn main() -> ExitCode {
         Err(error) => return fail(1, &error),
     };
     tracing::debug!("{hardening:?}");
-    match manager::run(config, logging) {
+    let file = match arguments.config.as_deref().map(std::path::absolute).transpose() {
+        Ok(file) => file,
+        Err(error) => return fail(2, &error),
+    };
+    match manager::run(config, file, logging) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &error),
     }

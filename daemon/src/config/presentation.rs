@@ -16,6 +16,9 @@ use super::values::{Mode, NameText, OwnerText, SocketText, arguments, check_full
 pub struct PresentationSection {
     /// Whether there is such a service.
     pub enabled: bool,
+    /// Its program; empty for the one beside the manager's.
+    #[serde(deserialize_with = "full_path")]
+    pub program: PathBuf,
     /// What the box calls itself; empty for its host name.
     pub name: NameText,
     /// Where devices connect; 0 for any port.
@@ -44,6 +47,7 @@ impl Default for PresentationSection {
     fn default() -> Self {
         Self {
             enabled: false,
+            program: PathBuf::new(),
             name: NameText::default(),
             port: 0,
             encrypt: true,

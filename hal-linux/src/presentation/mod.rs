@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `client` | asking the service, and hearing its events |
 //! | `door` | where local clients come in |
+//! | `parent` | the manager of which it is the companion |
 //! | `receivers` | the processes that show pages |
 
 mod client;
 mod door;
+mod parent;
 mod receivers;
 
 use std::net::{Ipv6Addr, SocketAddr};
@@ -16,12 +18,13 @@ use std::thread;
 
 use greenroom_core::driver::{PresentationDriver, PresentationHost, PresentationPlatform};
 use greenroom_core::hal::{
-    ErrorKind, Fingerprint, Interest, Launch, Listen, Network, Peer, Protection, SocketPlace, StreamListener, Token,
-    Visitor, Watch,
+    ErrorKind, Fingerprint, Interest, Launch, Listen, Network, Peer, Protection, Signal, SocketPlace, StreamListener,
+    Token, Visitor, Watch,
 };
-use greenroom_core::limits::DEVICE_NAME_BYTES_MAX;
+use greenroom_core::limits::{DEVICE_NAME_BYTES_MAX, TERMINATE_TIMEOUT};
 use greenroom_core::message::presentation::DeviceId;
 use greenroom_core::presentation::service::{Access, Settings};
+use greenroom_core::time::earliest;
 
 pub use client::{PresenterClient, PresenterError};
 pub use receivers::{LAUNCH_TOKEN_VARIABLE, inherited_token};
@@ -34,7 +37,9 @@ use crate::listener::SocketFiles;
 use crate::network::{Identity, KnownDeviceFile, LinuxListener, LinuxNetwork};
 use crate::process::{self, Program};
 use crate::signals::{Asked, Signals};
+use crate::socket::SeqPacket;
 use door::Door;
+use parent::Parent;
 use receivers::ReceiverPrograms;
 
 const IDENTITY_FILE: &str = "identity.pem";
@@ -82,7 +87,7 @@ type Driver<P> = PresentationDriver<Host<P>>;
 
 impl<P: Policy + Clone> PresentationHost for Host<P> {
     type Buffer = Box<[u8]>;
-    type Socket = crate::socket::SeqPacket;
+    type Socket = SeqPacket;
     type Presenters = Door;
     type Network = LinuxNetwork;
     type Discovery = Mdns;
@@ -111,28 +116,42 @@ impl<P: Policy + Clone> PresentationHost for Host<P> {
     }
 }
 
-/// Serves until a signal says that it is to end.
+/// Serves until a signal says that it is to end, or the manager at the other end of `link` has gone; to the manager it says
+/// that it makes progress.
 ///
 /// To be called before any other thread is started: each must block the signals. Everything has a fixed place in the
 /// driver, so it runs in a thread with a stack for that.
-pub fn serve<P: Policy + Clone + Send + 'static>(place: Place, policy: P) -> Result<(), LinuxError> {
+pub fn serve<P: Policy + Clone + Send + 'static>(
+    place: Place,
+    policy: P,
+    link: Option<SeqPacket>,
+) -> Result<(), LinuxError> {
     process::keep_ended_children()?;
     let signals = Signals::new()?;
     let stack_bytes = 8 * size_of::<Driver<P>>() + 2 * 1024 * 1024;
     let service = thread::Builder::new().name("presentation".to_owned()).stack_size(stack_bytes);
     let running = service
-        .spawn(move || run(&place, policy, signals))
+        .spawn(move || run(&place, policy, signals, link))
         .map_err(|cause| LinuxError::other("start a thread", ErrorKind::Exhausted, cause))?;
     running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn run<P: Policy + Clone>(place: &Place, policy: P, mut signals: Signals) -> Result<(), LinuxError> {
-    let signals_token = Token { kind: Driver::<P>::FIRST_FREE_KIND, index: 0, generation: 0 };
+fn run<P: Policy + Clone>(
+    place: &Place,
+    policy: P,
+    mut signals: Signals,
+    link: Option<SeqPacket>,
+) -> Result<(), LinuxError> {
+    let token = |index| Token { kind: Driver::<P>::FIRST_FREE_KIND, index, generation: 0 };
     let name = name_of(place)?;
     let mut files = SocketFiles::new();
     let door = open_door(&mut files, place)?;
     let (mut host, listener) = open(place, policy)?;
-    host.platform.events.watch(&signals, signals_token, Interest::Read)?;
+    let mut parent = link.map(|link| Parent::new(link, Clock.now()));
+    host.platform.events.watch(&signals, token(0), Interest::Read)?;
+    if let Some(parent) = &parent {
+        host.platform.events.watch(parent.link(), token(1), Interest::Read)?;
+    }
     host.platform.events.watch(&host.platform.discovery, Driver::<P>::DISCOVERY, Interest::Read)?;
     let settings = Settings { device_id: name.clone(), others_may_join: false };
     let port = listener.local_address().port();
@@ -142,8 +161,9 @@ fn run<P: Policy + Clone>(place: &Place, policy: P, mut signals: Signals) -> Res
         .start(&mut host, &name, place.is_encrypted)
         .map_err(|kind| LinuxError::other("watch the sockets", kind, "the platform refused"))?;
     tracing::info!("{name} serves devices at port {port}, and local clients at {}", place.socket);
-    let ended = pump(&mut driver, &mut host, &mut signals);
+    let ended = pump(&mut driver, &mut host, &mut signals, &mut parent);
     driver.stop(&mut host);
+    let ended = ended.and_then(|()| see_off_receivers(&mut driver, &mut host));
     files.remove(&place.socket);
     tracing::info!("the presentation service has ended");
     ended
@@ -153,9 +173,15 @@ fn pump<P: Policy + Clone>(
     driver: &mut Driver<P>,
     host: &mut Host<P>,
     signals: &mut Signals,
+    parent: &mut Option<Parent>,
 ) -> Result<(), LinuxError> {
     loop {
-        let ready = host.platform.events.wait(driver.next_deadline())?;
+        let deadline = earliest(driver.next_deadline(), parent.as_ref().map(Parent::next_deadline));
+        let ready = host.platform.events.wait(deadline)?;
+        if parent.as_mut().is_some_and(Parent::has_gone) {
+            tracing::error!("the manager has gone, so the presentation service ends, too");
+            return Ok(());
+        }
         while let Some(asked) = signals.receive()? {
             match asked {
                 Asked::End => return Ok(()),
@@ -163,7 +189,24 @@ fn pump<P: Policy + Clone>(
             }
         }
         driver.turn(host, Clock.now(), &ready);
+        if let Some(parent) = parent {
+            parent.progressed(Clock.now());
+        }
     }
+}
+
+/// Waits until the receivers have ended, which were asked to, and kills those that have not. The other devices learn it.
+fn see_off_receivers<P: Policy + Clone>(driver: &mut Driver<P>, host: &mut Host<P>) -> Result<(), LinuxError> {
+    let asked_at = Clock.now();
+    for patience in [TERMINATE_TIMEOUT, 2 * TERMINATE_TIMEOUT] {
+        let until = asked_at.after(patience);
+        while driver.has_receivers() && Clock.now() < until {
+            let ready = host.platform.events.wait(earliest(driver.next_deadline(), Some(until)))?;
+            driver.turn(host, Clock.now(), &ready);
+        }
+        driver.end_receivers(Signal::Kill);
+    }
+    Ok(())
 }
 
 fn open<P: Policy + Clone>(place: &Place, policy: P) -> Result<(Host<P>, LinuxListener), LinuxError> {

@@ -39,7 +39,7 @@ use super::overslept::Overslept;
 use crate::fmt::{Said, warning};
 use crate::hal::{
     Announcement, Discovery, Error, ErrorKind, Interest, KnownDevices, Listener, Network, Peer, Random, Ready,
-    Receivers, Socket, StreamListener, Token, Visitor, Watch,
+    Receivers, Signal, Socket, StreamListener, Token, Visitor, Watch,
 };
 use crate::limits::{CHANNELS_MAX, CONNECTIONS_MAX, PRESENTATIONS_MAX};
 use crate::message::papi;
@@ -248,12 +248,12 @@ impl<H: PresentationHost> PresentationDriver<H> {
         Ok(())
     }
 
-    /// Says goodbye, and asks what was started to end.
+    /// Says goodbye, and asks what was started to end: [`Self::has_receivers`] says when it has.
     pub fn stop(&mut self, host: &mut H) {
         if let Err(error) = host.platform().discovery.withdraw() {
             warning!("other devices are not told that this box goes: {}", Said(&error));
         }
-        self.stop_receivers();
+        self.end_receivers(Signal::Terminate);
     }
 
     /// When [`Self::turn`] is due, if time matters now.

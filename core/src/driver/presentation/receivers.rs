@@ -86,11 +86,16 @@ impl<H: PresentationHost> PresentationDriver<H> {
         self.take(host, now, Input::ReceiverEnded { presentation });
     }
 
-    /// Asks all of them to end.
-    pub(super) fn stop_receivers(&mut self) {
+    /// Whether one of them has not ended yet.
+    pub fn has_receivers(&self) -> bool {
+        self.receivers.iter().any(Option::is_some)
+    }
+
+    /// Tells all of them to end. What is left some time after [`Signal::Terminate`] is to be told [`Signal::Kill`].
+    pub fn end_receivers(&mut self, signal: Signal) {
         for receiver in self.receivers.iter_mut().flatten() {
             // One that cannot be told is told by nobody else.
-            let _ = receiver.child.signal(Signal::Terminate);
+            let _ = receiver.child.signal(signal);
         }
     }
 }

@@ -239,10 +239,13 @@ fn probe_queue<T: 'static>(queue: &Queue<T>) -> Probe {
     Box::new(move || (!queue.borrow().is_empty(), false, false))
 }
 
+/// Who waits to be accepted, and the certificate that is shown there.
+type Listening = (Queue<Stream>, Option<Fingerprint>);
+
 /// What all boxes share.
 #[derive(Default)]
 pub(super) struct World {
-    listening: RefCell<BTreeMap<SocketAddr, (Queue<Stream>, Option<Fingerprint>)>>,
+    listening: RefCell<BTreeMap<SocketAddr, Listening>>,
     ports: Cell<u16>,
     /// Bytes that still pass, on all streams together; then every one of them is cut.
     pub(super) passes: Rc<Cell<Option<usize>>>,
