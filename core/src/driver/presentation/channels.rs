@@ -2,6 +2,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+use super::devices;
 use super::touched::Touched;
 use super::{Given, KIND_CHANNEL, Outcome, PresentationDriver, PresentationHost, StreamOf};
 use crate::codec::papi::{self, Lines};
@@ -315,14 +316,18 @@ impl<H: PresentationHost> PresentationDriver<H> {
         let _ = self.take_with(host, now, input, Given::Heard(message));
     }
 
-    /// PS-34: what the policy says of this device and page; whether this is where the device was discovered.
+    /// PS-34: what the policy says of this device and page; whether this is where the device was discovered, and where it
+    /// is one of us, whether it has proved that.
     fn is_allowed(&mut self, host: &mut H, channel: ChannelHandle, message: &Message<&str>) -> bool {
         let Some((address, fingerprint, _)) = self.channels.ends(channel) else { return false };
         let device_id = self.machine.device_of(channel).unwrap_or_default();
         let visitor = Visitor { device_id, address: address.ip(), fingerprint };
         match message {
             Message::Launch { url, .. } | Message::Reconnect { url, .. } => host.may_show(&visitor, url),
-            Message::Terminate { .. } => super::devices::is_discovered(&self.devices, &visitor),
+            Message::Terminate { presentation_id } => match self.machine.shower_of(presentation_id) {
+                Some((shower, false)) => devices::is_at(&self.devices, shower, visitor.address),
+                Some((_, true)) | None => devices::is_discovered(&self.devices, &visitor),
+            },
             _ => false,
         }
     }

@@ -1,5 +1,7 @@
 //! Which devices are on the network (PS-22).
 
+use core::net::IpAddr;
+
 use heapless::Vec;
 
 use super::{PresentationDriver, PresentationHost};
@@ -21,8 +23,17 @@ pub(super) fn is_discovered(devices: &Devices, visitor: &Visitor<'_>) -> bool {
     device.is_some_and(|device| match device.fingerprint {
         // An address proves nothing where the device could have proved more.
         Some(fingerprint) => visitor.fingerprint == Some(fingerprint),
-        None => device.addresses.iter().any(|address| address.ip() == visitor.address),
+        None => has_address(device, visitor.address),
     })
+}
+
+/// Whether this is an address of the device that was discovered under this name.
+pub(super) fn is_at(devices: &Devices, device_id: &str, address: IpAddr) -> bool {
+    devices.iter().any(|device| device.id == device_id && has_address(device, address))
+}
+
+fn has_address(device: &Device, address: IpAddr) -> bool {
+    device.addresses.iter().any(|known| known.ip() == address)
 }
 
 impl<H: PresentationHost> PresentationDriver<H> {
@@ -70,8 +81,6 @@ impl<H: PresentationHost> PresentationDriver<H> {
 
 #[cfg(test)]
 mod tests {
-    use core::net::IpAddr;
-
     use super::*;
     use crate::hal::Fingerprint;
 
@@ -96,5 +105,14 @@ mod tests {
         assert!(visits(&device(None), "192.0.2.7", None));
         assert!(!visits(&device(None), "192.0.2.9", None));
         assert!(!visits(&Devices::new(), "192.0.2.7", own));
+    }
+
+    /// PS-34
+    #[test]
+    fn a_device_is_where_it_was_discovered() {
+        let is_at = |name, address: &str| is_at(&device(Some(Fingerprint([1; 32]))), name, address.parse().unwrap());
+        assert!(is_at("TV", "192.0.2.7"));
+        assert!(!is_at("TV", "192.0.2.9"));
+        assert!(!is_at("Radio", "192.0.2.7"));
     }
 }

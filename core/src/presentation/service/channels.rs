@@ -298,7 +298,6 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
             .is_some_and(|session| session.phase() == controlling::Phase::Terminating);
         if let Some(entry) = self.channels.get_mut(handle).filter(|_| !is_crossed) {
             entry.subject = Some(presentation);
-            entry.channel.mark_used();
             let _ = entry.channel.handle(now, Event::Say(Word::TerminateAck));
         }
         if shown.is_some() {
@@ -328,10 +327,23 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         origin.is_same(&shown.origin) && entry.device_id == presentation.device_id
     }
 
-    /// Whether the device of a channel says that it is the one which shows a presentation.
+    /// Whether the device of a channel says that it is the one which shows a presentation. One that is not one of us is
+    /// not called there what it is called where it was found, so it is known by where it is alone.
     fn is_shower(&self, handle: ChannelHandle, presentation: PresentationHandle) -> bool {
-        let (entry, presentation) = (self.channels.get(handle), self.presentations.get(presentation));
-        entry.zip(presentation).is_some_and(|(entry, presentation)| entry.device_id == presentation.device_id)
+        let (entry, shown) = (self.channels.get(handle), self.presentations.get(presentation));
+        let is_named = entry.zip(shown).is_some_and(|(entry, shown)| entry.device_id == shown.device_id);
+        is_named || !self.is_shown_by_kin(presentation)
+    }
+
+    fn is_shown_by_kin(&self, presentation: PresentationHandle) -> bool {
+        let mut connections = self.connections.iter().filter(|(_, it)| it.presentation == presentation);
+        connections.any(|(_, it)| matches!(&it.session, Session::Controlling(session) if session.is_kin()))
+    }
+
+    /// The device that shows a presentation which this box asked for, and whether it is one of us.
+    pub fn shower_of(&self, presentation_id: &str) -> Option<(&str, bool)> {
+        let presentation = self.find(presentation_id, false)?;
+        Some((self.presentations.get(presentation)?.device_id.as_str(), self.is_shown_by_kin(presentation)))
     }
 
     /// Whether a channel is for the presentation of this name.

@@ -201,6 +201,11 @@ impl Controlling {
         self.kind
     }
 
+    /// Whether the other device is one of us, as far as is known.
+    pub const fn is_kin(&self) -> bool {
+        self.is_kin
+    }
+
     /// Whether the other device acknowledged the end of the presentation.
     pub const fn is_acknowledged(&self) -> bool {
         self.is_acknowledged

@@ -1,6 +1,7 @@
 //! A device that is up to no good, and one that is only broken (PS-32, PS-34).
 
 use super::*;
+use crate::limits::{CHANNEL_CLOSE_TIMEOUT, CHANNEL_UNUSED_TIMEOUT};
 
 /// A channel on which a device of this address and name has said hello to the TV.
 fn stranger(stage: &mut Stage, address: u8, name: &str) -> ChannelHandle {
@@ -55,26 +56,49 @@ fn a_device_that_did_not_start_a_presentation_can_do_nothing_to_it() {
     assert_eq!(stage.boxes[TV].service.in_use(), (1, 1, 1));
 }
 
+/// The state of a page on the phone after a device of this name has ended it on a channel of its own.
+fn after_an_end_by(mut stage: Stage, name: &str, is_known: bool) -> Option<ConnectionState> {
+    let phone = stage.connected();
+    stage.give(PHONE, Input::Accepted { number: 99, origin: origin(7) }).unwrap();
+    let admitted = stage.boxes[PHONE].told.others.iter().rev().find_map(|action| match action {
+        Action::Admit { channel, .. } => Some(*channel),
+        _ => None,
+    });
+    let channel = admitted.unwrap();
+    stage.give(PHONE, Input::ChannelOpened { channel }).unwrap();
+    for message in [Message::Connect { device_id: name, extension: 0 }, Message::Terminate { presentation_id: ID }] {
+        stage.give(PHONE, Input::Received { channel, message, is_allowed: is_known }).unwrap();
+    }
+    stage.state(PHONE, phone)
+}
+
 /// PS-10, PS-34: a device that shows our page may end it on a channel of its own, if it is that device.
 #[test]
 fn the_showing_device_may_terminate_on_a_channel_that_it_opened_and_nobody_else() {
     for (name, is_known, ends) in [("tv", true, true), ("tv", false, false), ("other", true, false)] {
-        let mut stage = Stage::new();
-        let phone = stage.connected();
-        stage.give(PHONE, Input::Accepted { number: 99, origin: origin(7) }).unwrap();
-        let admitted = stage.boxes[PHONE].told.others.iter().rev().find_map(|action| match action {
-            Action::Admit { channel, .. } => Some(*channel),
-            _ => None,
-        });
-        let channel = admitted.unwrap();
-        stage.give(PHONE, Input::ChannelOpened { channel }).unwrap();
-        for message in [Message::Connect { device_id: name, extension: 0 }, Message::Terminate { presentation_id: ID }]
-        {
-            stage.give(PHONE, Input::Received { channel, message, is_allowed: is_known }).unwrap();
-        }
         let state = if ends { ConnectionState::Terminated } else { ConnectionState::Connected };
-        assert_eq!(stage.state(PHONE, phone), Some(state), "{name} {is_known}");
+        assert_eq!(after_an_end_by(Stage::new(), name, is_known), Some(state), "{name} {is_known}");
     }
+}
+
+/// Mozilla's devices call themselves by their hosts' names on a channel, and are found under names for people.
+///
+/// PS-10, PS-34
+#[test]
+fn a_showing_device_of_another_make_terminates_under_whatever_name_from_where_it_was_found() {
+    for (is_known, state) in [(true, ConnectionState::Terminated), (false, ConnectionState::Connected)] {
+        let mut stage = Stage::new();
+        stage.are_kin = false;
+        assert_eq!(stage.boxes[PHONE].service.shower_of(ID), None);
+        assert_eq!(after_an_end_by(stage, "TV-7.local", is_known), Some(state), "{is_known}");
+    }
+    let mut stage = Stage::new();
+    stage.connected();
+    assert_eq!(stage.boxes[PHONE].service.shower_of(ID), Some(("tv", true)));
+    let mut strangers = Stage::new();
+    strangers.are_kin = false;
+    strangers.connected();
+    assert_eq!(strangers.boxes[PHONE].service.shower_of(ID), Some(("tv", false)));
 }
 
 /// PS-34: a proven certificate counts, and then the address does not.
@@ -197,4 +221,18 @@ fn a_flood_of_out_of_place_messages_does_not_reach_another_session() {
     assert_eq!(stage.state(TV, tv), Some(ConnectionState::Connected));
     let sent = stage.ask(PHONE, 1, Command::Send { connection: phone.into(), payload: HELLO });
     assert_eq!(sent, Some(Ok(Done::Done)));
+}
+
+/// PS-35: it is not kept for something that is over.
+#[test]
+fn a_channel_on_which_a_presentation_was_ended_does_not_stay() {
+    let mut stage = Stage::new();
+    stage.are_kin = false;
+    stage.connected();
+    let channel = stranger(&mut stage, 1, "phone");
+    assert_eq!(heard(&mut stage, channel, Message::Terminate { presentation_id: ID }).len(), 1);
+    stage.settle();
+    stage.pass(CHANNEL_UNUSED_TIMEOUT);
+    stage.pass(CHANNEL_CLOSE_TIMEOUT);
+    assert_eq!(stage.boxes[TV].service.in_use(), (0, 0, 0));
 }

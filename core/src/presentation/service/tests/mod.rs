@@ -57,6 +57,16 @@ pub(super) struct Stage {
     tokens: u8,
     /// What is not carried out any more: a box of which nothing comes.
     pub(super) is_reachable: bool,
+    /// Whether the two know each other's additions.
+    pub(super) are_kin: bool,
+}
+
+fn as_of_another_make(message: Message<&str>) -> Message<&str> {
+    match message {
+        Message::Connect { device_id, .. } => Message::Connect { device_id, extension: 0 },
+        Message::ConnectAck { .. } => Message::ConnectAck { extension: 0 },
+        other => other,
+    }
 }
 
 pub(super) fn key<T>(handle: Handle<T>) -> (u16, u16) {
@@ -102,6 +112,7 @@ impl Stage {
             sequence: 0,
             tokens: 0,
             is_reachable: true,
+            are_kin: true,
         };
         for which in [PHONE, TV] {
             for (place, access) in [(0, Access::Platform), (1, Access::Page), (2, Access::Page)] {
@@ -277,6 +288,7 @@ impl Stage {
         let _ = match wire {
             Wire::Line(which, channel, mut line) => match papi::decode(&mut line) {
                 Ok(message) => {
+                    let message = if self.are_kin { message } else { as_of_another_make(message) };
                     let offered = match &message {
                         Message::Offer(Description::Tcp { port, .. }) => Some((port - 1, 0)),
                         _ => None,
