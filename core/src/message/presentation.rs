@@ -8,6 +8,7 @@ use core::fmt;
 
 use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 
 use super::papi::Reason;
 use crate::limits::{DEVICE_ID_BYTES_MAX, DEVICE_NAME_BYTES_MAX, PRESENTATION_ID_BYTES_MAX, URL_BYTES_MAX, URLS_MAX};
@@ -54,8 +55,15 @@ pub struct SelectionId {
 }
 
 /// What a launched process inherits, and says to prove that it is the one that was launched (PS-12, PS-36).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Eq, Serialize, Deserialize)]
 pub struct LaunchToken(pub [u8; 16]);
+
+/// Takes as long whichever byte differs: a process that guesses learns nothing from it.
+impl PartialEq for LaunchToken {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
 
 /// It is a secret.
 impl fmt::Debug for LaunchToken {
