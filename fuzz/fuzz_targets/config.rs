@@ -3,7 +3,7 @@
 //! The parser is taken as source and not out of the daemon's library, which links GStreamer.
 #![no_main]
 
-#[allow(dead_code, unreachable_pub, reason = "the programs use the rest")]
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "the programs use the rest")]
 #[path = "../../daemon/src"]
 mod daemon {
     pub mod config;

@@ -86,6 +86,9 @@ mod planted {
         ("codec_playback", "message_cut"),
         ("codec_keys", "message_cut"),
         ("codec_audio", "message_cut"),
+        ("codec_presentation", "message_cut"),
+        ("codec_papi", "split_line_lost"),
+        ("codec_frame", "frame_length_believed"),
         ("codec_differential", "message_cut"),
         ("trace", "entries_after_the_last"),
         ("trace_forged", "actions_not_counted"),
@@ -98,6 +101,7 @@ mod planted {
         ("operations_manager", "respawn_before_reaped"),
         ("operations_session", "memory_freed_under_players"),
         ("operations_client", "reply_lost_on_eof"),
+        ("operations_presentation", "end_unanswered"),
         ("connections_manager", "links_mixed_up"),
         ("connections_session", "plays_without_manager"),
     ];

@@ -229,7 +229,7 @@ fn check(kind: u8, length: u32, payload_bytes_max: u32) -> Result<(), FrameError
     let is_right = match kind {
         0 => length == HELLO_BYTES as u32,
         1 => length == 1,
-        2 | 3 if length > payload_bytes_max => {
+        2 | 3 if length > planted!("frame_length_believed", u32::MAX, payload_bytes_max) => {
             return Err(FrameError::TooLong { bytes: length, max: payload_bytes_max });
         }
         2 | 3 => true,
@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(decode(&whole, MAX), Ok(Some((Frame::Text("a text"), whole.len()))));
     }
 
-    /// PS-32
+    /// PS-19, PS-32
     #[test]
     fn what_is_wrong_is_seen_in_the_header() {
         let too_long = FrameError::TooLong { bytes: MAX + 1, max: MAX };

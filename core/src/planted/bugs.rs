@@ -118,6 +118,9 @@ pub const BUGS: &[Bug] = &[
     bug("Field failure Q", "server_tail_believed", "a server may say that it is done with what was never sent"),
     bug("Field failure 58", "message_cut", "the last byte of a message is not sent"),
     bug("SM-35", "ring_over_its_words", "the payload of a ring may lie where its words are"),
+    bug("PS-19", "frame_length_believed", "a peer may claim a frame longer than any"),
+    bug("PS-31", "end_unanswered", "who asked for an end is not answered when the client that had it has gone"),
+    bug("PS-32", "split_line_lost", "what was read of a line is forgotten when the rest comes"),
     bug("FUZZ", "entries_after_the_last", "a trace is read on behind what cannot be read"),
     bug("FUZZ", "actions_not_counted", "what a machine wanted done is not in its trace"),
 ];

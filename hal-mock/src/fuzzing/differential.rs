@@ -2,10 +2,10 @@
 
 use greenroom_core::codec::postcard::{decode, decode_first, encode, encode_first};
 use greenroom_core::limits::MESSAGE_BYTES_MAX;
-use greenroom_core::message::{audio, control, keys, link, playback};
+use greenroom_core::message::{audio, control, keys, link, playback, presentation};
 
 use super::naive::{self, Shape};
-use super::protocol as shape;
+use super::protocol::{self as shape, presentation as presented};
 use super::value::Value;
 
 /// Both refuse the bytes, or both read the same message; and then both write the same bytes for it, out of which both
@@ -73,6 +73,9 @@ pub fn second_opinion(input: &[u8]) {
         13 => agree_first!(bytes as control::Request<'_>, shape::CONTROL_REQUEST),
         14 => agree_first!(bytes as link::Message, shape::LINK_MESSAGE),
         15 => agree_first!(bytes as playback::Request<'_>, shape::PLAYBACK_REQUEST),
+        16 => agree!(bytes as presentation::Request<'_>, presented::PRESENTATION_REQUEST),
+        17 => agree!(bytes as presentation::Message<'_>, presented::PRESENTATION_MESSAGE),
+        18 => agree_first!(bytes as presentation::Request<'_>, presented::PRESENTATION_REQUEST),
         _ => {}
     }
 }
@@ -89,7 +92,7 @@ mod tests {
     #[test]
     fn both_decoders_agree_about_every_seed_read_as_anything() {
         for (_, _, bytes) in seeds::messages() {
-            (0..16).for_each(|kind| second_opinion(&with_kind(kind, &bytes)));
+            (0..19).for_each(|kind| second_opinion(&with_kind(kind, &bytes)));
         }
     }
 

@@ -3,7 +3,7 @@
 use greenroom_core::codec::postcard::{decode, decode_first, encode, encode_first, sequence};
 use greenroom_core::limits::MESSAGE_BYTES_MAX;
 use greenroom_core::message::keys::{KEY_STATUS_BYTES, KeyStatuses};
-use greenroom_core::message::{audio, control, keys, link, playback};
+use greenroom_core::message::{audio, control, keys, link, playback, presentation};
 
 /// What is a message comes back as the same message from its own encoding, and that encoding is no longer than the
 /// bytes were: a number may be written longer than it needs to be, never shorter.
@@ -130,6 +130,22 @@ pub fn audio(bytes: &[u8]) {
     }
 }
 
+/// The presentation service and a page, a receiver or a program of the platform.
+///
+/// # Panics
+///
+/// See [`control()`].
+pub fn presentation(bytes: &[u8]) {
+    if is_too_long(bytes) {
+        return;
+    }
+    let mut buffer = [0; MESSAGE_BYTES_MAX];
+    survives!(bytes, buffer as presentation::Request<'_>);
+    survives_as_first!(bytes, buffer as presentation::Request<'_>);
+    tells_its_number!(bytes as presentation::Request<'_>);
+    survives!(bytes, buffer as presentation::Message<'_>);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +181,11 @@ mod tests {
                         || decode::<audio::Answer>(&bytes).is_ok()
                         || decode::<audio::Event>(&bytes).is_ok()
                 }
+                "presentation" => {
+                    decode::<presentation::Request<'_>>(&bytes).is_ok()
+                        || decode_first::<presentation::Request<'_>>(&bytes).is_ok()
+                        || decode::<presentation::Message<'_>>(&bytes).is_ok()
+                }
                 other => panic!("no conversation {other}"),
             };
             assert!(is_read, "{target}/{name} is no message");
@@ -174,7 +195,7 @@ mod tests {
     #[test]
     fn every_seed_survives_every_reading() {
         for (_, _, bytes) in seeds::messages() {
-            for read in [control, link, playback, keys, audio] {
+            for read in [control, link, playback, keys, audio, presentation] {
                 read(&bytes);
             }
         }

@@ -7,6 +7,8 @@
 //! |---|---|---|
 //! | [`messages`] | the messages of each conversation | what is read survives its encoding |
 //! | [`differential`] | the same | a second, naive decoder reads the same, and a naive encoder writes the same |
+//! | [`mod@papi`] | what two devices say on a control channel, split anyhow | the same, with a naive decoder of JSON |
+//! | [`mod@frame`] | the framed transport's bytes, split anyhow | frames as they were sent, only from who has the ticket |
 //! | [`mod@trace`] | a file of traces, with checksums that are put right | what is read is there, and survives |
 //! | [`mod@forged`] | a machine that was made up, and what it was told | it ends nobody who looks at it, and its trace replays to the same |
 //! | [`hostile_ring`] | what the other end of a ring does between any two reads | nothing outside of the ring, nothing believed twice, no end without bound |
@@ -15,6 +17,7 @@
 //! | [`mod@manager`] | requests, deeds of session servers, time | what can be seen of the box from outside |
 //! | [`mod@session`] | what the manager, clients, decoders and key systems do, time | what can be seen of a session server from outside |
 //! | [`mod@client`] | what an app, its platform and its session server do, time | what can be seen of a client library from outside |
+//! | [`mod@presentation`] | what clients, other devices, transports and processes do, time | what can be seen of a presentation service from outside |
 //! | [`connections`] | what controllers, session servers and clients send, with any descriptors; calls of the platform that fail | answers, rest, nothing left |
 //! | [`corpus`], [`seeds`] | | inputs as they are kept, and those to start from |
 
@@ -23,11 +26,14 @@ pub mod connections;
 pub mod corpus;
 pub mod differential;
 pub mod forged;
+pub mod frame;
 pub mod hostile_ring;
 pub mod ledger;
 pub mod manager;
 pub mod messages;
 mod naive;
+pub mod papi;
+pub mod presentation;
 mod protocol;
 pub mod ring;
 pub mod seeds;
@@ -47,6 +53,9 @@ pub const TARGETS: &[Target] = &[
     ("codec_playback", messages::playback),
     ("codec_keys", messages::keys),
     ("codec_audio", messages::audio),
+    ("codec_presentation", messages::presentation),
+    ("codec_papi", papi::papi),
+    ("codec_frame", frame::frame),
     ("codec_differential", differential::second_opinion),
     ("trace", trace::trace),
     ("trace_forged", forged::forged),
@@ -59,6 +68,7 @@ pub const TARGETS: &[Target] = &[
     ("operations_manager", manager::manager),
     ("operations_session", session::session),
     ("operations_client", client::client),
+    ("operations_presentation", presentation::presentation),
     ("connections_manager", connections::manager),
     ("connections_session", connections::session),
 ];

@@ -22,6 +22,8 @@ pub(super) enum Shape {
     AppName,
     /// A number of bytes, then so many.
     Bytes,
+    /// So many bytes.
+    ByteArray(usize),
     /// One byte: 0 for nothing, or 1 and what there is.
     Optional(&'static Shape),
     /// A number of items, then so many; at most so many of them.
@@ -92,6 +94,11 @@ impl Reader<'_> {
             Shape::Text(bytes_max) => Value::Text(self.text(bytes_max)?),
             Shape::AppName => Value::Text(self.text(usize::MAX).filter(|name| is_app_name(name))?),
             Shape::Bytes => Value::List(self.bytes()?.into_iter().map(|byte| Value::Number(byte.into())).collect()),
+            Shape::ByteArray(bytes) => {
+                let taken: Option<Vec<Value>> =
+                    (0..bytes).map(|_| self.byte().map(|byte| Value::Number(byte.into()))).collect();
+                Value::List(taken?)
+            }
             Shape::Optional(inner) => match self.flag()? {
                 true => Value::Some(Box::new(self.value(inner)?)),
                 false => Value::None,
@@ -158,6 +165,9 @@ pub(super) fn write(shape: &Shape, value: &Value, into: &mut Vec<u8>) {
         }
         (Shape::Bytes, Value::List(bytes)) => {
             write_number(bytes.len() as u64, into);
+            bytes.iter().for_each(|byte| write(&Shape::Byte, byte, into));
+        }
+        (Shape::ByteArray(length), Value::List(bytes)) if bytes.len() == *length => {
             bytes.iter().for_each(|byte| write(&Shape::Byte, byte, into));
         }
         (Shape::Optional(_), Value::None) => into.push(0),

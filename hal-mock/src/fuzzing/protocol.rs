@@ -2,9 +2,13 @@
 //!
 //! What stands at which place is a number on the wire, so this list grows at its ends only, as the types do.
 
+pub(super) mod presentation;
+
 use greenroom_core::limits::{HOLDERS_MAX, IDS_MAX, SOCKET_PATH_BYTES_MAX};
 
-use super::naive::Shape::{self, AppName, Bool, Byte, Bytes, Fields, List, Number, OneOf, Optional, Text, Unit};
+use super::naive::Shape::{
+    self, AppName, Bool, Byte, ByteArray, Bytes, Fields, List, Number, OneOf, Optional, Text, Unit,
+};
 
 const U16: Shape = Number(16);
 const U32: Shape = Number(32);

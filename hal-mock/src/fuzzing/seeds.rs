@@ -1,5 +1,7 @@
 //! Inputs to start from: real messages in their encoding, and short stories out of operations, each with a name.
 
+mod presentation;
+
 use std::collections::BTreeMap;
 
 use greenroom_core::codec::postcard::{encode, encode_first};
@@ -19,6 +21,7 @@ use greenroom_core::trace::MachineKind;
 use greenroom_core::trace::file::Origin;
 use serde::Serialize;
 
+pub use self::presentation::{frames, lines};
 use super::{corpus, forged, trace};
 
 /// The conversation, the name and the bytes of a message.
@@ -35,6 +38,12 @@ pub fn files() -> BTreeMap<String, String> {
     for ((conversation, name, bytes), (kind, _)) in messages().into_iter().zip(differential_kinds()) {
         add("codec_differential".to_owned(), &format!("{conversation} {name}"), [&[kind], &bytes[..]].concat());
         add(format!("codec_{conversation}"), name, bytes);
+    }
+    for (name, line) in lines() {
+        add("codec_papi".to_owned(), name, [&[7], &line[..]].concat());
+    }
+    for (name, stream) in frames() {
+        add("codec_frame".to_owned(), name, [&[7], &stream[..]].concat());
     }
     add("trace".to_owned(), "a client and a session server", trace::seed());
     for (name, bytes) in forged::seeds() {
@@ -120,6 +129,27 @@ const STORIES: &[(&str, &str, &[u8])] = &[
         ],
     ),
     (
+        "operations_presentation",
+        "asks for a page, which is shown, talked to and ended",
+        &[
+            2, 1, 0, 0, 0, 0, 0, 12, 0, 0, 12, 0, 0, 20, 0, 0, 12, 0, 0, 12, 0, 0, 20, 0, 0, 2, 1, 0, 9, 0, 2, 1, 0, 7,
+            0, 12, 0, 0,
+        ],
+    ),
+    (
+        "operations_presentation",
+        "shows a page for another device, which leaves",
+        &[
+            10, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 12, 0, 0, 12, 0, 0, 25, 0, 0, 2, 1, 0, 18, 0, 2, 1, 0, 22, 12, 0, 0, 20,
+            0, 0, 20, 0, 0, 20, 0, 0, 12, 0, 15, 30, 25, 0, 6,
+        ],
+    ),
+    (
+        "operations_presentation",
+        "ends what a program has left, before it is answered",
+        &[2, 1, 0, 0, 0, 0, 0, 12, 0, 0, 12, 0, 0, 2, 0, 0, 8, 1, 1, 12, 0, 0],
+    ),
+    (
         "connections_manager",
         "greets, watches, starts an app, which obeys and ends",
         &[0, 0, 0, 0, 0, 2, 0, 11, 0, 2, 0, 9, 0, 2, 0, 0, 0, 0, 0, 13, 0, 13, 0, 24, 0, 2, 0, 3, 2, 0, 13, 0, 25, 0],
@@ -158,13 +188,14 @@ const STEREO: PcmFormat = PcmFormat { rate_hz: 48_000, channels: 2, sample: Samp
 const PLACE: playback::RingPlace =
     playback::RingPlace { client_offset: 64, server_offset: 64, payload_offset: 4096, payload_bytes: 1 << 23 };
 
-/// Messages of every conversation: control, link, playback, audio, keys.
+/// Messages of every conversation: control, link, playback, audio, keys, presentation.
 ///
 /// # Panics
 ///
 /// When one of them does not fit a message.
 pub fn messages() -> Vec<Seed> {
-    [control_requests(), control_messages(), link(), playback_requests(), playback_messages(), audio(), keys()].concat()
+    let playback = [playback_requests(), playback_messages(), audio(), keys()].concat();
+    [control_requests(), control_messages(), link(), playback, presentation::messages()].concat()
 }
 
 /// The same, each behind the byte that tells [`super::differential::second_opinion`] what it is, and that byte apart.
@@ -189,6 +220,9 @@ pub fn differential_kinds() -> Vec<(u8, Vec<u8>)> {
         ("keys", Some("ask")) => 9,
         ("keys", Some("answer")) => 10,
         ("keys", Some("notice")) => 11,
+        ("presentation", Some("first")) => 18,
+        ("presentation", Some("ask")) => 16,
+        ("presentation", _) => 17,
         _ => 12,
     };
     messages().into_iter().map(|seed| (kind(&seed), seed.2)).collect()

@@ -12,6 +12,18 @@ pub(super) fn steps<'a, Operation: Arbitrary<'a>>(bytes: &'a [u8]) -> impl Itera
     std::iter::from_fn(next).take(STEPS_MAX)
 }
 
+/// The same bytes in pieces of at most so many, 1 at least; which sizes these are follows from the number.
+pub(super) fn pieces(bytes: &[u8], most: u8) -> impl Iterator<Item = &[u8]> {
+    let (mut rest, mut state) = (bytes, u32::from(most));
+    std::iter::from_fn(move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let wanted = 1 + (state >> 16) as usize % usize::from(most).max(1);
+        let (piece, after) = rest.split_at(wanted.min(rest.len()));
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
 /// A number below `bound`, which is not 0: one byte for a small one.
 pub(super) fn below(input: &mut Unstructured<'_>, bound: u8) -> Result<u8> {
     input.int_in_range(0..=bound - 1)

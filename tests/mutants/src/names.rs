@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::{fs, io};
 
-/// What each test's documentation names: `SM-12`, `Field failure 34`, `CANARY`, `FUZZ`.
+/// What each test's documentation names: `SM-12`, `PS-34`, `Field failure 34`, `CANARY`, `FUZZ`.
 #[derive(Debug, Default)]
 pub(crate) struct Names(BTreeMap<String, BTreeSet<String>>);
 
@@ -65,12 +65,17 @@ fn named_in(documentation: &str) -> Vec<String> {
             "Field" if words.peek().is_some_and(|next| next.starts_with("failure")) => is_failure = true,
             "failure" | "failures" => {}
             "CANARY" | "FUZZ" => named.push(word.to_owned()),
-            _ if word.strip_prefix("SM-").is_some_and(|number| number.len() == 2) => named.push(word.to_owned()),
+            _ if is_requirement(word) => named.push(word.to_owned()),
             _ if is_failure && is_row(word) => named.push(format!("Field failure {word}")),
             _ => is_failure = false,
         }
     }
     named
+}
+
+fn is_requirement(word: &str) -> bool {
+    let number = word.strip_prefix("SM-").or_else(|| word.strip_prefix("PS-"));
+    number.is_some_and(|number| number.len() == 2)
 }
 
 fn is_row(word: &str) -> bool {
@@ -85,11 +90,11 @@ mod tests {
     fn requirements_and_field_failures_are_found_above_their_test_and_nowhere_else() {
         let mut names = Names::default();
         names.take(
-            "/// SM-01\nstruct Other;\n\n/// SM-21, SM-30: why.\n///\n/// Field failures 67, C\n#[test]\nfn it_holds() {\n\
+            "/// SM-01\nstruct Other;\n\n/// PS-34, SM-21, SM-30: why.\n///\n/// Field failures 67, C\n#[test]\nfn it_holds() {\n\
              /// SM-02\nfn helper() {}\n#[test]\nfn bare() {}",
         );
         let found = |test| names.of(test).map(|named| named.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!(found("a::it_holds"), Some(vec!["Field failure 67", "Field failure C", "SM-21", "SM-30"]));
+        assert_eq!(found("a::it_holds"), Some(vec!["Field failure 67", "Field failure C", "PS-34", "SM-21", "SM-30"]));
         assert_eq!(found("bare"), Some(vec![]));
         assert_eq!(found("helper"), None);
     }

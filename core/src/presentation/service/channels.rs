@@ -5,7 +5,7 @@ use super::{
     Action, ChannelHandle, ConnectionHandle, NotTaken, Origin, Presentation, PresentationHandle, Schemes, Service,
 };
 use crate::codec::papi::Garbage;
-use crate::message::papi::{Description, Message, Reason};
+use crate::message::papi::{Description, DescriptionKind, Message, Reason};
 use crate::message::presentation::{DeviceId, PresentationId, TransportKind, Url};
 use crate::presentation::control_channel::{Channel, Deed, Event, News, Phase, Side, Word};
 use crate::presentation::session::{Page, Presenting, controlling, page, presenting};
@@ -142,7 +142,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
             Message::Reconnect { presentation_id, url } => {
                 self.reconnected(now, handle, presentation_id, url, is_allowed);
             }
-            Message::Offer(_) => self.offered(now, handle, connection),
+            Message::Offer(description) => self.offered(now, handle, connection, description.kind()),
             Message::Answer(description) => self.answered(now, connection, description),
             Message::IceCandidate { .. } => {
                 if let Some(connection) = connection {
@@ -252,10 +252,22 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
     }
 
     /// PS-14
-    fn offered(&mut self, now: Instant, handle: ChannelHandle, connection: Option<ConnectionHandle>) {
+    fn offered(
+        &mut self,
+        now: Instant,
+        handle: ChannelHandle,
+        connection: Option<ConnectionHandle>,
+        kind: DescriptionKind,
+    ) {
         let Some(connection) = connection else { return self.leave_channel(now, handle, Reason::OPERATION) };
         let phase = self.presenting(connection).map(Presenting::phase);
         if matches!(phase, Some(presenting::Phase::Waiting { offered: false, .. })) {
+            if let Some(entry) = self.connections.get_mut(connection) {
+                entry.kind = match kind {
+                    DescriptionKind::Tcp => TransportKind::Tcp,
+                    DescriptionKind::DataChannel => TransportKind::DataChannel,
+                };
+            }
             self.emit(Action::KeepOffer { connection });
             self.present(now, connection, presenting::Event::Offered);
         }

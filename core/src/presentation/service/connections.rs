@@ -39,10 +39,15 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         session: Session,
         owner: Option<ClientHandle>,
     ) -> Option<ConnectionHandle> {
+        let kind = match &session {
+            Session::Controlling(session) => session.kind(),
+            Session::Presenting(_) => TransportKind::default(),
+        };
         let entry = Connection {
             session,
             presentation,
             channel: None,
+            kind,
             owner,
             settle: None,
             is_touched: false,
@@ -271,12 +276,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
             D::Reconnect => self.say(now, handle, Word::Reconnect),
             D::Terminate => self.say(now, handle, Word::Terminate),
             D::Offer => self.say(now, handle, Word::Offer),
-            D::Build => self.emit(Action::Build {
-                connection: handle,
-                kind: session.kind(),
-                offers: true,
-                client: self.owner_of(handle),
-            }),
+            D::Build => self.build(handle, true),
             D::CloseTransport => self.close_transport(handle, session.reason()),
             D::LeaveChannel => self.part(now, handle, session.channel_reason()),
             D::OpenChannel => {
@@ -299,12 +299,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         use presenting::Deed as D;
         let Some(session) = self.presenting(handle).copied() else { return };
         match deed {
-            D::Build => self.emit(Action::Build {
-                connection: handle,
-                kind: TransportKind::default(),
-                offers: false,
-                client: self.owner_of(handle),
-            }),
+            D::Build => self.build(handle, false),
             D::Answer => self.say(now, handle, Word::Answer),
             D::Terminate => self.say(now, handle, Word::Terminate),
             D::CloseTransport => self.close_transport(handle, session.reason()),
@@ -322,6 +317,11 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
             }
             D::Remove => self.remove_connection(now, handle),
         }
+    }
+
+    fn build(&mut self, connection: ConnectionHandle, offers: bool) {
+        let kind = self.connections.get(connection).map(|it| it.kind).unwrap_or_default();
+        self.emit(Action::Build { connection, kind, offers, client: self.owner_of(connection) });
     }
 
     fn close_transport(&mut self, connection: ConnectionHandle, reason: Option<CloseReason>) {

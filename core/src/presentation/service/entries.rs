@@ -63,6 +63,8 @@ pub struct Connection {
     pub(super) session: Session,
     pub(super) presentation: PresentationHandle,
     pub(super) channel: Option<ChannelHandle>,
+    /// How its data travels: as this box has offered, or was offered.
+    pub(super) kind: TransportKind,
     /// The client of a controlling connection; its receiver's is that of the presentation.
     pub(super) owner: Option<ClientHandle>,
     /// Who waits for the end of the presentation.

@@ -295,7 +295,7 @@ pub enum Action {
     Build {
         /// Of which connection.
         connection: ConnectionHandle,
-        /// Of which kind, where this side chooses; else the offer says.
+        /// Of which kind: this side's choice, or that of the offer.
         kind: TransportKind,
         /// Whether this side makes the offer.
         offers: bool,

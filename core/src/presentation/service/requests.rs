@@ -40,22 +40,42 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         if let Some(place) = self.clients.get_mut(usize::from(client.index())) {
             *place = None;
         }
+        self.forget_answers_to(client);
         for place in 0..self.connections.capacity() {
             let connection = self.connections.handle_at(place);
             let entry = connection.and_then(|handle| self.connections.get_mut(handle));
             if let (Some(entry), Some(connection)) = (entry.filter(|it| it.owner == Some(client)), connection) {
-                (entry.owner, entry.settle) = (None, None);
+                entry.owner = None;
+                planted!("end_unanswered" => entry.settle = None);
                 let _ = self.close(now, connection, CloseReason::WentAway);
             }
         }
         if let Some(presentation) = self.shown_by(client) {
             if let Some(shown) = self.presentations.get_mut(presentation).and_then(|it| it.shown.as_mut()) {
-                (shown.receiver, shown.is_listening, shown.settle) = (None, false, None);
+                (shown.receiver, shown.is_listening) = (None, false);
             }
             self.page_event(now, presentation, page::Event::End);
         }
         self.forget_selection_of(client);
         Ok(())
+    }
+
+    /// Those who wait for the end of what it had are answered all the same (PS-31).
+    fn forget_answers_to(&mut self, client: ClientHandle) {
+        let is_its = |to: &mut Ticket| to.client == client;
+        for place in 0..self.connections.capacity() {
+            let connection = self.connections.handle_at(place);
+            if let Some(entry) = connection.and_then(|handle| self.connections.get_mut(handle)) {
+                entry.settle.take_if(is_its);
+            }
+        }
+        for place in 0..self.presentations.capacity() {
+            let presentation = self.presentations.handle_at(place);
+            let entry = presentation.and_then(|handle| self.presentations.get_mut(handle));
+            if let Some(shown) = entry.and_then(|entry| entry.shown.as_mut()) {
+                shown.settle.take_if(is_its);
+            }
+        }
     }
 
     /// A client asks for one device at a time.
@@ -376,6 +396,10 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         piece: Piece<'_>,
     ) -> Result<Done, Refusal> {
         let connection = self.own(client, connection)?;
+        if self.connections.get(connection).is_some_and(|it| it.kind == TransportKind::Tcp) {
+            // Nobody speaks for a transport that the service has built itself.
+            return Err(Refusal::WrongState { state: self.state_of(connection) });
+        }
         let failed = CloseReason::Error(crate::message::papi::Reason::OPERATION);
         let taken = match piece {
             Piece::Offer(_) => self.offer_ready(now, connection),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::limits::{CLOSED_KEPT, ESTABLISH_TIMEOUT, PAGE_LOAD_TIMEOUT, SELECTION_TIMEOUT, TERMINATE_ACK_TIMEOUT};
-use crate::message::presentation::NoDevice;
+use crate::message::presentation::{NoDevice, Piece};
 
 /// PS-02 to PS-05, PS-08, PS-11 to PS-14, PS-16 to PS-18
 #[test]
@@ -304,4 +304,50 @@ fn a_page_sees_its_own_connections_and_the_platform_all() {
     assert_eq!(stage.ask(PHONE, 0, Command::End { presentation_id: ID }), None);
     stage.settle();
     assert_nothing_left(&mut stage);
+}
+
+/// PS-20, PS-35, PS-36: only a client that builds the transport says what became of it.
+#[test]
+fn nobody_speaks_for_a_transport_that_the_service_has_built() {
+    let mut stage = Stage::new();
+    let phone = stage.connected();
+    let tv = stage.available().unwrap();
+    let refused = Some(Err(Refusal::WrongState { state: ConnectionState::Connected }));
+    for (which, connection) in [(PHONE, phone), (TV, tv)] {
+        for piece in [Piece::Offer("o"), Piece::Answer("a"), Piece::Candidate("c"), Piece::Open, Piece::Closed] {
+            assert_eq!(stage.ask(which, 1, Command::Built { connection: connection.into(), piece }), refused);
+        }
+        assert!(stage.boxes[which].transports.contains_key(&key(connection)));
+        assert_eq!(stage.state(which, connection), Some(ConnectionState::Connected));
+    }
+}
+
+/// PS-31: who ends a page from elsewhere is answered although its owner or receiver goes first.
+#[test]
+fn who_asked_for_an_end_is_answered_although_the_client_that_had_it_has_gone() {
+    for (which, leaves) in [(PHONE, 1), (TV, 1)] {
+        let mut stage = Stage::new();
+        stage.connected();
+        assert_eq!(stage.ask(which, 0, Command::End { presentation_id: ID }), None);
+        let ticket = Ticket { client: client(0), sequence: stage.sequence };
+        stage.give(which, Input::ClientLeft { client: client(leaves) }).unwrap();
+        stage.settle();
+        assert_eq!(stage.answer_to(which, ticket), Some(Ok(Done::Done)), "box {which}");
+        assert_nothing_left(&mut stage);
+    }
+}
+
+/// PS-31: who has gone is answered no more.
+#[test]
+fn who_asked_for_an_end_and_has_gone_is_not_answered() {
+    for which in [PHONE, TV] {
+        let mut stage = Stage::new();
+        stage.connected();
+        assert_eq!(stage.ask(which, 0, Command::End { presentation_id: ID }), None);
+        let ticket = Ticket { client: client(0), sequence: stage.sequence };
+        stage.give(which, Input::ClientLeft { client: client(0) }).unwrap();
+        stage.settle();
+        assert_eq!(stage.answer_to(which, ticket), None);
+        assert_nothing_left(&mut stage);
+    }
 }
