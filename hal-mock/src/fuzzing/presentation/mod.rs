@@ -203,7 +203,7 @@ impl Comparison {
     fn write_and_read_back(&mut self) {
         let mut buffer = vec![0; WRITTEN_BYTES_MAX];
         let written = encode(&*self.service, &mut buffer).expect("it fits");
-        self.service = Box::new(decode(written).expect("it can be read back"));
+        *self.service = decode(written).expect("it can be read back");
         let mut again = vec![0; WRITTEN_BYTES_MAX];
         assert_eq!(encode(&*self.service, &mut again).expect("it fits"), written);
     }
