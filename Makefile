@@ -43,7 +43,7 @@ MINUTES ?= 5
 # What `make verify` does beside that.
 LONG_STEPS := test sim-long chaos fuzz-long
 
-.PHONY: help demo test verify chaos fuzz-long fuzz-keep fuzz-seeds bench release install uninstall clean capacities $(STEPS)
+.PHONY: help demo test verify chaos sim-presentation fuzz-long fuzz-keep fuzz-seeds bench release install uninstall clean capacities $(STEPS)
 
 help: ## List what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -116,6 +116,13 @@ COMMIT = $$(git rev-parse HEAD 2>/dev/null || echo none)
 
 sim: ## Run SEEDS (default 500) boxes for an hour of their own time each, under faults; or the one with SEED
 	cargo run -q --profile sim $(SIM) --commit "$(COMMIT)" --logs $(BUILDS)/sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+# How many networks `make sim-presentation` runs, ten minutes each.
+NETWORKS ?= 100
+
+sim-presentation: ## Run NETWORKS (default 100) networks of boxes that show each other's pages, under faults; or the one with SEED
+	cargo run -q --profile sim $(SIM) --presentation --commit "$(COMMIT)" --logs $(BUILDS)/sim/presentation \
+	  $(if $(SEED),--seed $(SEED),--seeds $(NETWORKS))
 
 sim-same: ## Run 32 of them twice each, in a debug build and as fast as a release: all must be the same
 	debug=$$(cargo run -q $(SIM) --minutes 5 --seeds 32 --twice | tail -n 1); echo "$$debug"; \

@@ -74,6 +74,11 @@ impl MockDiscovery {
         Self { world: world.clone(), id, addresses, news: Rc::default(), browses: false }
     }
 
+    /// From now on this device is announced at these addresses.
+    pub fn move_to(&mut self, addresses: Addresses) {
+        self.addresses = addresses;
+    }
+
     fn device(&self, announcement: &Announcement<'_>, name: DeviceName) -> Device {
         let addresses = self.addresses.iter().map(|&address| socket_address(address, announcement.port, 0));
         Device {

@@ -65,6 +65,10 @@ pub enum Call {
     Browse,
     /// [`greenroom_core::hal::KnownDevices::remember`]
     Remember,
+    /// [`greenroom_core::hal::Receivers::start`]
+    StartReceiver,
+    /// [`greenroom_core::driver::PresentationHost::lend`]
+    Lend,
 }
 
 impl Call {
@@ -94,7 +98,9 @@ impl Call {
             | Self::AcceptStream
             | Self::Announce
             | Self::Browse
-            | Self::Remember => ErrorKind::Exhausted,
+            | Self::Remember
+            | Self::StartReceiver
+            | Self::Lend => ErrorKind::Exhausted,
         }
     }
 }

@@ -11,6 +11,7 @@
 //! | [`listener`] | sockets by name |
 //! | [`stream`] | connections that carry bytes |
 //! | [`network`] | devices with addresses, and who listens at them |
+//! | [`cable`] | what becomes of their connections |
 //! | [`discovery`] | who announces what |
 //! | [`acquaintances`] | which devices are known |
 //! | [`process`] | children, seen from their parent and from inside |
@@ -22,7 +23,9 @@
 //! | [`memory`] | shared memory |
 //! | [`bell`] | bells |
 //! | [`party`] | who takes part, and who sees what they say |
-//! | [`home`] | where the drivers that ship live in it |
+//! | [`home`], [`presentation_home`] | where the drivers that ship live in it |
+//! | [`receivers`] | processes that show pages |
+//! | [`lender`] | memory that is lent |
 //! | [`sim`] | a whole box in virtual time, with its faults and its checkers |
 //! | [`hostile`] | memory whose owner changes it between any two reads |
 //! | [`error`] | failures of a kind that a test chose |
@@ -71,6 +74,7 @@
 pub mod acquaintances;
 pub mod authority;
 pub mod bell;
+pub mod cable;
 pub mod decoder;
 pub mod descriptor;
 pub mod diagram;
@@ -82,12 +86,15 @@ pub mod fuzzing;
 pub mod home;
 pub mod hostile;
 pub mod keys;
+pub mod lender;
 pub mod listener;
 pub mod meddling;
 pub mod memory;
 pub mod network;
 pub mod party;
+pub mod presentation_home;
 pub mod process;
+pub mod receivers;
 pub mod replay;
 pub mod sequence;
 #[cfg(feature = "sim")]
@@ -99,6 +106,7 @@ pub mod world;
 pub use acquaintances::Acquaintances;
 pub use authority::Grants;
 pub use bell::Bell;
+pub use cable::Cable;
 pub use decoder::{DueText, MockDecoder};
 pub use descriptor::Descriptor;
 pub use diagram::Diagram;
@@ -108,12 +116,15 @@ pub use event_loop::EventLoop;
 pub use home::{CONTROL, ManagerHome, ServerHome};
 pub use hostile::HostileRegion;
 pub use keys::MockKeys;
+pub use lender::{Lender, Lent};
 pub use listener::{ListeningSocket, SocketFiles};
 pub use meddling::Meddling;
 pub use memory::Memory;
 pub use network::{Host, HostListener};
 pub use party::Party;
+pub use presentation_home::PresentationHome;
 pub use process::{ChildProcess, Process, Spawner};
+pub use receivers::{Launched, MockReceivers};
 pub use sequence::Sequence;
 pub use socket::SeqPacket;
 pub use stream::MockStream;

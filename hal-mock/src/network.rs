@@ -9,6 +9,7 @@ use greenroom_core::hal::{
     Addresses, ErrorKind, ErrorType, Fingerprint, Network, Protection, Random, StreamListener, Trust,
 };
 
+use crate::cable::Cables;
 use crate::discovery::Board;
 use crate::error::{Call, SimulatedError};
 use crate::event_loop::{Readiness, Source};
@@ -27,6 +28,7 @@ pub(crate) struct Wires {
     silent: BTreeSet<IpAddr>,
     last_port: u16,
     pub(crate) board: Board,
+    pub(crate) cables: Cables,
 }
 
 impl Wires {
@@ -44,6 +46,19 @@ impl World {
     /// From now on nobody at this address answers.
     pub fn silence(&self, address: IpAddr) {
         self.wires(|wires| wires.silent.insert(address));
+    }
+
+    /// From now on whoever is at this address answers again.
+    pub fn unsilence(&self, address: IpAddr) {
+        self.wires(|wires| wires.silent.remove(&address));
+    }
+
+    /// The addresses and ports where somebody listens.
+    pub fn listening(&self) -> Vec<SocketAddr> {
+        self.wires(|wires| {
+            wires.listening.retain(|_, waiting| waiting.strong_count() > 0);
+            wires.listening.keys().copied().collect()
+        })
     }
 }
 
@@ -107,6 +122,22 @@ impl Host {
     pub fn new(world: &World, addresses: &[IpAddr], fingerprint: Fingerprint) -> Self {
         let taken = addresses.iter().take(Addresses::new().capacity()).copied().collect();
         Self { world: world.clone(), addresses: taken, fingerprint }
+    }
+
+    /// From now on this device has these addresses. What listens at one of those before listens at each of them, too.
+    ///
+    /// What is connected stays; whoever wants it cut off does so.
+    pub fn move_to(&mut self, addresses: &[IpAddr]) {
+        let before = std::mem::take(&mut self.addresses);
+        self.addresses.extend(addresses.iter().take(before.capacity()).copied());
+        self.world.wires(|wires| {
+            let own = wires.listening.iter().filter(|(at, _)| before.contains(&at.ip()));
+            let own: Vec<_> = own.map(|(at, waiting)| (at.port(), Weak::clone(waiting))).collect();
+            for (port, waiting) in own {
+                let places = addresses.iter().map(|address| SocketAddr::new(*address, port));
+                wires.listening.extend(places.map(|place| (place, Weak::clone(&waiting))));
+            }
+        });
     }
 
     /// Where this device is when it talks to `to`: at the address of the same family.

@@ -1,6 +1,7 @@
 //! Who takes part in a world, and who sees what they say to each other.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use greenroom_core::time::Instant;
 
@@ -25,6 +26,15 @@ pub enum Party {
         /// Which of its connections.
         client: u16,
     },
+    /// The presentation service of the box with this number.
+    Presentation(u16),
+    /// A local client of the presentation service of a box: a page, a receiver, or a program of the platform.
+    Presenter {
+        /// Of which box.
+        station: u16,
+        /// Which one.
+        client: u16,
+    },
 }
 
 impl fmt::Display for Party {
@@ -36,6 +46,8 @@ impl fmt::Display for Party {
             Self::Server(process_id) => write!(out, "server {process_id}"),
             Self::Decoder(process_id) => write!(out, "decoder {process_id}"),
             Self::Client { app, client } => write!(out, "app{app}/{client}"),
+            Self::Presentation(station) => write!(out, "box {station}"),
+            Self::Presenter { station, client } => write!(out, "box {station}/{client}"),
         }
     }
 }
@@ -63,4 +75,8 @@ pub trait Observer {
     fn sent(&self, said: &Said<'_>);
     /// It was received. One whose receiver has gone never is.
     fn received(&self, said: &Said<'_>);
+    /// These bytes were sent on a stream.
+    fn carried(&self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        let _ = (from, to, bytes);
+    }
 }

@@ -72,19 +72,11 @@ impl Spawn for Spawner {
     fn spawn(&mut self) -> Result<(ChildProcess, SeqPacket), SimulatedError> {
         self.world.fault(Call::Spawn)?;
         let (ours, theirs) = SeqPacket::pair(&self.world);
-        let id = self.world.next_process_id();
         ours.belongs_to(self.world.acting());
-        theirs.belongs_to(Party::Server(id));
-        let life = Rc::new(Life {
-            id,
-            status: Cell::new(None),
-            ignores_terminate: Cell::new(false),
-            lingers: Cell::new(false),
-            signals: RefCell::default(),
-            link: theirs.end(),
-        });
-        self.world.has_started(Rc::clone(&life));
-        Ok((ChildProcess { world: self.world.clone(), life }, ours))
+        let child = ChildProcess::begin(&self.world, &theirs);
+        theirs.belongs_to(Party::Server(child.life.id));
+        self.world.has_started(Rc::clone(&child.life));
+        Ok((child, ours))
     }
 }
 
@@ -93,6 +85,29 @@ impl Spawn for Spawner {
 pub struct ChildProcess {
     world: World,
     life: Rc<Life>,
+}
+
+impl ChildProcess {
+    /// A process with this end of a link.
+    fn begin(world: &World, link: &SeqPacket) -> Self {
+        let life = Rc::new(Life {
+            id: world.next_process_id(),
+            status: Cell::new(None),
+            ignores_terminate: Cell::new(false),
+            lingers: Cell::new(false),
+            signals: RefCell::default(),
+            link: link.end(),
+        });
+        Self { world: world.clone(), life }
+    }
+
+    /// A process to which its parent has no link, and the same from inside.
+    pub(crate) fn begin_alone(world: &World) -> (Self, Process) {
+        let (_, link) = SeqPacket::pair(world);
+        let child = Self::begin(world, &link);
+        let process = Process::new(world, Rc::clone(&child.life));
+        (child, process)
+    }
 }
 
 impl ErrorType for ChildProcess {

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -111,6 +112,11 @@ impl World {
     /// From now on the world does the worst that is legal: what is ready is not all reported at once.
     pub fn be_unkind(&self) {
         self.shared.unkind.set(true);
+    }
+
+    /// No longer.
+    pub fn be_kind(&self) {
+        self.shared.unkind.set(false);
     }
 
     pub(crate) fn is_unkind(&self) -> bool {
@@ -248,6 +254,12 @@ impl World {
     pub(crate) fn received(&self, said: &Said<'_>) {
         if let Some(observer) = self.shared.observer.borrow().as_ref().and_then(Weak::upgrade) {
             observer.received(said);
+        }
+    }
+
+    pub(crate) fn carried(&self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        if let Some(observer) = self.shared.observer.borrow().as_ref().and_then(Weak::upgrade) {
+            observer.carried(from, to, bytes);
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod fleet;
 mod report;
+mod scene;
 mod seeds;
 
 use std::cell::Cell;
@@ -15,17 +16,17 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use greenroom_hal_mock::sim::{Outcome, Run};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use self::report::Report;
+use self::scene::{Figures, Scene};
 
 /// Machines are large, and are made on the stack before they are moved.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 
 thread_local! {
-    /// The seed that this thread runs, for who panics in it.
-    static SEED: Cell<Option<u64>> = const { Cell::new(None) };
+    /// What this thread runs, for who panics in it.
+    static SEED: Cell<Option<(Scene, u64)>> = const { Cell::new(None) };
 }
 
 /// Runs boxes in virtual time under faults.
@@ -38,9 +39,12 @@ struct Arguments {
     /// Runs this seed only, and writes what happened in it
     #[arg(long)]
     seed: Option<u64>,
+    /// Boxes on a network that put pages on each other's screens, and not one whose apps play
+    #[arg(long)]
+    presentation: bool,
     /// How long each box is under faults, in minutes of its own time
-    #[arg(long, default_value_t = 60)]
-    minutes: u64,
+    #[arg(long)]
+    minutes: Option<u64>,
     /// The commit from which seeds are derived
     #[arg(long, default_value = "none")]
     commit: String,
@@ -77,10 +81,11 @@ fn main() -> ExitCode {
     };
     let start = Instant::now();
     let outcomes = run_all(&arguments, &seeds);
-    let report = Report::new(&outcomes, start.elapsed());
+    let scene = arguments.scene();
+    let report = Report::new(scene, &outcomes, start.elapsed());
     report.print();
     for failed in outcomes.iter().filter(|outcome| outcome.violation_count > 0) {
-        report::explain(&arguments.logs, failed, run_of(&arguments, failed.seed));
+        report::explain(&arguments.logs, scene, failed, arguments.storm());
     }
     println!("{}", report.last_line());
     if report.violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -91,22 +96,28 @@ fn name_the_seed_of_a_panic() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         usual(panic);
-        if let Some(seed) = SEED.get() {
-            eprintln!("reproduce: make sim SEED={seed}");
+        if let Some((scene, seed)) = SEED.get() {
+            eprintln!("reproduce: {} SEED={seed}", scene.command());
         }
     }));
 }
 
-fn run_of(arguments: &Arguments, seed: u64) -> Run {
-    Run { storm: Duration::from_secs(60 * arguments.minutes), ..Run::hour(seed) }
+impl Arguments {
+    fn scene(&self) -> Scene {
+        if self.presentation { Scene::Presentation } else { Scene::TvBox }
+    }
+
+    fn storm(&self) -> Duration {
+        Duration::from_secs(60 * self.minutes.unwrap_or(self.scene().usual_minutes()))
+    }
 }
 
 /// Gives the outcomes in the order of the seeds, whatever the order in which they came.
-fn run_all(arguments: &Arguments, seeds: &[u64]) -> Vec<Outcome> {
+fn run_all(arguments: &Arguments, seeds: &[u64]) -> Vec<Figures> {
     let jobs = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get));
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
-    let mut outcomes: Vec<(usize, Outcome)> = std::thread::scope(|scope| {
+    let mut outcomes: Vec<(usize, Figures)> = std::thread::scope(|scope| {
         for _ in 0..jobs.min(seeds.len()) {
             let (sender, next) = (sender.clone(), &next);
             let work = move || {
@@ -134,11 +145,11 @@ fn take(next: &AtomicUsize, seeds: &[u64]) -> Option<(usize, u64)> {
     seeds.get(place).map(|seed| (place, *seed))
 }
 
-fn run_one(arguments: &Arguments, seed: u64) -> Outcome {
-    SEED.set(Some(seed));
-    let run = run_of(arguments, seed);
-    let mut outcome = run.run();
-    if arguments.twice && run.run().log_hash != outcome.log_hash {
+fn run_one(arguments: &Arguments, seed: u64) -> Figures {
+    SEED.set(Some((arguments.scene(), seed)));
+    let run = || arguments.scene().run(seed, arguments.storm(), false);
+    let mut outcome = run();
+    if arguments.twice && run().log_hash != outcome.log_hash {
         outcome.differs();
     }
     SEED.set(None);
@@ -151,7 +162,7 @@ fn progress_bar(seeds: usize) -> ProgressBar {
     bar.with_style(style.expect("the template is right"))
 }
 
-fn tell(progress: &ProgressBar, outcome: &Outcome) {
+fn tell(progress: &ProgressBar, outcome: &Figures) {
     if let Some(first) = outcome.violations.first() {
         progress.println(format!("seed {}: {}: {}", outcome.seed, first.rule, first.what));
         progress.set_message(", with violations");
@@ -165,11 +176,14 @@ mod tests {
 
     #[test]
     fn the_same_seeds_give_the_same_last_line_however_many_run_at_a_time() {
-        let last_line = |jobs: &str| {
-            let arguments = Arguments::parse_from(["sim", "--jobs", jobs, "--minutes", "1"]);
-            let report = Report::new(&run_all(&arguments, &[1, 2, 3, 4]), Duration::from_secs(1));
-            report.last_line()
+        let last_line = |jobs: &str, scene: &[&str]| {
+            let given = ["sim", "--jobs", jobs, "--minutes", "1"];
+            let arguments = Arguments::parse_from(given.iter().chain(scene));
+            let outcomes = run_all(&arguments, &[1, 2, 3, 4]);
+            Report::new(arguments.scene(), &outcomes, Duration::from_secs(1)).last_line()
         };
-        assert_eq!(last_line("1"), last_line("3"));
+        for scene in [&[][..], &["--presentation"]] {
+            assert_eq!(last_line("1", scene), last_line("3", scene));
+        }
     }
 }

@@ -6,15 +6,20 @@ use std::time::Duration;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
-use greenroom_hal_mock::sim::{Fault, Outcome, Run};
+
+use super::scene::{Figures, Scene};
+
+/// One class of faults: its area, its name, how often it struck, and in how many seeds.
+type Struck = (String, String, u64, usize);
 
 /// The sums over all runs.
 pub(super) struct Report {
     seeds: usize,
     box_ms: u64,
     inputs: u64,
+    sessions: u64,
     least_inputs_an_hour: u64,
-    faults: Vec<(Fault, u64, usize)>,
+    faults: Vec<Struck>,
     pub(super) violations: u64,
     slowest_convergence_ms: u64,
     log_hash: u64,
@@ -22,19 +27,20 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(outcomes: &[Outcome], took: Duration) -> Self {
-        let struck = |fault: &Fault| {
-            let strikes = outcomes.iter().map(|outcome| outcome.faults[*fault as usize]);
-            (*fault, strikes.clone().sum(), strikes.filter(|strikes| *strikes > 0).count())
+    pub(super) fn new(scene: Scene, outcomes: &[Figures], took: Duration) -> Self {
+        let struck = |(place, (area, name)): (usize, (String, String))| {
+            let strikes = outcomes.iter().map(|outcome| outcome.faults[place]);
+            (area, name, strikes.clone().sum(), strikes.filter(|strikes| *strikes > 0).count())
         };
-        let an_hour = |outcome: &Outcome| outcome.inputs * 3_600_000 / outcome.box_ms.max(1);
-        let mix = |hash: u64, outcome: &Outcome| (hash ^ outcome.log_hash).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        let an_hour = |outcome: &Figures| outcome.inputs * 3_600_000 / outcome.box_ms.max(1);
+        let mix = |hash: u64, outcome: &Figures| (hash ^ outcome.log_hash).wrapping_mul(0xff51_afd7_ed55_8ccd);
         Self {
             seeds: outcomes.len(),
             box_ms: outcomes.iter().map(|outcome| outcome.box_ms).sum(),
             inputs: outcomes.iter().map(|outcome| outcome.inputs).sum(),
+            sessions: outcomes.iter().map(|outcome| outcome.sessions).sum(),
             least_inputs_an_hour: outcomes.iter().map(an_hour).min().unwrap_or(0),
-            faults: Fault::ALL.iter().map(struck).collect(),
+            faults: scene.faults().into_iter().enumerate().map(struck).collect(),
             violations: outcomes.iter().map(|outcome| outcome.violation_count).sum(),
             slowest_convergence_ms: outcomes.iter().map(|outcome| outcome.convergence_ms).max().unwrap_or(0),
             log_hash: outcomes.iter().fold(outcomes.len() as u64, mix),
@@ -45,8 +51,8 @@ impl Report {
     pub(super) fn print(&self) {
         let mut table = Table::new();
         table.load_style(NOTHING).set_header(["faults", "class", "times", "seeds"]);
-        for (fault, strikes, seeds) in &self.faults {
-            table.add_row([format!("{:?}", fault.area()), fault.to_string(), strikes.to_string(), seeds.to_string()]);
+        for (area, name, strikes, seeds) in &self.faults {
+            table.add_row([area, name, &strikes.to_string(), &seeds.to_string()]);
         }
         table.column_iter_mut().skip(2).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
         println!("{table}\n");
@@ -58,10 +64,11 @@ impl Report {
             inputs / seconds
         );
         println!("inputs          {}, at least {} in a box-hour", self.inputs, self.least_inputs_an_hour);
-        println!("convergence     within {} ms of the last fault", self.slowest_convergence_ms);
-        let rarest = self.faults.iter().min_by_key(|(_, strikes, _)| *strikes);
-        if let Some((fault, strikes, _)) = rarest {
-            println!("rarest fault    {fault}, {strikes} times");
+        if self.slowest_convergence_ms > 0 {
+            println!("convergence     within {} ms of the last fault", self.slowest_convergence_ms);
+        }
+        if let Some((_, name, strikes, _)) = self.faults.iter().min_by_key(|(.., strikes, _)| *strikes) {
+            println!("rarest fault    {name}, {strikes} times");
         }
     }
 
@@ -70,10 +77,11 @@ impl Report {
     }
 
     pub(super) fn last_line(&self) -> String {
-        let faults: u64 = self.faults.iter().map(|(_, strikes, _)| strikes).sum();
-        let Self { seeds, violations, log_hash, .. } = self;
+        let faults: u64 = self.faults.iter().map(|(.., strikes, _)| strikes).sum();
+        let Self { seeds, sessions, violations, log_hash, .. } = self;
+        let sessions = if *sessions > 0 { format!("sessions {sessions}, ") } else { String::new() };
         format!(
-            "seeds {seeds}, hours {:.0}, faults {faults}, violations {violations}, log hash {log_hash:016x}",
+            "seeds {seeds}, hours {:.0}, {sessions}faults {faults}, violations {violations}, log hash {log_hash:016x}",
             self.hours()
         )
     }
@@ -81,14 +89,13 @@ impl Report {
 
 /// Tells what was violated, runs the seed again to write what happened and what the machines were told, and says how to see
 /// it again.
-pub(super) fn explain(directory: &Path, failed: &Outcome, run: Run) {
+pub(super) fn explain(directory: &Path, scene: Scene, failed: &Figures, storm: Duration) {
     for violation in &failed.violations {
         println!("seed {}, {} ms, {}: {}", failed.seed, violation.at_ms, violation.rule, violation.what);
     }
-    let again = Run { keeps_events: true, ..run }.run();
-    let lines: Vec<String> = again.events.iter().map(ToString::to_string).collect();
+    let again = scene.run(failed.seed, storm, true);
     let file = |ending: &str| directory.join(format!("seed-{}.{ending}", failed.seed));
-    println!("seed {}: what happened {}", failed.seed, written(&file("log"), lines.join("\n").as_bytes()));
+    println!("seed {}: what happened {}", failed.seed, written(&file("log"), again.lines.join("\n").as_bytes()));
     if !again.trace.is_empty() {
         let trace = written(&file("trace"), &again.trace);
         println!(
@@ -96,7 +103,7 @@ pub(super) fn explain(directory: &Path, failed: &Outcome, run: Run) {
             failed.seed
         );
     }
-    println!("reproduce: make sim SEED={}", failed.seed);
+    println!("reproduce: {} SEED={}", scene.command(), failed.seed);
 }
 
 fn written(file: &Path, bytes: &[u8]) -> String {

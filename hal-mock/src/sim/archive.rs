@@ -46,7 +46,11 @@ impl Archive {
             Party::Manager => (MachineKind::Manager, None),
             Party::Server(_) => (MachineKind::Session, None),
             Party::Client { app, .. } => (MachineKind::Client, AppId::new(&format!("app{app}")).ok()),
-            Party::Nobody | Party::Controller(_) | Party::Decoder(_) => return None,
+            Party::Nobody
+            | Party::Controller(_)
+            | Party::Decoder(_)
+            | Party::Presentation(_)
+            | Party::Presenter { .. } => return None,
         };
         let kept = Kept(Rc::new(RefCell::new(TraceBuffer::new(vec![0; BYTES]))));
         self.live.push((party, Origin { machine, app, process_id, ended: None }, kept.clone()));

@@ -200,6 +200,8 @@ const fn number_of(party: Party) -> u64 {
         Party::Server(process_id) => 3 << 32 | process_id as u64,
         Party::Decoder(process_id) => 4 << 32 | process_id as u64,
         Party::Client { app, client } => 5 << 32 | (app as u64) << 16 | client as u64,
+        Party::Presentation(station) => 6 << 32 | station as u64,
+        Party::Presenter { station, client } => 7 << 32 | (station as u64) << 16 | client as u64,
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use greenroom_core::codec::postcard::{decode, decode_first};
 use greenroom_core::hal::{DecoderCommand, DecoderEvent, ErrorKind, ExitStatus, Signal};
-use greenroom_core::message::{control, link, playback};
+use greenroom_core::message::{control, link, playback, presentation};
 use greenroom_core::time::Instant;
 use serde::Deserialize;
 
@@ -82,6 +82,8 @@ impl Event {
             (Party::Server(_), Party::Manager) => read::<link::Message>(bytes),
             (Party::Server(_), _) => read::<playback::Message<'_>>(bytes),
             (Party::Client { .. }, _) => read::<playback::Request<'_>>(bytes),
+            (Party::Presenter { .. }, _) => read::<presentation::Request<'_>>(bytes),
+            (Party::Presentation(_), _) => read::<presentation::Message<'_>>(bytes),
             (Party::Nobody | Party::Decoder(_), _) => format!("{} bytes", bytes.len()),
         })
     }

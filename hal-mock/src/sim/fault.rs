@@ -32,6 +32,8 @@ macro_rules! faults {
     };
 }
 
+pub(super) use faults;
+
 /// What a class of faults strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Area {

@@ -9,10 +9,12 @@
 //! | [`fault`], `weather`, `guest` | the classes of faults, and when which strikes whom |
 //! | [`run`] | an hour of a box under faults, and what must come of it |
 //! | `referee`, `book`, `archive` | what must hold, seen from outside, and what is written down |
+//! | [`presentation`] | boxes on a network that put pages on each other's screens |
 //! | [`event`] | what happened, for who draws it or looks for why |
 
 pub mod event;
 pub mod fault;
+pub mod presentation;
 pub mod run;
 pub mod tv_box;
 

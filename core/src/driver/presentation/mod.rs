@@ -137,7 +137,7 @@ enum Given<'a> {
     Piece(Piece<'a>),
 }
 
-/// What came of an action; handled as soon as the actions are drained.
+/// What came of an action, at once or after a while; handled as soon as the actions are drained.
 #[derive(Clone, Copy)]
 enum Outcome {
     ChannelOpened { channel: ChannelHandle },
@@ -294,6 +294,7 @@ impl<H: PresentationHost> PresentationDriver<H> {
             self.follow_up(host, now);
         }
         self.pass_time(host, now);
+        self.follow_up(host, now);
         self.settle(host, now);
         self.follow_up(host, now);
     }
@@ -357,15 +358,17 @@ impl<H: PresentationHost> PresentationDriver<H> {
         let _ = self.take_with(host, now, input, Given::Nothing);
     }
 
-    /// Handles an input, carries out the actions, and then handles what came of them.
+    /// Handles an input, carries out the actions, and then handles what came of them. What came of something before comes
+    /// first: it may be what makes this input mean anything.
     fn take_with(&mut self, host: &mut H, now: Instant, input: Input<'_>, given: Given<'_>) -> Result<(), NotTaken> {
+        self.follow_up(host, now);
         self.machine.handle(now, input)?;
         self.drain(host, now, given);
         self.follow_up(host, now);
         Ok(())
     }
 
-    /// Handles what came of actions, and of what became ready.
+    /// Handles what came of actions, and of connections that took a while.
     fn follow_up(&mut self, host: &mut H, now: Instant) {
         while let Some(outcome) = self.outcomes.pop_front() {
             if self.machine.handle(now, outcome.into()).is_ok() {
