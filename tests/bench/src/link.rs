@@ -1,6 +1,6 @@
 //! By which the receiver tells the sender what to do. Between two turns both block on it.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use greenroom_core::hal::{Descriptors, Received, Sent, Socket};
 use greenroom_hal_linux::socket::SeqPacket;
@@ -46,5 +46,11 @@ impl Link {
                 Received::Unusable => return Err("a message that nobody sent".into()),
             }
         }
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

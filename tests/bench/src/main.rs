@@ -10,6 +10,7 @@ mod link;
 mod machine;
 mod patience;
 mod pinning;
+mod presentation;
 mod programs;
 mod report;
 mod ring;
@@ -62,6 +63,8 @@ enum Group {
     Memory,
     /// What the core takes of the heap and of memory.
     Core,
+    /// Pages on other devices: transports, starts, crowds.
+    Presentation,
 }
 
 impl Group {
@@ -82,6 +85,7 @@ impl Group {
                 tables::measure(report);
                 Ok(())
             }
+            Self::Presentation => presentation::measure(report, pinning, rounds),
         }
     }
 }
@@ -95,6 +99,12 @@ enum Role {
     /// Answers messages.
     #[command(hide = true)]
     Bare(programs::Orders),
+    /// Answers messages that came by a transport of a presentation.
+    #[command(hide = true)]
+    Far(presentation::FarOrders),
+    /// Receives devices.
+    #[command(hide = true)]
+    BareDevice(presentation::BareDeviceOrders),
 }
 
 fn main() -> ExitCode {
@@ -102,6 +112,8 @@ fn main() -> ExitCode {
     let done = match &arguments.role {
         Some(Role::Sender(orders)) => ring::send(orders),
         Some(Role::Bare(orders)) => programs::serve(orders),
+        Some(Role::Far(orders)) => presentation::far(orders),
+        Some(Role::BareDevice(orders)) => presentation::bare_device(orders),
         None => measure(&arguments),
     };
     match done {

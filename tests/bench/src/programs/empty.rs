@@ -17,7 +17,7 @@ use crate::pinning::{Pinning, on};
 const PATIENCE: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
 
 /// One that has said that it is up.
-pub(super) struct EmptyProgram {
+pub(crate) struct EmptyProgram {
     child: PidChild,
     link: SeqPacket,
 }
@@ -25,7 +25,12 @@ pub(super) struct EmptyProgram {
 impl EmptyProgram {
     /// Starts it where session servers run.
     pub(super) fn start(pinning: Pinning) -> Result<Self, Failure> {
-        let mut spawner = Spawner::new(Program { path: programs::find("empty-session")?, ..Program::default() });
+        Self::of("empty-session", pinning)
+    }
+
+    /// Starts this program, which says over its link that it is up, and ends with it.
+    pub(crate) fn of(program: &str, pinning: Pinning) -> Result<Self, Failure> {
+        let mut spawner = Spawner::new(Program { path: programs::find(program)?, ..Program::default() });
         let (child, mut link) = on(pinning.greenroom, pinning.app, || spawner.spawn())??;
         wait_for(&link)?;
         match link.receive(&mut [0; 8], &mut Descriptors::new())? {
@@ -39,7 +44,7 @@ impl EmptyProgram {
     }
 
     /// Lets it end by itself; milliseconds until that was seen.
-    pub(super) fn end(self) -> Result<f64, Failure> {
+    pub(crate) fn end(self) -> Result<f64, Failure> {
         let Self { child, link } = self;
         let start = Instant::now();
         drop(link);

@@ -150,10 +150,15 @@ fn start(controller: &mut Controller, state: TargetState) -> Result<u32, Failure
 
 /// The proportional set of a process, in megabytes.
 fn pss_mb(process_id: u32) -> Result<f64, Failure> {
+    Ok(pss_kb(process_id)? / 1e3)
+}
+
+/// The proportional set of a process, in kilobytes.
+pub(crate) fn pss_kb(process_id: u32) -> Result<f64, Failure> {
     let rollup = fs::read_to_string(format!("/proc/{process_id}/smaps_rollup"))?;
     let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).ok_or("no Pss in smaps_rollup")?;
     let kibibytes: f64 = pss.trim().trim_end_matches(" kB").parse()?;
-    Ok(kibibytes * 1024.0 / 1e6)
+    Ok(kibibytes * 1024.0 / 1e3)
 }
 
 /// What a process holds.

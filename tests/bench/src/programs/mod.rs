@@ -18,6 +18,9 @@ use std::time::Instant;
 
 pub(crate) use bare::{Orders, run as serve};
 
+pub(crate) use empty::EmptyProgram;
+pub(crate) use memory::pss_kb;
+
 pub(crate) use control::measure as control;
 pub(crate) use first_frame::measure as first_frame;
 pub(crate) use memory::measure as memory;
@@ -25,6 +28,6 @@ pub(crate) use sizes::measure as sizes;
 pub(crate) use starting::measure as starting;
 pub(crate) use states::measure as states;
 
-fn milliseconds_since(start: Instant) -> f64 {
+pub(crate) fn milliseconds_since(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1_000.0
 }
