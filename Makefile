@@ -166,9 +166,11 @@ chaos: ## Kill, stop and attack everything at random for MINUTES (default 5), wi
 	cargo build --release -p greenroom-daemon --bins
 	cargo run --release -p greenroom-tests --example chaos -- --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
+# The second build has places for the crowd of devices that is measured; the default has not.
 bench: ## Measure speed, each figure beside its limit or peer (ROUNDS, default 21); write target/bench/results.json
 	.ci/packages programs
 	cargo build --release -p greenroom-daemon -p greenroom-bench --bins
+	GREENROOM_CHANNELS_MAX=4096 cargo build --release -p greenroom-daemon --bin greenroom-presentation --target-dir $(BUILDS)/roomy
 	$(BUILDS)/release/greenroom-bench --rounds $(ROUNDS) --results $(BUILDS)/bench/results.json
 
 capacities: ## Measure what one more of each capacity costs, for the README

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use greenroom_core::hal::{Discovery, DiscoveryEvent, Interest, Trust};
 use greenroom_hal_linux::discovery::{Interfaces, Mdns};
@@ -36,14 +36,10 @@ const DESCRIPTORS: u64 = 2 * CROWD as u64 + 256;
 
 pub(super) fn measure(report: &mut Report, pinning: Pinning, rounds: u32) -> Result<(), Failure> {
     let program = roomy()?;
-    if !program.exists() {
-        report.warn(format!(
-            "the figures of a crowd are left out: there is no {}, which 'make bench' builds with GREENROOM_CHANNELS_MAX=4096",
-            program.display()
-        ));
+    if let Err(missing) = allow_crowd(&program) {
+        report.warn(format!("the figures of a crowd are left out: {missing}"));
         return Ok(());
     }
-    allow_descriptors()?;
     let asks = Device::start(&program, "asks", pinning.app, pinning.app)?;
     let crowded = Device::start(&program, "crowded", pinning.greenroom, pinning.app)?;
     let alone = Device::start(&program, "alone", pinning.greenroom, pinning.app)?;
@@ -76,12 +72,16 @@ fn roomy() -> Result<PathBuf, Failure> {
     Ok(builds.join(ROOMY).join(PROGRAM))
 }
 
-/// What this process starts inherits it.
-fn allow_descriptors() -> Result<(), Failure> {
+/// Whether there is what the crowd needs. What this process starts inherits its limit of descriptors.
+fn allow_crowd(program: &Path) -> Result<(), Failure> {
+    if !program.exists() {
+        let program = program.display();
+        return Err(format!("there is no {program}; 'make bench' builds it, with GREENROOM_CHANNELS_MAX=4096").into());
+    }
     let maximum = getrlimit(Resource::Nofile).maximum;
-    if maximum.is_some_and(|maximum| maximum < DESCRIPTORS) {
+    if let Some(few) = maximum.filter(|&maximum| maximum < DESCRIPTORS) {
         return Err(
-            format!("a process may open {maximum:?} descriptors, and needs {DESCRIPTORS}; see 'ulimit -Hn'").into()
+            format!("a process may open {few} descriptors and needs {DESCRIPTORS}; 'ulimit -Hn' raises it").into()
         );
     }
     Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
