@@ -1,5 +1,6 @@
 //! Two boxes, each with the driver that ships, and their pages.
 
+mod defects;
 mod platform;
 mod probes;
 
@@ -65,7 +66,7 @@ impl Device {
         let address = [192, 0, 2, number].into();
         let mut network = Net { world: Rc::clone(world), address, own: Fingerprint([number; 32]), chance: number };
         let listener = network.listen(SocketAddr::new(address, CONTROL_PORT), protection).unwrap();
-        let discovery = Sight { world: Rc::clone(world), address, told: 0 };
+        let discovery = Sight { world: Rc::clone(world), address, told: 0, browses: 0 };
         let (known, receivers, events) = (Known::default(), Screen::default(), Events::default());
         let platform = PresentationPlatform { network, discovery, known, receivers, events };
         let (mut host, door) = (Host { platform, may_show: true }, Door::default());

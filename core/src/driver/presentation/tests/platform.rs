@@ -367,6 +367,8 @@ pub(super) struct Sight {
     pub(super) world: Rc<World>,
     pub(super) address: core::net::IpAddr,
     pub(super) told: usize,
+    /// How often it was asked to look for devices.
+    pub(super) browses: usize,
 }
 
 impl ErrorType for Sight {
@@ -391,6 +393,7 @@ impl Discovery for Sight {
     }
 
     fn browse(&mut self) -> Result<(), Failure> {
+        self.browses += 1;
         Ok(())
     }
 

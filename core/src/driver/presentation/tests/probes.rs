@@ -442,9 +442,7 @@ fn thousands_of_probing_receivers_leave_no_page_connecting_and_another_one_plays
         let mut peers = Vec::new();
         for (number, (page, door)) in pages.iter_mut().zip(&mut doors).enumerate() {
             let (own, device) = (std::format!("{wave}-{number}"), std::format!("liar {number}"));
-            let urls = ["https://tv.example/"].into_iter().collect();
-            let (device, transport) = (Some(device.as_str()), TransportKind::Tcp);
-            page.say(Command::Start { presentation_id: &own, urls, origin: "test", device, transport });
+            page.say(start_on(&own, &device));
             home.settle();
             let stream = door.accept().unwrap().expect("it is reached");
             peers.push(Peer::new(&mut chance, stream, Side::Controller, own, &played));
@@ -464,12 +462,17 @@ fn thousands_of_probing_receivers_leave_no_page_connecting_and_another_one_plays
     }
 }
 
+pub(super) fn start_on<'a>(presentation_id: &'a str, device: &'a str) -> Command<'a> {
+    let urls = ["https://tv.example/"].into_iter().collect();
+    Command::Start { presentation_id, urls, origin: "test", device: Some(device), transport: TransportKind::Tcp }
+}
+
 /// A device that shows nothing, found by everybody.
-fn liar(home: &Home, number: usize) -> platform::StreamQueue {
+pub(super) fn liar(home: &Home, number: usize) -> platform::StreamQueue {
     let address = [192, 0, 2, 100 + number as u8].into();
     let mut network = Net { world: Rc::clone(&home.world), address, own: Fingerprint([50; 32]), chance: 0 };
     let door = network.listen(SocketAddr::new(address, CONTROL_PORT), Protection::None).unwrap();
-    let mut sight = Sight { world: Rc::clone(&home.world), address, told: 0 };
+    let mut sight = Sight { world: Rc::clone(&home.world), address, told: 0, browses: 0 };
     let name = std::format!("liar {number}");
     let announcement = Announcement { name: &name, port: CONTROL_PORT, fingerprint: None, version: CONTROL_VERSION };
     sight.announce(&announcement).unwrap();

@@ -4,7 +4,7 @@ use super::*;
 use crate::limits::{CHANNEL_CLOSE_TIMEOUT, CHANNEL_UNUSED_TIMEOUT};
 
 /// A channel on which a device of this address and name has said hello to the TV.
-fn stranger(stage: &mut Stage, address: u8, name: &str) -> ChannelHandle {
+pub(super) fn stranger(stage: &mut Stage, address: u8, name: &str) -> ChannelHandle {
     stage.give(TV, Input::Accepted { number: 99, origin: origin(address) }).unwrap();
     let channel = stage.boxes[TV].told.others.iter().rev().find_map(|action| match action {
         Action::Admit { number: 99, channel } => Some(*channel),
@@ -19,7 +19,7 @@ fn stranger(stage: &mut Stage, address: u8, name: &str) -> ChannelHandle {
 }
 
 /// What the TV says to this.
-fn heard(stage: &mut Stage, channel: ChannelHandle, message: Message<&str>) -> Vec<String> {
+pub(super) fn heard(stage: &mut Stage, channel: ChannelHandle, message: Message<&str>) -> Vec<String> {
     heard_with(stage, channel, message, true)
 }
 

@@ -1,5 +1,6 @@
 //! Two boxes that talk through the real codec, with everything between them in the hands of the test.
 
+mod defects;
 mod hostile;
 mod invariants;
 mod stories;
@@ -9,9 +10,9 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::*;
-use crate::codec::papi;
+use crate::codec::{papi, postcard};
 use crate::message::papi::Description;
-use crate::message::presentation::{Payload, Urls};
+use crate::message::presentation::{Event, Message as Told, Payload, Request, Urls};
 
 pub(super) const URL: &str = "http://tv.example/";
 pub(super) const ID: &str = "7c1f5d0e-presentation";
@@ -31,7 +32,7 @@ pub(super) enum Wire {
 }
 
 /// What a box was told to do that is of interest to a test.
-pub(super) struct Told {
+pub(super) struct Deeds {
     pub(super) states: Vec<(ConnectionHandle, ConnectionState, Option<CloseReason>)>,
     pub(super) replies: Vec<(Ticket, Result<Done, Refusal>)>,
     pub(super) others: Vec<Action>,
@@ -39,7 +40,7 @@ pub(super) struct Told {
 
 pub(super) struct TheBox {
     pub(super) service: Small,
-    pub(super) told: Told,
+    pub(super) told: Deeds,
     /// To which channel of which box each channel leads.
     pub(super) peers: BTreeMap<(u16, u16), (usize, ChannelHandle)>,
     /// To which connection of which box each transport leads; `None` while it is being built.
@@ -59,6 +60,10 @@ pub(super) struct Stage {
     pub(super) is_reachable: bool,
     /// Whether the two know each other's additions.
     pub(super) are_kin: bool,
+    /// How the data travels.
+    pub(super) kind: TransportKind,
+    /// Whether pages are in another process than their service, so that everything between them is bytes.
+    pub(super) is_split: bool,
 }
 
 fn as_of_another_make(message: Message<&str>) -> Message<&str> {
@@ -90,7 +95,7 @@ pub(super) fn origin(last: u8) -> Origin {
 impl TheBox {
     fn new(name: &str) -> Self {
         let device_id = DeviceId::try_from(name).unwrap();
-        let told = Told { states: Vec::new(), replies: Vec::new(), others: Vec::new() };
+        let told = Deeds { states: Vec::new(), replies: Vec::new(), others: Vec::new() };
         Self {
             service: Small::new(Settings { device_id, others_may_join: false }),
             told,
@@ -113,6 +118,8 @@ impl Stage {
             tokens: 0,
             is_reachable: true,
             are_kin: true,
+            kind: TransportKind::Tcp,
+            is_split: false,
         };
         for which in [PHONE, TV] {
             for (place, access) in [(0, Access::Platform), (1, Access::Page), (2, Access::Page)] {
@@ -129,7 +136,16 @@ impl Stage {
 
     /// Hands an input to a box and does what it wants done; `offered` is the place that an offer in it names.
     fn give_with(&mut self, which: usize, input: Input<'_>, offered: Option<(u16, u16)>) -> Result<(), NotTaken> {
-        let taken = self.boxes[which].service.handle(self.now, input);
+        let taken = match input {
+            Input::Request { from, command } if self.is_split => {
+                let mut buffer = [0; 2048];
+                let request = Request { sequence: from.sequence, command };
+                let bytes = postcard::encode(&request, &mut buffer).unwrap();
+                let Request { command, .. } = postcard::decode(bytes).unwrap();
+                self.boxes[which].service.handle(self.now, Input::Request { from, command })
+            }
+            input => self.boxes[which].service.handle(self.now, input),
+        };
         while let Some(action) = self.boxes[which].service.poll_action() {
             self.carry_out(which, action, offered);
         }
@@ -138,8 +154,13 @@ impl Stage {
 
     fn carry_out(&mut self, which: usize, action: Action, offered: Option<(u16, u16)>) {
         match action {
-            Action::Reply { to, result } => self.boxes[which].told.replies.push((to, result)),
+            Action::Reply { to, result } => {
+                let answer = result.map(|done| self.boxes[which].service.answer(done));
+                self.tell(&Told::Reply { sequence: to.sequence, result: answer });
+                self.boxes[which].told.replies.push((to, result));
+            }
             Action::TellState { connection, state, reason, .. } => {
+                self.tell(&Told::Event(Event::State { connection: connection.into(), state, reason }));
                 self.boxes[which].told.states.push((connection, state, reason));
             }
             Action::OpenChannel { channel } => self.open(which, channel),
@@ -194,6 +215,15 @@ impl Stage {
         }
     }
 
+    /// What a page in another process is told arrives there as it was.
+    fn tell(&self, message: &Told<'_>) {
+        if self.is_split {
+            let mut buffer = [0; 2048];
+            let bytes = postcard::encode(message, &mut buffer).unwrap();
+            assert_eq!(postcard::decode::<Told<'_>>(bytes).as_ref(), Ok(message));
+        }
+    }
+
     /// An input that follows from an action is handed over once the actions are drained.
     fn later(&mut self, which: usize, input: Input<'static>) {
         LATER.with_borrow_mut(|later| later.push_back((which, input)));
@@ -215,8 +245,16 @@ impl Stage {
     fn say(&mut self, which: usize, channel: ChannelHandle, word: Word, connection: Option<ConnectionHandle>) {
         let address: &[&str] = &["192.168.1.5"];
         let message = self.boxes[which].service.message(channel, word).unwrap_or_else(|| {
-            let port = connection.expect("it is about a connection").index() + 1;
-            let description = Description::Tcp { addresses: address.iter().copied().collect(), port, framed: None };
+            let connection = connection.expect("it is about a connection");
+            let kind = self.boxes[which].service.connections.get(connection).unwrap().kind;
+            let port = connection.index() + 1;
+            let description = match kind {
+                TransportKind::Tcp => {
+                    Description::Tcp { addresses: address.iter().copied().collect(), port, framed: None }
+                }
+                // There is one at a time.
+                TransportKind::DataChannel => Description::DataChannel { sdp: "v=0" },
+            };
             if word == Word::Offer { Message::Offer(description) } else { Message::Answer(description) }
         });
         let mut buffer = [0; 2048];
@@ -291,6 +329,7 @@ impl Stage {
                     let message = if self.are_kin { message } else { as_of_another_make(message) };
                     let offered = match &message {
                         Message::Offer(Description::Tcp { port, .. }) => Some((port - 1, 0)),
+                        Message::Offer(Description::DataChannel { .. }) => Some((0, 0)),
                         _ => None,
                     };
                     self.give_with(which, Input::Received { channel, message, is_allowed: true }, offered)
@@ -340,7 +379,7 @@ impl Stage {
             urls: urls(&[URL]),
             origin: "demo",
             device: Some("tv"),
-            transport: TransportKind::Tcp,
+            transport: self.kind,
         };
         let Some(Ok(Done::Connection(connection))) = self.ask(PHONE, 1, command) else { panic!("it starts") };
         self.settle();

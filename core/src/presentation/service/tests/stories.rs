@@ -306,6 +306,43 @@ fn a_page_sees_its_own_connections_and_the_platform_all() {
     assert_nothing_left(&mut stage);
 }
 
+/// All that pages are told from the start of a presentation to its end: states, answers.
+fn a_life(is_split: bool, kind: TransportKind) -> [Deeds; 2] {
+    let mut stage = Stage::new();
+    (stage.is_split, stage.kind) = (is_split, kind);
+    let phone = stage.connected();
+    let send = |connection: ConnectionHandle| Command::Send { connection: connection.into(), payload: HELLO };
+    let tv = stage.available().unwrap();
+    stage.ask(PHONE, 1, send(phone));
+    stage.ask(TV, 1, send(tv));
+    stage.settle();
+    stage.ask(PHONE, 1, Command::Close { connection: phone.into(), went_away: true });
+    stage.settle();
+    stage.ask(PHONE, 1, Command::List { from: 0 });
+    stage.ask(PHONE, 0, Command::ListDevices { from: 0 });
+    stage.ask(PHONE, 1, Command::Reconnect { presentation_id: ID, urls: urls(&[URL]) });
+    stage.settle();
+    assert_eq!(stage.state(PHONE, phone), Some(ConnectionState::Connected));
+    stage.ask(TV, 1, Command::Terminate { connection: stage.available().unwrap().into() });
+    stage.settle();
+    assert_eq!(stage.state(PHONE, phone), Some(ConnectionState::Terminated));
+    assert_nothing_left(&mut stage);
+    stage.boxes.map(|it| it.told)
+}
+
+/// PS-21: with the same machine; what builds the transport makes no difference.
+#[test]
+fn a_page_in_the_process_of_its_service_and_one_in_another_process_live_through_the_same() {
+    for kind in [TransportKind::Tcp, TransportKind::DataChannel] {
+        let (one, split) = (a_life(false, kind), a_life(true, kind));
+        for (one, split) in one.iter().zip(&split) {
+            assert!(!one.states.is_empty() && !one.replies.is_empty());
+            assert_eq!((&one.states, &one.replies), (&split.states, &split.replies));
+            assert_eq!(one.others, split.others, "messages and connections among them");
+        }
+    }
+}
+
 /// PS-20, PS-35, PS-36: only a client that builds the transport says what became of it.
 #[test]
 fn nobody_speaks_for_a_transport_that_the_service_has_built() {
