@@ -155,6 +155,8 @@ fn a_device_that_says_something_else_has_changed() {
 }
 
 /// PS-22
+///
+/// Presentation defect 31
 #[test]
 fn of_two_devices_with_one_name_one_gets_a_number_and_says_so() {
     in_own_network("of_two_devices_with_one_name_one_gets_a_number_and_says_so", || {

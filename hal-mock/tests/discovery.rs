@@ -52,6 +52,8 @@ fn devices_are_found_change_and_go_and_none_finds_itself() {
 }
 
 /// PS-22
+///
+/// Presentation defect 31
 #[test]
 fn of_two_devices_with_one_name_the_later_one_gets_a_number() {
     let world = World::new(1);

@@ -36,6 +36,8 @@ mod tests {
     use super::*;
 
     /// PS-11
+    ///
+    /// Presentation defect 11
     #[test]
     fn a_pattern_means_the_pages_of_one_host_or_of_one_scheme() {
         for (pattern, url) in [

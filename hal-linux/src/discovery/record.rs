@@ -98,6 +98,7 @@ mod tests {
         assert!(record.is_addr_auto());
     }
 
+    /// Presentation defect 12
     #[test]
     fn a_record_becomes_a_device_with_its_best_address_first() {
         let text = Fingerprint([0xAB; 32]).to_string();

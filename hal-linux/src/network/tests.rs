@@ -85,6 +85,8 @@ fn a_device_with_another_certificate_is_refused_and_both_are_named() {
 }
 
 /// PS-34
+///
+/// Presentation defect 13
 #[test]
 fn both_sides_know_who_the_other_is() {
     let (mut tv, mut phone) = (device(), device());

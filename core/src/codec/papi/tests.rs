@@ -80,6 +80,8 @@ fn every_message_is_the_line_that_the_protocol_has_for_it_and_back() {
 }
 
 /// PS-32
+///
+/// Presentation defect 12
 #[test]
 fn fields_in_another_order_space_and_unknown_fields_do_no_harm() {
     let line = r#" { "url" : "http:\/\/a" , "x" : {"y":[1,2,{"z":null}]}, "presentationId":"p", "type" : "launch" } "#;
@@ -89,6 +91,8 @@ fn fields_in_another_order_space_and_unknown_fields_do_no_harm() {
 }
 
 /// PS-32
+///
+/// Presentation defect 2
 #[test]
 fn what_is_of_an_unknown_type_or_empty_is_unknown() {
     for line in ["", "  \t", "{}", r#"{"type":"feature-of-2030","reason":"x"}"#, r#"{"type":null}"#] {
@@ -97,6 +101,8 @@ fn what_is_of_an_unknown_type_or_empty_is_unknown() {
 }
 
 /// PS-32
+///
+/// Presentation defect 2
 #[test]
 fn what_is_no_object_is_no_message() {
     for line in ["null", "42", "\"connect\"", "[]", "true", "GET / HTTP/1.1", "{", "}{", r#"{"type":1}"#, "{\"type\":"]
@@ -107,6 +113,8 @@ fn what_is_no_object_is_no_message() {
 }
 
 /// PS-32
+///
+/// Presentation defect 11
 #[test]
 fn a_known_message_without_what_belongs_to_it_is_incomplete() {
     for line in [
@@ -143,6 +151,8 @@ fn a_line_nested_a_hundred_thousand_deep_is_no_message() {
 }
 
 /// PS-32
+///
+/// Presentation defect 6
 #[test]
 fn text_of_any_script_arrives_as_it_was_and_travels_as_ascii() {
     let name = "Wohnzimmer-Gerät 日本€ 😀 \" \\ / \u{0} \u{7f}\n";
@@ -156,6 +166,8 @@ fn text_of_any_script_arrives_as_it_was_and_travels_as_ascii() {
 }
 
 /// PS-32: Mozilla's programs cut each character to its low byte.
+///
+/// Presentation defect 6
 #[test]
 fn a_line_in_latin_1_is_read_as_latin_1() {
     let mut lines = Lines::new([0; 64]);
@@ -165,6 +177,8 @@ fn a_line_in_latin_1_is_read_as_latin_1() {
 }
 
 /// PS-04: more addresses than are kept do not make the offer worthless.
+///
+/// Presentation defect 27
 #[test]
 fn of_too_many_addresses_the_first_are_used() {
     let many: Vec<String> = (0..20).map(|it| format!("\"10.0.0.{it}\"")).collect();
@@ -174,6 +188,8 @@ fn of_too_many_addresses_the_first_are_used() {
 }
 
 /// PS-06: an SDP of 70 kB is borrowed from its line.
+///
+/// Presentation defect 1
 #[test]
 fn a_long_description_goes_through_and_stays_where_it_is() {
     let sdp = "a=candidate:\"1\" 1 udp\r\n".repeat(3000);
@@ -210,6 +226,8 @@ fn arriving(pieces: &[&[u8]], bytes_max: usize) -> Vec<Result<String, Garbage>> 
 }
 
 /// PS-32
+///
+/// Presentation defect 1
 #[test]
 fn lines_are_the_same_at_every_split() {
     let bytes = b"one\n\ntwo\r\nthree four five six\nseven\n";
@@ -225,6 +243,8 @@ fn lines_are_the_same_at_every_split() {
 }
 
 /// PS-32
+///
+/// Presentation defect 1
 #[test]
 fn messages_are_the_same_however_they_are_split_and_joined() {
     let whole: String = golden().iter().map(|(_, line)| format!("{line}\n\nnull\n")).collect();
@@ -244,6 +264,8 @@ fn messages_are_the_same_however_they_are_split_and_joined() {
 }
 
 /// PS-32
+///
+/// Presentation defect 8
 #[test]
 fn a_line_of_a_mebibyte_is_dropped_and_the_next_one_is_read() {
     let mut bytes = vec![b'x'; 1 << 20];

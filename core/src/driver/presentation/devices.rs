@@ -96,6 +96,8 @@ mod tests {
     }
 
     /// PS-34
+    ///
+    /// Presentation defect 31
     #[test]
     fn a_device_is_known_by_its_certificate_and_by_its_address_only_where_it_has_none() {
         let (own, other) = (Some(Fingerprint([1; 32])), Some(Fingerprint([2; 32])));

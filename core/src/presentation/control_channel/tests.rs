@@ -106,6 +106,8 @@ fn row(side: Side, phase: Phase, extension: u8) -> String {
 /// PS-30, PS-32: opened, failed | connect, connect-ack, disconnect | launch, ack, terminate, ack, reconnect, ack, offer,
 /// answer, candidate, ping, pong, unknown | no JSON, too long, lost | say launch, ack, terminate, ack, reconnect, ack,
 /// offer, answer, candidate | leave, tick
+///
+/// Presentation defect 9
 #[test]
 fn every_event_does_in_every_phase_of_a_side_what_the_table_says() {
     let controller = [
@@ -175,6 +177,8 @@ fn every_phase_ends_at_its_limit_when_nothing_happens() {
 }
 
 /// PS-30: a controller that connects and asks for nothing gives its place back, one that is used keeps it.
+///
+/// Presentation defect 8
 #[test]
 fn an_unused_channel_is_sent_away_and_a_used_one_stays() {
     let mut unused = channel_in(Side::Receiver, Phase::Connected, 0);
@@ -187,6 +191,8 @@ fn an_unused_channel_is_sent_away_and_a_used_one_stays() {
 }
 
 /// PS-30
+///
+/// Presentation defect 8
 #[test]
 fn one_of_us_that_has_fallen_silent_is_given_up_and_one_that_answers_is_not() {
     let mut channel = channel_in(Side::Controller, Phase::Connected, OURS);
@@ -210,6 +216,8 @@ fn one_of_us_that_has_fallen_silent_is_given_up_and_one_that_answers_is_not() {
 }
 
 /// PS-32: a stray line costs nothing, a flood of them the channel, and the peer learns why.
+///
+/// Presentation defect 2
 #[test]
 fn garbage_is_forgiven_until_it_is_too_much() {
     let mut channel = channel_in(Side::Receiver, Phase::Connected, 0);

@@ -229,6 +229,8 @@ fn every_phase_meets_every_event_as_the_table_says() {
 }
 
 /// PS-05
+///
+/// Presentation defect 21
 #[test]
 fn the_transport_is_there_when_answer_and_socket_are_in_either_order() {
     use controlling::Event as E;
@@ -268,6 +270,8 @@ fn a_page_that_does_not_load_in_time_is_ended_and_its_connections_are_told() {
 }
 
 /// PS-33
+///
+/// Presentation defect 19
 #[test]
 fn a_connected_session_outlives_its_control_channel() {
     let controlling = controlling(way::CONNECTED_KIN).after(&[controlling::Event::ChannelLost(Reason::FAILURE)]);
@@ -279,6 +283,8 @@ fn a_connected_session_outlives_its_control_channel() {
 }
 
 /// PS-30: whatever is connecting has a limit, and at the limit it is not connecting any more.
+///
+/// Presentation defects 17, 20
 #[test]
 fn nobody_connects_for_ever() {
     for (name, mut session) in controlling_situations() {

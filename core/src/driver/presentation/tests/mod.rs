@@ -266,6 +266,8 @@ fn a_page_is_started_talked_to_and_terminated_encrypted_or_not() {
 }
 
 /// PS-10, PS-35: from the side that shows it.
+///
+/// Presentation defects 3, 4
 #[test]
 fn a_receiver_terminates_and_the_page_learns_it() {
     let mut home = Home::new(Protection::Encrypted);
@@ -278,6 +280,8 @@ fn a_receiver_terminates_and_the_page_learns_it() {
 }
 
 /// PS-09
+///
+/// Presentation defects 24, 34
 #[test]
 fn a_page_that_was_closed_reconnects() {
     let mut home = Home::new(Protection::Encrypted);
@@ -294,6 +298,8 @@ fn a_page_that_was_closed_reconnects() {
 }
 
 /// PS-19: who does not read loses nothing, and who sends is told to wait.
+///
+/// Presentation defect 27
 #[test]
 fn what_is_not_read_waits_and_comes_whole_and_in_order() {
     let mut home = Home::new(Protection::None);
@@ -330,6 +336,8 @@ fn a_page_that_the_policy_does_not_know_is_not_launched() {
 }
 
 /// PS-30: nobody is connecting for ever.
+///
+/// Presentation defect 20
 #[test]
 fn a_receiver_that_never_says_a_word_is_ended_and_the_page_learns_why() {
     let mut home = Home::new(Protection::None);
@@ -346,6 +354,8 @@ fn a_receiver_that_never_says_a_word_is_ended_and_the_page_learns_why() {
 }
 
 /// PS-32: who connects and says nothing, or nothing that makes sense, is sent away.
+///
+/// Presentation defect 8
 #[test]
 fn silent_devices_and_silent_or_confused_clients_are_sent_away() {
     let mut home = Home::new(Protection::None);
@@ -366,6 +376,8 @@ fn silent_devices_and_silent_or_confused_clients_are_sent_away() {
 }
 
 /// PS-34
+///
+/// Presentation defect 8
 #[test]
 fn one_device_cannot_take_all_places() {
     let mut home = Home::new(Protection::None);
@@ -385,6 +397,8 @@ fn stranger(home: &Home, number: u8) -> Net {
 }
 
 /// PS-34: neither from elsewhere nor without the ticket; and the right one still comes.
+///
+/// Presentation defect 15
 #[test]
 fn only_the_device_of_the_session_connects_to_what_was_offered_to_it() {
     for protection in [Protection::None, Protection::Encrypted] {
@@ -413,6 +427,8 @@ fn only_the_device_of_the_session_connects_to_what_was_offered_to_it() {
 }
 
 /// PS-06, PS-07, PS-15, PS-20
+///
+/// Presentation defect 28
 #[test]
 fn a_data_channel_is_built_by_the_clients_and_its_descriptions_go_up_and_down() {
     let mut home = Home::new(Protection::None);
@@ -504,6 +520,8 @@ fn a_client_that_never_reads_is_given_up() {
 }
 
 /// PS-30, PS-32, PS-35: wherever the network is cut.
+///
+/// Presentation defect 17
 #[test]
 fn a_network_that_is_cut_at_any_byte_leaves_nobody_connecting_and_nothing_behind() {
     for bytes in (0..1400).step_by(3) {
@@ -562,6 +580,8 @@ impl Mozilla {
 }
 
 /// PS-14, PS-19, PS-32, PS-33
+///
+/// Presentation defect 19
 #[test]
 fn mozillas_controller_is_served_with_its_own_transport() {
     let mut home = Home::new(Protection::None);

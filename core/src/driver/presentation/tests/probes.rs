@@ -392,6 +392,8 @@ fn name_of_first(home: &Home) -> String {
 
 /// PS-30, PS-32, PS-34, PS-35: what comes split, joined, empty, as garbage, too long, twice or out of place is answered where
 /// the protocol has an answer, and neither the page that plays nor any other peer notices.
+///
+/// Presentation defects 1, 2, 3, 5, 10, 14
 #[test]
 fn thousands_of_probing_controllers_each_hear_what_is_due_to_them_while_a_page_plays() {
     let (mut home, mut chance) = (Home::new(Protection::None), Chance(1));
@@ -425,6 +427,8 @@ fn thousands_of_probing_controllers_each_hear_what_is_due_to_them_while_a_page_p
 }
 
 /// PS-30 to PS-32, PS-34, PS-35: the same from a device that was asked to show a page. Its page learns of the end once.
+///
+/// Presentation defect 17
 #[test]
 fn thousands_of_probing_receivers_leave_no_page_connecting_and_another_one_plays() {
     let (mut home, mut chance) = (Home::new(Protection::None), Chance(2));

@@ -36,6 +36,8 @@ fn disconnect(reason: Reason) -> Vec<String> {
 }
 
 /// PS-34
+///
+/// Presentation defect 14
 #[test]
 fn a_device_that_did_not_start_a_presentation_can_do_nothing_to_it() {
     let mut stage = Stage::new();
@@ -73,6 +75,8 @@ fn after_an_end_by(mut stage: Stage, name: &str, is_known: bool) -> Option<Conne
 }
 
 /// PS-10, PS-34: a device that shows our page may end it on a channel of its own, if it is that device.
+///
+/// Presentation defect 4
 #[test]
 fn the_showing_device_may_terminate_on_a_channel_that_it_opened_and_nobody_else() {
     for (name, is_known, ends) in [("tv", true, true), ("tv", false, false), ("other", true, false)] {
@@ -102,6 +106,8 @@ fn a_showing_device_of_another_make_terminates_under_whatever_name_from_where_it
 }
 
 /// PS-34: a proven certificate counts, and then the address does not.
+///
+/// Presentation defect 13
 #[test]
 fn who_proves_who_it_is_may_come_from_another_address() {
     let proven = |address, certificate| Origin { certificate: Some([certificate; 32]), ..origin(address) };
@@ -112,6 +118,8 @@ fn who_proves_who_it_is_may_come_from_another_address() {
 }
 
 /// PS-11, PS-32: a refusal has no acknowledgement, and says why.
+///
+/// Presentation defects 5, 11
 #[test]
 fn a_launch_that_is_not_granted_is_refused_with_its_reason_and_not_acknowledged() {
     let refused = [
@@ -146,6 +154,8 @@ fn the_same_launch_twice_is_one_launch() {
 }
 
 /// PS-09: another page under the same name is another presentation.
+///
+/// Presentation defect 18
 #[test]
 fn who_reconnects_with_another_url_is_told_that_there_is_no_such_presentation() {
     let mut stage = Stage::new();
@@ -156,6 +166,8 @@ fn who_reconnects_with_another_url_is_told_that_there_is_no_such_presentation() 
 }
 
 /// PS-30: a full box says so, and what it plays goes on.
+///
+/// Presentation defect 22
 #[test]
 fn a_box_without_a_place_refuses_and_frees_what_it_took() {
     let mut stage = Stage::new();

@@ -5,6 +5,8 @@ use crate::limits::{CLOSED_KEPT, ESTABLISH_TIMEOUT, PAGE_LOAD_TIMEOUT, SELECTION
 use crate::message::presentation::{NoDevice, Piece};
 
 /// PS-02 to PS-05, PS-08, PS-11 to PS-14, PS-16 to PS-18
+///
+/// Presentation defect 21
 #[test]
 fn a_page_is_started_talked_to_and_terminated() {
     let mut stage = Stage::new();
@@ -43,6 +45,8 @@ fn assert_nothing_left(stage: &mut Stage) {
 }
 
 /// PS-10: whichever side asks.
+///
+/// Presentation defect 3
 #[test]
 fn the_receiver_terminates_and_the_controller_acknowledges() {
     let mut stage = Stage::new();
@@ -75,6 +79,8 @@ fn both_sides_terminate_at_once_and_both_are_answered() {
 }
 
 /// PS-09
+///
+/// Presentation defect 18
 #[test]
 fn a_page_leaves_and_comes_back_to_the_same_presentation() {
     let mut stage = Stage::new();
@@ -112,6 +118,8 @@ fn what_a_client_left_another_one_takes_up_and_the_first_owns_it_no_more() {
 }
 
 /// PS-09: several controllers on one presentation.
+///
+/// Presentation defect 23
 #[test]
 fn a_second_page_joins_with_a_connection_of_its_own() {
     let mut stage = Stage::new();
@@ -152,6 +160,8 @@ fn a_device_that_is_not_there_is_not_waited_for_for_ever() {
 }
 
 /// PS-33
+///
+/// Presentation defect 19
 #[test]
 fn a_connection_outlives_its_control_channel_on_both_boxes() {
     let mut stage = Stage::new();
@@ -185,6 +195,8 @@ fn a_device_that_has_gone_is_terminated_here_and_the_page_learns_that_it_did_not
 }
 
 /// PS-01: selected, cancelled and none are three answers.
+///
+/// Presentation defect 33
 #[test]
 fn a_device_is_chosen_by_the_platform_or_not() {
     let ask = |stage: &mut Stage, id| {
@@ -227,6 +239,8 @@ fn a_device_is_chosen_by_the_platform_or_not() {
 }
 
 /// PS-22
+///
+/// Presentation defect 30
 #[test]
 fn availability_is_told_once_for_each_change() {
     let mut stage = Stage::new();
@@ -290,6 +304,8 @@ fn a_receiver_that_ends_by_itself_ends_the_presentation_for_its_controllers() {
 }
 
 /// PS-36
+///
+/// Presentation defect 16
 #[test]
 fn a_page_sees_its_own_connections_and_the_platform_all() {
     let mut stage = Stage::new();
@@ -344,6 +360,8 @@ fn a_page_in_the_process_of_its_service_and_one_in_another_process_live_through_
 }
 
 /// PS-20, PS-35, PS-36: only a client that builds the transport says what became of it.
+///
+/// Presentation defect 16
 #[test]
 fn nobody_speaks_for_a_transport_that_the_service_has_built() {
     let mut stage = Stage::new();
