@@ -3,6 +3,8 @@
 mod json;
 mod naive;
 
+use std::borrow::Cow;
+
 use greenroom_core::codec::papi::{Garbage, Lines, decode, encode};
 use greenroom_core::message::papi::Message;
 
@@ -14,28 +16,13 @@ const LINE_BYTES_MAX: usize = 256;
 const WRITTEN_BYTES_MAX: usize = 6 * LINE_BYTES_MAX + 256;
 
 /// What became of a line.
-type Read = Result<Message<String>, Garbage>;
+type Read<'a> = Result<Message<Cow<'a, str>>, Garbage>;
 
-fn owned(message: &Message<&str>) -> Message<String> {
-    message.clone().map(str::to_owned)
+fn borrowed<'a>(message: &Message<&'a str>) -> Message<Cow<'a, str>> {
+    message.clone().map(Cow::Borrowed)
 }
 
-/// What comes out of bytes that arrive in these pieces; each message is looked at while it lies in its line.
-fn arriving<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, look: impl Fn(&Message<&str>)) -> Vec<Read> {
-    let mut lines = Lines::new([0; LINE_BYTES_MAX]);
-    let mut all = Vec::new();
-    for mut piece in pieces {
-        while let Some(line) = lines.next(&mut piece) {
-            let read = line.and_then(decode);
-            read.iter().for_each(&look);
-            all.push(read.as_ref().map(owned).map_err(|garbage| *garbage));
-        }
-        assert!(piece.is_empty(), "bytes are left that belong to no line");
-    }
-    all
-}
-
-/// The bytes behind the first one, in pieces of at most as many bytes as that says, and all at once.
+/// The bytes behind the first one, in pieces of at most as many bytes as that says.
 ///
 /// # Panics
 ///
@@ -43,27 +30,43 @@ fn arriving<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, look: impl Fn(&Messa
 /// read does not survive its encoding.
 pub fn papi(input: &[u8]) {
     let Some((&most, bytes)) = input.split_first() else { return };
-    let whole = arriving([bytes], survives);
-    assert_eq!(arriving(pieces(bytes, most), |_| {}), whole, "in pieces of at most {most} bytes");
-    let lines: Vec<_> = bytes.split(|byte| *byte == b'\n').collect();
+    let mut lines = Lines::new([0; LINE_BYTES_MAX]);
     // What stands behind the last newline is not over yet.
-    let (_, lines) = lines.split_last().expect("there is something behind it, if only nothing");
-    assert_eq!(lines.len(), whole.len(), "a line for each newline");
-    for (line, read) in lines.iter().zip(whole) {
-        if let Some(naive) = naive::read(line, LINE_BYTES_MAX) {
-            assert_eq!(read, naive, "{:?}", String::from_utf8_lossy(line));
+    let mut whole = bytes.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
+    for mut piece in pieces(bytes, most) {
+        while let Some(line) = lines.next(&mut piece) {
+            arrives(line, whole.next().expect("there are as many lines as newlines"));
         }
+        assert!(piece.is_empty(), "bytes are left that belong to no line");
+    }
+    assert_eq!(whole.next(), None, "a line was lost");
+}
+
+/// A line that was put together is the one that was sent, and says what that says.
+fn arrives(line: Result<&mut [u8], Garbage>, sent: &[u8]) {
+    let expected = naive::text(sent, LINE_BYTES_MAX);
+    let arrived = line.as_ref().map(|line| &**line).map_err(|garbage| *garbage);
+    assert_eq!(arrived, expected.as_ref().map(|text| text.as_bytes()).map_err(|garbage| *garbage));
+    let (Ok(line), Ok(text)) = (line, expected) else { return };
+    let read = decode(line);
+    if let Some(naive) = naive::read(&text) {
+        let read = read.as_ref().map(borrowed).map_err(|garbage| *garbage);
+        assert_eq!(read, naive, "{text:?}");
+    }
+    if let Ok(message) = read {
+        survives(&message);
     }
 }
 
 /// It is written as one line of ASCII, out of which both decoders read it again.
 fn survives(message: &Message<&str>) {
     let mut buffer = [0; WRITTEN_BYTES_MAX];
-    let written = encode(message, &mut buffer).expect("what was received can be sent");
-    let mut line = written.strip_suffix(b"\n").expect("a line ends").to_vec();
+    let bytes = encode(message, &mut buffer).expect("what was received can be sent").len();
+    let line = buffer[..bytes].strip_suffix(b"\n").expect("a line ends");
+    let text = str::from_utf8(line).expect("it is ASCII");
     assert!(line.iter().all(|byte| matches!(byte, b' '..=b'~')), "{message:?}");
-    assert_eq!(naive::read(&line, WRITTEN_BYTES_MAX), Some(Ok(owned(message))), "as naively read");
-    assert_eq!(decode(&mut line).as_ref(), Ok(message));
+    assert_eq!(naive::read(text), Some(Ok(borrowed(message))), "as naively read");
+    assert_eq!(decode(&mut buffer[..bytes - 1]).as_ref(), Ok(message));
 }
 
 #[cfg(test)]
@@ -74,8 +77,8 @@ mod tests {
     #[test]
     fn every_seed_is_read_and_the_naive_decoder_has_a_say_in_it() {
         for (_, bytes) in seeds::lines() {
-            let line = bytes.strip_suffix(b"\n").unwrap();
-            assert!(naive::read(line, LINE_BYTES_MAX).is_some(), "{}", String::from_utf8_lossy(line));
+            let line = naive::text(bytes.strip_suffix(b"\n").unwrap(), LINE_BYTES_MAX).unwrap();
+            assert!(naive::read(&line).is_some(), "{line}");
         }
     }
 
@@ -95,13 +98,13 @@ mod tests {
 
     #[test]
     fn the_naive_decoder_reads_what_it_must() {
-        let read = |line: &str| naive::read(line.as_bytes(), 200);
-        let launch = Message::Launch { presentation_id: "p".to_owned(), url: "é".to_owned() };
-        assert_eq!(read(r#"{"url":"\u00e9","type":"launch","presentationId":"p"}"#), Some(Ok(launch)));
-        assert_eq!(read("  "), Some(Ok(Message::Unknown)));
-        assert_eq!(read("null"), Some(Err(Garbage::NotJson)));
-        assert_eq!(read(r#"{"type":"launch"}"#), Some(Err(Garbage::Incomplete)));
-        assert_eq!(read(&"x".repeat(201)), Some(Err(Garbage::TooLong)));
-        assert_eq!(read("{"), None, "what is no JSON it leaves to others");
+        let launch = Message::Launch { presentation_id: Cow::Borrowed("p"), url: Cow::Borrowed("é") };
+        assert_eq!(naive::read(r#"{"url":"\u00e9","type":"launch","presentationId":"p"}"#), Some(Ok(launch)));
+        assert_eq!(naive::read("  "), Some(Ok(Message::Unknown)));
+        assert_eq!(naive::read("null"), Some(Err(Garbage::NotJson)));
+        assert_eq!(naive::read(r#"{"type":"launch"}"#), Some(Err(Garbage::Incomplete)));
+        assert_eq!(naive::read("{"), None, "what is no JSON it leaves to others");
+        assert_eq!(naive::text(b"Ger\xE4t\r", 8), Ok(Cow::Borrowed("Gerät")));
+        assert_eq!(naive::text(b"Ger\xE4t", 5), Err(Garbage::TooLong));
     }
 }

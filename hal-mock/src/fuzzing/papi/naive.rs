@@ -1,5 +1,7 @@
 //! What a line says, as read by somebody who first has all of it as a tree.
 
+use std::borrow::Cow;
+
 use greenroom_core::codec::papi::Garbage;
 use greenroom_core::limits::TRANSPORT_ADDRESSES_MAX;
 use greenroom_core::message::papi::{Description, Framed, Message, Reason};
@@ -10,20 +12,25 @@ use super::json::{Json, Text};
 /// No message is nested deeper than it may be.
 const DEPTH_MAX: usize = 8;
 
-/// What the line says; `None` where the line is no JSON, or says it in a way that no peer does, and nothing is claimed.
-pub(super) fn read(line: &[u8], bytes_max: usize) -> Option<Read> {
+/// The text of a line without its newline.
+pub(super) fn text(line: &[u8], bytes_max: usize) -> Result<Cow<'_, str>, Garbage> {
     let stripped = line.strip_suffix(b"\r").unwrap_or(line);
     let text = match str::from_utf8(stripped) {
-        Ok(text) => text.to_owned(),
+        Ok(text) => Cow::Borrowed(text),
         Err(_) => stripped.iter().map(|byte| char::from(*byte)).collect(),
     };
     if line.len() > bytes_max || text.len() > bytes_max {
-        return Some(Err(Garbage::TooLong));
+        return Err(Garbage::TooLong);
     }
+    Ok(text)
+}
+
+/// What the line says; `None` where it is no JSON, or says it in a way that no peer does, and nothing is claimed.
+pub(super) fn read(text: &str) -> Option<Read<'_>> {
     if text.as_bytes().trim_ascii().is_empty() {
         return Some(Ok(Message::Unknown));
     }
-    let json: Json = serde_json::from_str(&text).ok()?;
+    let json: Json<'_> = serde_json::from_str(text).ok()?;
     if json.has_escaped_names() {
         return None;
     }
@@ -31,7 +38,7 @@ pub(super) fn read(line: &[u8], bytes_max: usize) -> Option<Read> {
     let fields = Fields(fields);
     let kind = match fields.one("type") {
         Ok(Some(Json::Text(Text { has_escapes: true, .. }))) => return None,
-        Ok(Some(Json::Text(kind))) => kind.text.as_str(),
+        Ok(Some(Json::Text(kind))) => &*kind.text,
         Ok(None | Some(Json::Null)) => "",
         Ok(Some(_)) | Err(Wrong) => return Some(Err(Garbage::NotJson)),
     };
@@ -46,10 +53,10 @@ pub(super) fn read(line: &[u8], bytes_max: usize) -> Option<Read> {
 struct Wrong;
 
 #[derive(Clone, Copy)]
-struct Fields<'a>(&'a [(Text, Json)]);
+struct Fields<'j, 'a>(&'j [(Text<'a>, Json<'a>)]);
 
-impl<'a> Fields<'a> {
-    fn one(self, name: &str) -> Result<Option<&'a Json>, Wrong> {
+impl<'j, 'a> Fields<'j, 'a> {
+    fn one(self, name: &str) -> Result<Option<&'j Json<'a>>, Wrong> {
         let mut found = self.0.iter().filter(|(known, _)| known.text == name).map(|(_, value)| value);
         match (found.next(), found.next()) {
             (one, None) => Ok(one),
@@ -58,15 +65,15 @@ impl<'a> Fields<'a> {
     }
 
     /// What is `null` is not there.
-    fn there(self, name: &str) -> Result<Option<&'a Json>, Wrong> {
+    fn there(self, name: &str) -> Result<Option<&'j Json<'a>>, Wrong> {
         Ok(self.one(name)?.filter(|value| **value != Json::Null))
     }
 
-    fn maybe_text(self, name: &str) -> Result<Option<String>, Wrong> {
+    fn maybe_text(self, name: &str) -> Result<Option<Cow<'a, str>>, Wrong> {
         self.there(name)?.map(text_of).transpose()
     }
 
-    fn text(self, name: &str) -> Result<String, Wrong> {
+    fn text(self, name: &str) -> Result<Cow<'a, str>, Wrong> {
         self.maybe_text(name)?.ok_or(Wrong)
     }
 
@@ -91,14 +98,14 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn text_of(value: &Json) -> Result<String, Wrong> {
+fn text_of<'a>(value: &Json<'a>) -> Result<Cow<'a, str>, Wrong> {
     match value {
         Json::Text(text) => Ok(text.text.clone()),
         _ => Err(Wrong),
     }
 }
 
-fn message(kind: &str, fields: Fields<'_>) -> Result<Message<String>, Wrong> {
+fn message<'a>(kind: &str, fields: Fields<'_, 'a>) -> Result<Message<Cow<'a, str>>, Wrong> {
     let named = || fields.text("presentationId");
     let url = || fields.text("url");
     let greeting = || Ok((fields.maybe_text("deviceId")?, fields.maybe_number("greenroom")?.unwrap_or(0)));
@@ -127,7 +134,7 @@ fn message(kind: &str, fields: Fields<'_>) -> Result<Message<String>, Wrong> {
     })
 }
 
-fn description(fields: Fields<'_>) -> Result<Description<String>, Wrong> {
+fn description<'a>(fields: Fields<'_, 'a>) -> Result<Description<Cow<'a, str>>, Wrong> {
     let kind: u8 = fields.number("type")?;
     let addresses = match fields.there("tcpAddress")? {
         None => Vec::new(),
@@ -149,7 +156,7 @@ fn description(fields: Fields<'_>) -> Result<Description<String>, Wrong> {
     }
 }
 
-fn framed(fields: Fields<'_>) -> Result<Framed<String>, Wrong> {
+fn framed<'a>(fields: Fields<'_, 'a>) -> Result<Framed<Cow<'a, str>>, Wrong> {
     Ok(Framed {
         version: fields.number("version")?,
         port: fields.number("port")?,
