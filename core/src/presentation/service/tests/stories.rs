@@ -278,7 +278,7 @@ fn what_is_closed_for_long_is_ended_on_both_boxes() {
     assert_nothing_left(&mut stage);
 }
 
-/// PS-36
+/// PS-12, PS-36
 #[test]
 fn only_the_launched_process_is_the_receiver_and_only_once() {
     let mut stage = Stage::new();
