@@ -106,6 +106,7 @@ fn place(config: &Config) -> Result<Place, PresentationError> {
         name: section.name.as_str().to_owned(),
         port: section.port,
         is_encrypted: section.encrypt,
+        accepts_plain: section.accept_plain,
         interfaces: section.interfaces.clone(),
         state_directory,
         socket: text(socket)?,

@@ -495,6 +495,8 @@ pub enum Refusal {
     Congested,
     /// Peer: its transport carries texts only, and none that is empty.
     TextOnly,
+    /// Peer: it keeps one connection to each presentation, and would lose the presentation over a second one.
+    OneOnly,
 }
 
 impl fmt::Display for Refusal {
@@ -523,6 +525,9 @@ impl fmt::Display for Refusal {
             Self::NotAcknowledged => out.write_str("it has ended here, but the other device did not say so"),
             Self::Congested => out.write_str("the connection takes no more now; try again"),
             Self::TextOnly => out.write_str("the other device takes texts only, and none that is empty"),
+            Self::OneOnly => {
+                out.write_str("the other device takes one connection to a presentation; close the other one first")
+            }
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct PresentationSection {
     pub port: u16,
     /// Whether they connect with TLS.
     pub encrypt: bool,
+    /// Whether those that know no TLS may connect all the same.
+    pub accept_plain: bool,
     /// On which interfaces the box is announced; none for all.
     pub interfaces: Vec<String>,
     /// Where its certificate and the known devices are kept; empty for the default.
@@ -51,6 +53,7 @@ impl Default for PresentationSection {
             name: NameText::default(),
             port: 0,
             encrypt: true,
+            accept_plain: false,
             interfaces: Vec::new(),
             state_directory: PathBuf::new(),
             socket: SocketText::default(),

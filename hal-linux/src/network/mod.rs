@@ -12,6 +12,7 @@
 //! # Ok::<(), greenroom_hal_linux::error::LinuxError>(())
 //! ```
 
+mod either;
 mod identity;
 mod known_devices;
 mod tcp;
@@ -29,6 +30,7 @@ use greenroom_core::hal::{
 };
 use if_addrs::{IfOperStatus, Interface};
 
+pub use either::EitherStream;
 pub use identity::Identity;
 pub use known_devices::{KNOWN_DEVICES_MAX, KnownDeviceFile};
 pub use tcp::{TcpListener, TcpStream};
@@ -49,6 +51,12 @@ impl LinuxNetwork {
     pub fn new(identity: &Identity) -> Result<Self, LinuxError> {
         Ok(Self { credentials: Credentials::new(identity)?, fingerprint: identity.fingerprint() })
     }
+
+    /// Listens as [`Network::listen`] does, for who encrypts and for who does not: the first byte tells. Only for a
+    /// protocol in which the side that connects speaks first, and never with the byte 0x16.
+    pub fn listen_for_both(&mut self, at: SocketAddr) -> Result<LinuxListener, LinuxError> {
+        Ok(LinuxListener { tcp: TcpListener::listen(at)?, takes: Takes::Both(self.credentials.clone()) })
+    }
 }
 
 impl ErrorType for LinuxNetwork {
@@ -60,8 +68,11 @@ impl Network for LinuxNetwork {
     type Listener = LinuxListener;
 
     fn listen(&mut self, at: SocketAddr, protection: Protection) -> Result<LinuxListener, LinuxError> {
-        let credentials = (protection == Protection::Encrypted).then(|| self.credentials.clone());
-        Ok(LinuxListener { tcp: TcpListener::listen(at)?, credentials })
+        let takes = match protection {
+            Protection::None => Takes::Plain,
+            Protection::Encrypted => Takes::Encrypted(self.credentials.clone()),
+        };
+        Ok(LinuxListener { tcp: TcpListener::listen(at)?, takes })
     }
 
     fn connect(&mut self, to: SocketAddr, trust: Trust) -> Result<LinuxStream, LinuxError> {
@@ -122,7 +133,15 @@ fn rank(interface: &Interface) -> Option<u8> {
 #[derive(Debug)]
 pub struct LinuxListener {
     tcp: TcpListener,
-    credentials: Option<Credentials>,
+    takes: Takes,
+}
+
+/// Whom a listener lets in.
+#[derive(Debug)]
+enum Takes {
+    Plain,
+    Encrypted(Credentials),
+    Both(Credentials),
 }
 
 impl ErrorType for LinuxListener {
@@ -134,9 +153,10 @@ impl StreamListener for LinuxListener {
 
     fn accept(&mut self) -> Result<Option<LinuxStream>, LinuxError> {
         let Some(tcp) = self.tcp.accept()? else { return Ok(None) };
-        Ok(Some(match &self.credentials {
-            None => LinuxStream::Plain(tcp),
-            Some(credentials) => LinuxStream::Tls(Box::new(credentials.accept(tcp)?)),
+        Ok(Some(match &self.takes {
+            Takes::Plain => LinuxStream::Plain(tcp),
+            Takes::Encrypted(credentials) => LinuxStream::Tls(Box::new(credentials.accept(tcp)?)),
+            Takes::Both(credentials) => LinuxStream::Either(Box::new(EitherStream::new(credentials.accept(tcp)?))),
         }))
     }
 
@@ -158,6 +178,8 @@ pub enum LinuxStream {
     Plain(TcpStream),
     /// With the device that has the expected certificate.
     Tls(Box<TlsStream>),
+    /// With somebody who says first which of both it is.
+    Either(Box<EitherStream>),
 }
 
 macro_rules! either {
@@ -165,6 +187,7 @@ macro_rules! either {
         match $stream {
             Self::Plain($inner) => $call,
             Self::Tls($inner) => $call,
+            Self::Either($inner) => $call,
         }
     };
 }

@@ -52,6 +52,18 @@ impl TcpStream {
         LinuxError::new(step, errno).about(self.peer)
     }
 
+    /// The first byte that was not received yet, which stays there; `None` while there is none. A peer that has gone
+    /// without a word is [`ErrorKind::Gone`].
+    pub(super) fn first_byte(&self) -> Result<Option<u8>, LinuxError> {
+        let mut first = [0];
+        match retry_on_intr(|| recv(&self.socket, &mut first[..], RecvFlags::DONTWAIT | RecvFlags::PEEK)) {
+            Ok((_, 0)) => Err(LinuxError::other(RECEIVE, ErrorKind::Gone, "it left without a word").about(self.peer)),
+            Ok(_) => Ok(first.first().copied()),
+            Err(Errno::AGAIN) => Ok(None),
+            Err(errno) => Err(self.error(RECEIVE, errno)),
+        }
+    }
+
     fn is_ready(&self, flags: PollFlags) -> Result<bool, Errno> {
         let mut socket = [PollFd::new(&self.socket, flags)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };

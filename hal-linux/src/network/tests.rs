@@ -130,6 +130,49 @@ fn a_peer_that_speaks_no_tls_is_told_so_and_left() {
     });
 }
 
+/// PS-34: who encrypts is known by its certificate, who does not has none.
+#[test]
+fn a_listener_for_both_takes_who_encrypts_and_who_does_not() {
+    let (mut tv, mut phone) = (device(), device());
+    let mut listener = tv.listen_for_both(LOOPBACK.into()).unwrap();
+    let pinned = Trust::Pinned(tv.fingerprint());
+    let shown = phone.fingerprint();
+    for (trust, fingerprint) in [(pinned, Some(shown)), (Trust::Plain, None)] {
+        let mut client = phone.connect(listener.local_address(), trust).unwrap();
+        let mut server = accept(&mut listener);
+        if trust == Trust::Plain {
+            assert_eq!(server.advance(), Ok(false), "it has not said a word");
+            settle(&mut client).unwrap();
+            assert_eq!(client.send(b"{\"type\"").unwrap(), 7);
+            settle(&mut server).unwrap();
+        } else {
+            let up = meet(&mut client, &mut server);
+            assert_eq!(up, (Ok(true), Ok(true)));
+            assert_eq!(client.send(b"{\"type\"").unwrap(), 7);
+        }
+        assert!(client.finish().unwrap());
+        assert_eq!(end_of(&mut server).unwrap(), b"{\"type\"");
+        assert_eq!(server.peer_fingerprint(), fingerprint);
+        assert_eq!(server.send(b"yes").unwrap(), 3);
+        assert!(server.finish().unwrap());
+        assert_eq!(end_of(&mut client).unwrap(), b"yes");
+    }
+}
+
+/// PS-32
+#[test]
+fn a_listener_for_both_loses_who_leaves_without_a_word_or_only_seems_to_encrypt() {
+    let mut tv = device();
+    let mut listener = tv.listen_for_both(LOOPBACK.into()).unwrap();
+    let stranger = StdStream::connect(listener.local_address()).unwrap();
+    let mut server = accept(&mut listener);
+    drop(stranger);
+    assert_eq!(settle(&mut server).unwrap_err().kind(), ErrorKind::Gone);
+    let mut stranger = StdStream::connect(listener.local_address()).unwrap();
+    stranger.write_all(&[0x16; 100]).unwrap();
+    assert_eq!(settle(&mut accept(&mut listener)).unwrap_err().kind(), ErrorKind::WrongKind);
+}
+
 /// PS-32
 #[test]
 fn a_peer_that_leaves_in_the_middle_of_the_handshake_is_gone() {

@@ -218,6 +218,14 @@ impl TlsStream {
         Self { tcp, session, pending_bytes: 0, has_ended: false, end_told: false, finished: false }
     }
 
+    pub(super) fn tcp(&self) -> &TcpStream {
+        &self.tcp
+    }
+
+    pub(super) fn tcp_mut(&mut self) -> &mut TcpStream {
+        &mut self.tcp
+    }
+
     /// Takes in what the socket has. What the peer is told of a failure is sent with the best of will.
     fn pull(&mut self) -> Result<Pulled, LinuxError> {
         if !self.session.wants_read() {
@@ -290,8 +298,10 @@ fn failure(tcp: &TcpStream, cause: &rustls::Error) -> LinuxError {
             ErrorKind::Untrusted
         }
         rustls::Error::InvalidCertificate(_) => ErrorKind::Untrusted,
-        // Whatever it speaks, it is not TLS.
-        rustls::Error::InvalidMessage(_) => ErrorKind::WrongKind,
+        rustls::Error::InvalidMessage(_) => {
+            return LinuxError::other(TALK, ErrorKind::WrongKind, "what it speaks is not TLS")
+                .about(tcp.peer_address());
+        }
         rustls::Error::AlertReceived(_) => ErrorKind::Denied,
         rustls::Error::PeerIncompatible(_) => ErrorKind::Unsupported,
         _ => ErrorKind::Other,

@@ -54,6 +54,8 @@ pub struct Place {
     pub port: u16,
     /// Whether they connect with TLS.
     pub is_encrypted: bool,
+    /// Whether those that cannot may connect without, at the same port.
+    pub accepts_plain: bool,
     /// On which interfaces this box is announced; none named for all.
     pub interfaces: Vec<String>,
     /// Where the certificate and the known devices are kept.
@@ -213,8 +215,7 @@ fn open<P: Policy + Clone>(place: &Place, policy: P) -> Result<(Host<P>, LinuxLi
     let identity = Identity::load_or_make(&place.state_directory.join(IDENTITY_FILE))?;
     let known = KnownDeviceFile::open(&place.state_directory.join(KNOWN_DEVICES_FILE))?;
     let mut network = LinuxNetwork::new(&identity)?;
-    let protection = if place.is_encrypted { Protection::Encrypted } else { Protection::None };
-    let listener = network.listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, place.port)), protection)?;
+    let listener = listen(&mut network, place)?;
     let interfaces = match place.interfaces.as_slice() {
         [] => Interfaces::All,
         named => Interfaces::Named(named.to_vec()),
@@ -223,6 +224,15 @@ fn open<P: Policy + Clone>(place: &Place, policy: P) -> Result<(Host<P>, LinuxLi
     let receivers = ReceiverPrograms::new(policy.clone());
     let platform = PresentationPlatform { network, discovery, known, receivers, events: EventLoop::new()? };
     Ok((Host { platform, policy }, listener))
+}
+
+fn listen(network: &mut LinuxNetwork, place: &Place) -> Result<LinuxListener, LinuxError> {
+    let at = SocketAddr::from((Ipv6Addr::UNSPECIFIED, place.port));
+    match (place.is_encrypted, place.accepts_plain) {
+        (false, _) => network.listen(at, Protection::None),
+        (true, false) => network.listen(at, Protection::Encrypted),
+        (true, true) => network.listen_for_both(at),
+    }
 }
 
 fn open_door(files: &mut SocketFiles, place: &Place) -> Result<Door, LinuxError> {

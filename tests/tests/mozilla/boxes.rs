@@ -93,19 +93,26 @@ impl TvBox {
         json!({"id": id, "address": address.ip().to_string(), "port": address.port(), "fingerprint": fingerprint})
     }
 
-    /// The names of what it has on another device, or shows here.
-    pub(crate) fn presentations(&self) -> Vec<String> {
-        let (mut client, mut names, mut from) = (self.client(), Vec::new(), 0);
+    /// The box as a peer takes it that knows nothing of certificates.
+    pub(crate) fn as_device_without_tls(&self) -> Value {
+        let mut device = self.as_device();
+        device["fingerprint"] = json!("");
+        device
+    }
+
+    /// The pages of the connections to what it has on another device, or shows here.
+    pub(crate) fn pages(&self) -> Vec<String> {
+        let (mut client, mut pages, mut from) = (self.client(), Vec::new(), 0);
         while let Answer::Listed(Some(status)) = client.request(Asked::List { from }).unwrap() {
-            names.push(status.presentation_id.to_owned());
+            pages.push(status.url.to_owned());
             from = status.next;
         }
-        names
+        pages
     }
 
     #[track_caller]
     pub(crate) fn until_nothing_is_shown(&self) {
-        until("nothing is left of the presentation", || self.presentations().is_empty().then_some(()));
+        until("nothing is left of the presentation", || self.pages().is_empty().then_some(()));
     }
 }
 
@@ -141,12 +148,12 @@ pub(crate) struct Shown {
 
 impl Shown {
     /// Starts it as soon as the box has found the device.
-    pub(crate) fn start(tv_box: &TvBox, device: &str) -> Self {
+    pub(crate) fn start(tv_box: &TvBox, device: &str, url: &str) -> Self {
         let mut client = tv_box.client();
         let (connection, presentation) = until("the box knows the device", || {
             let start = Asked::Start {
                 presentation_id: "",
-                urls: [PAGE].into_iter().collect(),
+                urls: [url].into_iter().collect(),
                 origin: "test",
                 device: Some(device),
                 transport: TransportKind::Tcp,
@@ -164,10 +171,7 @@ impl Shown {
     }
 
     pub(crate) fn reconnect(&mut self) {
-        let urls = [PAGE].into_iter().collect();
-        let reconnect = Asked::Reconnect { presentation_id: &self.presentation, urls };
-        let Answer::Connection { connection, .. } = self.client.request(reconnect).unwrap() else { panic!() };
-        self.connection = connection;
+        self.connection = reconnect(&mut self.client, &self.presentation).unwrap();
     }
 
     /// Waits for this state; gives why it is in it.
@@ -206,5 +210,13 @@ impl Shown {
                 all.push_str(piece);
             }
         }
+    }
+}
+
+pub(crate) fn reconnect(client: &mut PresenterClient, presentation: &str) -> Result<ConnectionId, PresenterError> {
+    let urls = [PAGE].into_iter().collect();
+    match client.request(Asked::Reconnect { presentation_id: presentation, urls })? {
+        Answer::Connection { connection, .. } => Ok(connection),
+        other => panic!("{other:?}"),
     }
 }

@@ -5,7 +5,7 @@ use greenroom_tests::deadline::until;
 use serde_json::{Value, json};
 
 use crate::boxes::{PAGE, TvBox};
-use crate::peer::{Peer, TIMES_TWO};
+use crate::peer::{Peer, WITHOUT_TLS_AND_WITH};
 
 const PRESENTATION: &str = "{5d4f7a3c-8a0e-4d8e-9d7b-2b6f6a1c0e11}";
 
@@ -15,7 +15,7 @@ fn start(peer: &mut Peer, device: &Value, url: &str) {
 
 /// A page that is shown and connected, without TLS and with it.
 fn with_page(test: &str, body: impl Fn(&mut Peer, &TvBox)) {
-    for is_encrypted in TIMES_TWO {
+    for is_encrypted in WITHOUT_TLS_AND_WITH {
         let Some(mut peer) = Peer::start(test, is_encrypted) else { return };
         let tv_box = TvBox::start(&format!("encrypt = {is_encrypted}"));
         start(&mut peer, &tv_box.as_device(), PAGE);
@@ -81,10 +81,42 @@ fn a_peer_learns_that_the_page_has_ended_when_it_comes_back() {
     });
 }
 
+/// Its programs write the lower byte of each character, which is what there is for this one.
+///
+/// PS-32, Presentation defect 6
+#[test]
+fn a_page_that_is_not_ascii_is_the_same_one_here() {
+    for is_encrypted in WITHOUT_TLS_AND_WITH {
+        let Some(mut peer) = Peer::start("a_page_that_is_not_ascii_is_the_same_one_here", is_encrypted) else { return };
+        let tv_box = TvBox::start(&format!("encrypt = {is_encrypted}"));
+        let url = "https://tv.example/stra\u{df}e";
+        start(&mut peer, &tv_box.as_device(), url);
+        peer.until_state(PRESENTATION, "connected");
+        assert_eq!(tv_box.pages(), [url]);
+    }
+}
+
+/// PS-11: one port for both, where the box was told to take in who knows no TLS.
+#[test]
+fn a_peer_without_tls_and_one_with_it_come_to_the_same_box() {
+    const TEST: &str = "a_peer_without_tls_and_one_with_it_come_to_the_same_box";
+    let (Some(mut plain), Some(mut encrypting)) = (Peer::start(TEST, false), Peer::start(TEST, true)) else { return };
+    let tv_box = TvBox::start("encrypt = true\naccept_plain = true");
+    start(&mut plain, &tv_box.as_device_without_tls(), PAGE);
+    plain.until_state(PRESENTATION, "connected");
+    talk(&mut plain);
+    plain.does("terminate", PRESENTATION);
+    plain.until_gone(PRESENTATION);
+    tv_box.until_nothing_is_shown();
+    start(&mut encrypting, &tv_box.as_device(), PAGE);
+    encrypting.until_state(PRESENTATION, "connected");
+    talk(&mut encrypting);
+}
+
 /// PS-13, PS-34: a page that nobody configured, and one that cannot be shown.
 #[test]
 fn a_peer_is_told_why_its_page_is_not_shown() {
-    for is_encrypted in TIMES_TWO {
+    for is_encrypted in WITHOUT_TLS_AND_WITH {
         let Some(mut peer) = Peer::start("a_peer_is_told_why_its_page_is_not_shown", is_encrypted) else { return };
         let tv_box = TvBox::start(&format!("encrypt = {is_encrypted}"));
         let device = tv_box.as_device();
@@ -108,6 +140,6 @@ fn a_peer_is_told_why_its_page_is_not_shown() {
 fn a_peer_that_dies_leaves_the_page_behind() {
     with_page("a_peer_that_dies_leaves_the_page_behind", |peer, tv_box| {
         peer.kill();
-        until("the connection is gone", || tv_box.presentations().is_empty().then_some(()));
+        until("the connection is gone", || tv_box.pages().is_empty().then_some(()));
     });
 }

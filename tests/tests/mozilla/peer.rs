@@ -14,8 +14,8 @@ const PEER: &str = "GREENROOM_MOZILLA_PEER";
 /// What the peer calls itself on its control channels: the name of its host, as Mozilla's devices do.
 pub(crate) const PEER_ID: &str = "Mozilla-peer.local";
 
-/// Without TLS, and with it.
-pub(crate) const TIMES_TWO: [bool; 2] = [false, true];
+/// What each story is told with.
+pub(crate) const WITHOUT_TLS_AND_WITH: [bool; 2] = [false, true];
 
 /// The peer, which serves.
 pub(crate) struct Peer {

@@ -5,18 +5,18 @@ use greenroom_core::message::presentation::{CloseReason, Command, ConnectionStat
 use greenroom_hal_linux::presentation::PresenterError;
 use serde_json::json;
 
-use crate::boxes::{Announced, PAGE, Shown, TvBox};
-use crate::peer::{Peer, TIMES_TWO};
+use crate::boxes::{Announced, PAGE, Shown, TvBox, reconnect};
+use crate::peer::{Peer, WITHOUT_TLS_AND_WITH};
 
 /// A page that the peer was asked to show, without TLS and with it.
 fn with_launch(test: &str, load: &str, body: impl Fn(&mut Peer, &TvBox, &mut Shown)) {
-    for is_encrypted in TIMES_TWO {
+    for is_encrypted in WITHOUT_TLS_AND_WITH {
         let Some(mut peer) = Peer::start(test, is_encrypted) else { return };
         peer.order(&json!({"do": "page", "load": load}));
         peer.until(&json!({"is": "done"}));
         let tv_box = TvBox::start(&format!("encrypt = {is_encrypted}"));
         let announced = Announced::new(&peer);
-        let mut shown = Shown::start(&tv_box, &announced.name);
+        let mut shown = Shown::start(&tv_box, &announced.name, PAGE);
         let requested = peer.until(&json!({"is": "requested"}));
         assert_eq!((&requested["presentation"], &requested["url"]), (&json!(shown.presentation), &json!(PAGE)));
         body(&mut peer, &tv_box, &mut shown);
@@ -126,6 +126,36 @@ fn a_peer_that_dies_leaves_a_closed_connection() {
     with_page("a_peer_that_dies_leaves_a_closed_connection", |peer, _, shown| {
         peer.kill();
         shown.until(ConnectionState::Closed);
+    });
+}
+
+/// PS-32, Presentation defect 6
+#[test]
+fn a_page_that_is_not_ascii_is_the_same_one_there() {
+    let Some(mut peer) = Peer::start("a_page_that_is_not_ascii_is_the_same_one_there", true) else { return };
+    let (tv_box, announced) = (TvBox::start(""), Announced::new(&peer));
+    let url = "https://tv.example/\u{65e5}\u{672c}/stra\u{df}e";
+    let mut shown = Shown::start(&tv_box, &announced.name, url);
+    assert_eq!(peer.until(&json!({"is": "requested"}))["url"], url);
+    connected(&mut peer, &mut shown);
+}
+
+/// The peer would give up the presentation over a second connection.
+///
+/// PS-09, Presentation defect 23
+#[test]
+fn a_second_page_waits_until_the_first_has_left_the_peer() {
+    with_page("a_second_page_waits_until_the_first_has_left_the_peer", |peer, tv_box, shown| {
+        let mut other = tv_box.client();
+        let refused = reconnect(&mut other, &shown.presentation);
+        assert!(matches!(refused, Err(PresenterError::Refused(Refusal::OneOnly))), "{refused:?}");
+        talk(peer, shown);
+        shown.client.request(Command::Close { connection: shown.connection, went_away: false }).unwrap();
+        peer.until_state(&shown.presentation, "closed");
+        shown.connection = reconnect(&mut other, &shown.presentation).unwrap();
+        shown.client = other;
+        connected(peer, shown);
+        talk(peer, shown);
     });
 }
 

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, Ipv6Addr};
 
 use super::{Given, KIND_ARRIVAL, PresentationDriver, PresentationHost, StreamOf};
-use crate::fmt::{Said, debug, warning};
+use crate::fmt::{Said, info, warning};
 use crate::hal::{ByteStream, Interest, Ready, StreamListener, Token, Watch};
 use crate::limits::{ARRIVALS_MAX, CHANNEL_OPEN_TIMEOUT, CHANNELS_PER_ADDRESS_MAX, MESSAGES_PER_TURN_MAX};
 use crate::presentation::service::{Input, Origin};
@@ -86,7 +86,7 @@ impl<H: PresentationHost> PresentationDriver<H> {
                 }
             }
             Err(error) => {
-                debug!("a device was not let in: {}", Said(&error));
+                info!("a device was not let in: {}", Said(&error));
                 self.send_away(host, handle);
             }
         }

@@ -277,6 +277,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         };
         let connection = whose(Some(client)).or_else(|| whose(None));
         let Some(connection) = connection else {
+            self.require_room_for_another(presentation)?;
             self.require_place()?;
             return self.connect_to(now, presentation, client, TransportKind::Tcp, true).map(Done::Connection);
         };
@@ -287,6 +288,14 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
             entry.owner = Some(client);
         }
         Ok(Done::Connection(connection))
+    }
+
+    /// Mozilla's devices give up a presentation to which a second connection is made.
+    fn require_room_for_another(&self, presentation: PresentationHandle) -> Result<(), Refusal> {
+        let mut connections = self.connections.iter().filter(|(_, it)| it.presentation == presentation);
+        let is_taken = connections
+            .any(|(_, it)| matches!(&it.session, Session::Controlling(session) if session.is_the_only_one()));
+        if is_taken { Err(Refusal::OneOnly) } else { Ok(()) }
     }
 
     fn state_of(&self, connection: ConnectionHandle) -> ConnectionState {

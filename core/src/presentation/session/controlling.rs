@@ -206,6 +206,16 @@ impl Controlling {
         self.is_kin
     }
 
+    /// Whether the other device is none of us and has this connection: a second one to the same presentation would cost
+    /// it both.
+    pub const fn is_the_only_one(&self) -> bool {
+        match self.phase {
+            Phase::Resuming | Phase::Building | Phase::Offering { .. } | Phase::Connected => !self.is_kin,
+            // Nothing is known of it, or nothing is left.
+            Phase::Reaching { .. } | Phase::Closed | Phase::Terminating | Phase::Ended => false,
+        }
+    }
+
     /// Whether the other device acknowledged the end of the presentation.
     pub const fn is_acknowledged(&self) -> bool {
         self.is_acknowledged

@@ -137,6 +137,26 @@ fn a_second_page_joins_with_a_connection_of_its_own() {
     assert_nothing_left(&mut stage);
 }
 
+/// A device of another make keeps one connection to each presentation: a second page waits until the first has left.
+///
+/// Presentation defect 23
+#[test]
+fn a_second_page_does_not_cost_the_first_one_its_presentation_on_a_device_of_another_make() {
+    let mut stage = Stage::new();
+    stage.are_kin = false;
+    let first = stage.connected();
+    let join = || Command::Reconnect { presentation_id: ID, urls: urls(&[URL]) };
+    assert_eq!(stage.ask(PHONE, 2, join()), Some(Err(Refusal::OneOnly)));
+    stage.settle();
+    assert_eq!(stage.state(PHONE, first), Some(ConnectionState::Connected));
+    stage.ask(PHONE, 1, Command::Close { connection: first.into(), went_away: false });
+    stage.settle();
+    let joined = stage.ask(PHONE, 2, join());
+    let Some(Ok(Done::Connection(second))) = joined else { panic!("{joined:?}") };
+    stage.settle();
+    assert_eq!(stage.state(PHONE, second), Some(ConnectionState::Connected));
+}
+
 /// PS-13
 #[test]
 fn a_page_that_does_not_load_is_reported_to_the_controller_as_too_late() {
