@@ -21,7 +21,7 @@ MUTATED := -p greenroom-core -p greenroom-hal-mock -p greenroom-hal-linux -p gre
 BUILT ?= $(BUILDS)/release
 PREFIX ?= /usr/local
 DESTDIR ?=
-COMMANDS := greenroomd greenroomctl greenroom-play greenroom-appmanager
+COMMANDS := greenroomd greenroomctl greenroom-play greenroom-appmanager greenroom-receiver
 INSTALLED := $(DESTDIR)$(PREFIX)
 CONFIGURATION := $(DESTDIR)/etc/greenroom/greenroom.toml
 
@@ -81,7 +81,7 @@ install: ## Install what `make release` built, below DESTDIR and PREFIX (/usr/lo
 
 uninstall: ## Remove what `make install` installed, but not a configuration that was changed
 	rm -f $(COMMANDS:%="$(INSTALLED)/bin/%") "$(INSTALLED)"/libexec/greenroom/greenroom-{session,presentation}
-	rm -f "$(INSTALLED)"/share/man/man1/greenroom{ctl,-play,-appmanager}{,-*}.1 "$(INSTALLED)"/share/man/man8/greenroom{d,-session,-presentation}.8
+	rm -f "$(INSTALLED)"/share/man/man1/greenroom{ctl,-play,-appmanager}{,-*}.1 "$(INSTALLED)"/share/man/man8/greenroom{d,-session,-presentation,-receiver}.8
 	rm -f $(COMMANDS:%="$(INSTALLED)/share/bash-completion/completions/%.bash") $(COMMANDS:%="$(INSTALLED)/share/zsh/site-functions/_%")
 	rm -f $(COMMANDS:%="$(INSTALLED)/share/fish/vendor_completions.d/%.fish")
 	rm -f "$(INSTALLED)/lib/systemd/system/greenroom.service" "$(INSTALLED)/lib/sysusers.d/greenroom.conf"

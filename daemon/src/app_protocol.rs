@@ -5,6 +5,7 @@
 //! the app writes:       state_changed inactive
 //! the manager writes:   notify_new_state running
 //! the app writes:       state_changed running        when it holds its shared memory (SM-23)
+//! the manager writes:   set_paused true                 or false, at any time, without an answer
 //! the manager writes:   notify_new_state not-running
 //! the app writes:       state_changed not-running    when it holds nothing any more, and exits (SM-26)
 //! ```
@@ -64,17 +65,20 @@ pub enum Line {
     NotifyNewState(ManagedState),
     /// App to manager: it is in this state.
     StateChanged(ManagedState),
+    /// Manager to app: stand still, or go on.
+    SetPaused(bool),
 }
 
 impl Line {
     /// The line that this text is, if it is one.
     pub fn parse(text: &str) -> Option<Self> {
-        let (verb, state) = text.trim().split_once(' ')?;
-        let state = state.trim().parse().ok()?;
+        let (verb, word) = text.trim().split_once(' ')?;
+        let word = word.trim();
         match verb {
-            "notify_new_state" if planted!("state_read_as_order") => Some(Self::StateChanged(state)),
-            "notify_new_state" => Some(Self::NotifyNewState(state)),
-            "state_changed" => Some(Self::StateChanged(state)),
+            "notify_new_state" if planted!("state_read_as_order") => word.parse().ok().map(Self::StateChanged),
+            "notify_new_state" => word.parse().ok().map(Self::NotifyNewState),
+            "state_changed" => word.parse().ok().map(Self::StateChanged),
+            "set_paused" => word.parse().ok().map(Self::SetPaused),
             _ => None,
         }
     }
@@ -85,6 +89,7 @@ impl fmt::Display for Line {
         match self {
             Self::NotifyNewState(state) => write!(out, "notify_new_state {state}"),
             Self::StateChanged(state) => write!(out, "state_changed {state}"),
+            Self::SetPaused(is_paused) => write!(out, "set_paused {is_paused}"),
         }
     }
 }
@@ -101,11 +106,16 @@ mod tests {
                 assert_eq!(Line::parse(&format!("{line}\n")), Some(line));
             }
         }
+        for line in [Line::SetPaused(true), Line::SetPaused(false)] {
+            assert_eq!(Line::parse(&format!("{line}\n")), Some(line));
+        }
     }
 
     #[test]
     fn other_lines_are_none_of_the_protocol() {
-        for text in ["", "state_changed", "state_changed asleep", "hello running", "notify_new_state"] {
+        for text in
+            ["", "state_changed", "state_changed asleep", "hello running", "notify_new_state", "set_paused running"]
+        {
             assert_eq!(Line::parse(text), None, "{text}");
         }
     }

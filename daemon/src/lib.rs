@@ -14,6 +14,7 @@
 //! | [`names`] | what people call states, levels and components |
 //! | [`play`] | playing a media file through the client library |
 //! | [`presentation`] | the presentation service's process |
+//! | [`receiver`] | showing a page of another device by playing a file |
 //! | [`runtime`] | where sockets and programs lie when nobody says otherwise |
 //! | [`service`] | what the service manager, systemd, is told |
 
@@ -31,6 +32,7 @@ pub mod manager;
 pub mod names;
 pub mod play;
 pub mod presentation;
+pub mod receiver;
 pub mod runtime;
 pub mod service;
 mod terminal;

@@ -9,6 +9,7 @@ pub mod coded_pictures;
 pub mod conformance;
 pub mod deadline;
 pub mod heap;
+pub mod neighbour;
 pub mod numbered_clip;
 pub mod observe;
 pub mod picture;

@@ -1,6 +1,7 @@
 //! Where the programs are that the tests run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Caller: a program has not been built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,4 +22,12 @@ pub fn find(name: &str) -> Result<PathBuf, NotBuilt> {
     // Programs lie in target/PROFILE itself, tests and examples one deeper.
     let beside = own.ancestors().skip(1).take(2).map(|directory| directory.join(name)).find(|path| path.exists());
     beside.ok_or_else(|| NotBuilt(own.with_file_name(name)))
+}
+
+/// A program that is run by another one, which these words start and which becomes it; without words it runs by itself.
+pub fn command(runs_within: &[String], program: &Path) -> Command {
+    let Some((first, rest)) = runs_within.split_first() else { return Command::new(program) };
+    let mut command = Command::new(first);
+    command.args(rest).arg(program);
+    command
 }

@@ -25,6 +25,7 @@ pub struct Setup {
     place: TempDir,
     decoders: u8,
     manager_program: PathBuf,
+    runs_within: Vec<String>,
     manager_environment: Vec<(String, String)>,
     session_program: Option<PathBuf>,
     environment: Vec<(String, String)>,
@@ -49,6 +50,7 @@ impl Setup {
             place: tempfile::tempdir().expect("a directory can be made"),
             decoders: 1,
             manager_program: programs::path("greenroomd"),
+            runs_within: Vec::new(),
             manager_environment: Vec::new(),
             session_program: None,
             environment: Vec::new(),
@@ -72,6 +74,13 @@ impl Setup {
     #[must_use]
     pub fn manager_program(mut self, program: impl Into<PathBuf>) -> Self {
         self.manager_program = program.into();
+        self
+    }
+
+    /// The program, with its arguments, that runs the manager in its own process.
+    #[must_use]
+    pub fn runs_within(mut self, words: &[String]) -> Self {
+        self.runs_within = words.to_vec();
         self
     }
 
@@ -194,7 +203,7 @@ impl Setup {
     pub fn spawn(self) -> TvBox {
         let configuration = self.write_configuration();
         let log = fs::File::create(self.place.path().join("manager.log")).expect("a log can be made");
-        let manager = Process::new(&self.manager_program)
+        let manager = programs::command(&self.runs_within, &self.manager_program)
             .arg("--config")
             .arg(configuration)
             .envs(self.manager_environment)

@@ -158,13 +158,19 @@ impl Installation {
     }
 }
 
-const COMMANDS: [&str; 4] = ["greenroomd", "greenroomctl", "greenroom-play", "greenroom-appmanager"];
+/// With the sections of the manual that they are in.
+const COMMANDS: [(&str, u8); 5] = [
+    ("greenroomd", 8),
+    ("greenroomctl", 1),
+    ("greenroom-play", 1),
+    ("greenroom-appmanager", 1),
+    ("greenroom-receiver", 8),
+];
 
 #[test]
 fn an_installation_has_programs_manual_completions_units_and_configuration() {
     let installed = Installation::new();
-    for command in COMMANDS {
-        let section = if command == "greenroomd" { 8 } else { 1 };
+    for (command, section) in COMMANDS {
         for file in [
             format!("usr/bin/{command}"),
             format!("usr/share/man/man{section}/{command}.{section}"),

@@ -125,7 +125,8 @@ pub enum Command<'a> {
         /// Whether the page goes away, and not only the connection.
         went_away: bool,
     },
-    /// End a presentation on both devices (PS-10). Answered by [`Answer::Done`] when the other device has said so.
+    /// End a presentation on both devices (PS-10). Answered by [`Answer::Done`] when the other device has said so; a
+    /// receiver, whose own end it is, is answered at once.
     Terminate {
         /// By one of its connections, or as its receiver with any of them.
         connection: ConnectionId,

@@ -103,8 +103,7 @@ impl AppProcess {
         std::mem::take(&mut self.news)
     }
 
-    pub(super) fn tell(&mut self, state: ManagedState) -> Result<(), AppError> {
-        let line = Line::NotifyNewState(state);
+    pub(super) fn tell(&mut self, line: Line) -> Result<(), AppError> {
         writeln!(self.input, "{line}").and_then(|()| self.input.flush()).map_err(|_| self.ended())
     }
 
@@ -128,6 +127,11 @@ impl AppProcess {
             }
             self.next(deadline, wanted)?;
         }
+    }
+
+    /// Whether its process has ended.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.exit_status(Instant::now()).is_some()
     }
 
     /// Ends it: by the end of its input, and after `timeout` for good. Gives its exit status, unless a signal ended it.

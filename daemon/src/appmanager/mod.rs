@@ -35,16 +35,20 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use greenroom_core::message::control::{Answer, Command, Event};
+use greenroom_core::message::control::{Answer, AppStatus, Command, Event};
 use greenroom_core::message::{Reason, ServerState, TargetState};
 
 pub use app::AppError;
 use app::AppProcess;
 pub use script::{Script, ScriptCommand, ScriptError};
 
-use crate::app_protocol::ManagedState;
+use crate::app_protocol::{Line, ManagedState};
 use crate::control::{ControlClient, ControlError};
 use crate::names;
+
+/// An app connects to its session server within this.
+const ABANDONED_S: u32 = 2;
+const CLEAR_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What an application manager needs to know of its box.
 #[derive(Clone, Debug)]
@@ -292,6 +296,34 @@ impl<'a> ApplicationManager<'a> {
         result.map_err(|error| of_app(app, error))
     }
 
+    /// Has an app stand still, or go on.
+    pub fn set_paused(&mut self, app: &str, is_paused: bool) -> Result<(), StageError> {
+        let told = self.known(app)?.tell(Line::SetPaused(is_paused));
+        told.map_err(|error| of_app(app, error))
+    }
+
+    /// Whether the process of an app that was started here lives.
+    pub fn is_running(&mut self, app: &str) -> bool {
+        self.apps.get_mut(app).is_some_and(|process| !process.has_ended())
+    }
+
+    /// Waits until no other application manager has this app, `timeout` at most. A session server that one has left
+    /// behind without its app is ended.
+    pub fn clear(&mut self, app: &str, timeout: Duration) -> Result<(), StageError> {
+        let deadline = Instant::now() + timeout;
+        while let Some(status) = self.status_of(app)? {
+            if status.clients == 0 && status.uptime_s >= ABANDONED_S {
+                // It may be ending already: then it is waited for like all others.
+                let _ = self.request(app, Command::ChangeState { app, state: TargetState::NotRunning });
+            }
+            if Instant::now() > deadline {
+                return Err(StageError::AlreadyStarted { app: app.into() });
+            }
+            self.take_event(Instant::now() + CLEAR_INTERVAL)?;
+        }
+        Ok(())
+    }
+
     /// The apps' names, and what they said last.
     pub fn apps(&self) -> impl Iterator<Item = (&str, Option<ManagedState>)> {
         self.apps.iter().map(|(app, process)| (app.as_str(), process.state()))
@@ -354,8 +386,11 @@ impl<'a> ApplicationManager<'a> {
 
     /// Whether another session server follows the one that has ended, or is there already.
     fn is_followed(&mut self, app: &str, ended: ServerState) -> Result<bool, StageError> {
-        let status = self.control.status_of(app).map_err(|error| StageError::Control { app: app.into(), error })?;
-        Ok(status.is_some_and(|status| status.is_restarting || status.state != Some(ended)))
+        Ok(self.status_of(app)?.is_some_and(|status| status.is_restarting || status.state != Some(ended)))
+    }
+
+    fn status_of(&mut self, app: &str) -> Result<Option<AppStatus>, StageError> {
+        self.control.status_of(app).map_err(|error| StageError::Control { app: app.into(), error })
     }
 
     fn take_events(&mut self, deadline: Instant) -> Result<(), StageError> {
@@ -380,7 +415,7 @@ impl<'a> ApplicationManager<'a> {
         if process.state() == Some(state) {
             return Ok(());
         }
-        let told = process.tell(state);
+        let told = process.tell(Line::NotifyNewState(state));
         self.step(app, StepKind::AppTold(state));
         told.map_err(|error| of_app(app, error))?;
         self.await_app(app, state)

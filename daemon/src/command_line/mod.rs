@@ -8,6 +8,7 @@ pub mod ctl;
 pub mod greenroomd;
 pub mod play;
 pub mod presentation;
+pub mod receiver;
 pub mod session;
 
 /// A program, as its manual knows it.
@@ -22,11 +23,12 @@ pub struct Program {
 }
 
 /// All of them.
-pub fn programs() -> [Program; 6] {
+pub fn programs() -> [Program; 7] {
     [
         Program { command: greenroomd::Arguments::command(), section: 8, is_in_path: true },
         Program { command: session::Arguments::command(), section: 8, is_in_path: false },
         Program { command: presentation::Arguments::command(), section: 8, is_in_path: false },
+        Program { command: receiver::Arguments::command(), section: 8, is_in_path: true },
         Program { command: ctl::Arguments::command(), section: 1, is_in_path: true },
         Program { command: play::Arguments::command(), section: 1, is_in_path: true },
         Program { command: appmanager::Arguments::command(), section: 1, is_in_path: true },

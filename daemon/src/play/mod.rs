@@ -105,6 +105,8 @@ enum Happening {
     Key(Key),
     /// The application manager says so.
     NewState(ManagedState),
+    /// The application manager wants it to stand still, or to go on.
+    SetPaused(bool),
     /// A signal asks for the end.
     Quit,
     PushFailed(PushError),

@@ -101,6 +101,7 @@ impl Performance {
             Happening::Client(_) => Ok(None),
             Happening::Key(key) => self.take_key(player, key),
             Happening::NewState(_) => Ok(if player.is_wanted_on_stage() { None } else { Some(Turn::OffStage) }),
+            Happening::SetPaused(is_paused) => set_paused(&self.session, is_paused).map(|()| None),
             Happening::Quit => Ok(Some(Turn::Quit)),
             Happening::PushFailed(error) => Err(self.push_failed(player, error)),
         }

@@ -217,6 +217,7 @@ impl Player {
                 self.wanted = *state;
                 self.owes_answer = true;
             }
+            Happening::SetPaused(is_paused) => self.is_paused = *is_paused,
             Happening::Client(ClientEvent::Server(Event::LogLevels(levels))) => {
                 if let Some(Err(error)) = self.logging.as_ref().map(|logging| logging.apply(levels)) {
                     tracing::warn!("the log levels stay as they are: {error}");
@@ -310,9 +311,11 @@ fn tell_signals(mut signals: Signals, told: Sender<Happening>) {
 fn tell_new_states(told: Sender<Happening>) {
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if let Some(Line::NotifyNewState(state)) = Line::parse(&line) {
-                let _ = told.send(Happening::NewState(state));
-            }
+            let _ = match Line::parse(&line) {
+                Some(Line::NotifyNewState(state)) => told.send(Happening::NewState(state)),
+                Some(Line::SetPaused(is_paused)) => told.send(Happening::SetPaused(is_paused)),
+                Some(Line::StateChanged(_)) | None => Ok(()),
+            };
         }
         let _ = told.send(Happening::NewState(ManagedState::NotRunning));
     });

@@ -1,4 +1,5 @@
-//! The story of a box with one decoder and two apps that want it, told while it happens; `make demo` runs it.
+//! The story of a box with one decoder and two apps that want it, and of a phone that puts a film on a TV, told while it
+//! happens; `make demo` runs it.
 //!
 //! Everything in it is real: the manager, the session servers and the apps are processes of their own, and every number
 //! that is shown was measured. Exit status: 0 every check held; 1 one did not, or the story could not be told.
@@ -9,6 +10,10 @@ mod checks;
 mod clips;
 mod drawing;
 mod journal;
+mod networks;
+mod page;
+mod second_act;
+mod seen;
 mod stage;
 mod story;
 mod tables;
@@ -16,11 +21,21 @@ mod tables;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use checks::Checks;
 use greenroom_tests::programs;
 use journal::Journal;
 
 /// Why the story could not be told to its end.
 type Failure = Box<dyn std::error::Error>;
+
+const PROGRAMS: [&str; 6] = [
+    "greenroomd",
+    "greenroom-session",
+    "greenroomctl",
+    "greenroom-play",
+    "greenroom-presentation",
+    "greenroom-receiver",
+];
 
 const USAGE: &str = "usage: demo [FILE]   plays FILE, a media file with video, instead of its own clips";
 
@@ -55,9 +70,13 @@ fn run(journal: &Journal, file: Option<PathBuf>) -> Result<bool, Failure> {
             return Err(format!("{}: is no file", file.display()).into());
         }
     }
-    for program in ["greenroomd", "greenroom-session", "greenroomctl", "greenroom-play"] {
+    for program in PROGRAMS {
         programs::find(program)?;
     }
     let clips = clips::prepare(journal, file)?;
-    story::tell(journal, &clips)
+    let mut checks = Checks::default();
+    story::tell(journal, &clips, &mut checks)?;
+    second_act::tell(journal, &clips, &mut checks)?;
+    journal.act("Checks");
+    Ok(checks.conclude(journal))
 }

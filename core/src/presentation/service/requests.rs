@@ -341,7 +341,9 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         let connection = self.own(from.client, connection)?;
         let presentation = self.connections.get(connection).ok_or(Refusal::NotFound)?.presentation;
         if self.presenting(connection).is_some() {
-            return self.end_page(now, from, presentation);
+            // A receiver that waited for its own end would be killed while it waits.
+            self.page_event(now, presentation, page::Event::End);
+            return Ok(Some(Done::Done));
         }
         self.terminate_by(now, from, connection)
     }

@@ -274,7 +274,7 @@ fn a_receiver_terminates_and_the_page_learns_it() {
     let (mut page, mut receiver) = connected(&mut home);
     receiver.say(Command::Terminate { connection: first() });
     assert_eq!(page.news(&mut home), ["terminated: Terminated"]);
-    assert_eq!(receiver.news(&mut home), ["terminated: Terminated", "done"]);
+    assert_eq!(receiver.news(&mut home), ["done", "terminated: Terminated"]);
     drop((page, receiver));
     home.assert_nothing_left();
 }
