@@ -136,6 +136,9 @@ pub const TRANSPORT_GREETING_TIMEOUT: Duration = Duration::from_secs(3);
 /// What was sent on a connection before it was closed has arrived within this, or is lost.
 pub const DEPARTURE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// What another device has sent before it closed waits so long for a client that does not take it.
+pub const UNREAD_KEPT: Duration = Duration::from_secs(60);
+
 /// A control channel to another device is open within this, TLS included. Mozilla's programs wait 2 s, without TLS.
 pub const CHANNEL_OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// The first message of a control channel, and its answer, come within this after it was opened.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use greenroom_core::codec::postcard::{decode, encode, encode_first};
 use greenroom_core::driver::PresentationDriver;
 use greenroom_core::hal::{Descriptors, Fingerprint, Peer, Protection, Received, Sent, Socket};
-use greenroom_core::limits::PRESENTER_MESSAGE_BYTES_MAX;
+use greenroom_core::limits::{CLOSED_KEPT, PRESENTER_MESSAGE_BYTES_MAX, UNREAD_KEPT};
 use greenroom_core::message::presentation::{
     Answer, Command, ConnectionId, ConnectionState, Event, Message, Payload, Piece, Refusal, Request, TransportKind,
 };
@@ -196,6 +196,29 @@ fn a_client_has_no_say_in_a_transport_that_the_service_builds() {
     page.say(Command::Terminate { connection: FIRST });
     network.pass(Duration::from_secs(1));
     drop((page, receiver));
+    network.pass(Duration::from_secs(10));
+    network.assert_nothing_left();
+}
+
+/// PS-17, PS-35: what came last waits for a receiver that does not listen, and not for ever.
+#[test]
+fn a_connection_that_its_page_has_left_does_not_wait_for_ever_for_a_receiver_that_never_listens() {
+    let mut network = Network::new(Protection::None);
+    let (mut page, mut receiver) = (network.phone.client(&network.world), network.tv.client(&network.world));
+    page.start(TransportKind::Tcp);
+    network.pass(Duration::from_millis(300));
+    let launched = network.tv.launched();
+    receiver.say(Command::ReceiverReady { token: launched.token });
+    network.pass(Duration::from_millis(300));
+    assert_eq!(page.news().last().map(String::as_str), Some("connected"));
+    drop(page);
+    network.pass(UNREAD_KEPT - Duration::from_secs(5));
+    assert_eq!(network.tv.driver.machine().in_use().1, 1, "the receiver may listen yet");
+    network.pass(Duration::from_secs(10));
+    assert_eq!(network.tv.driver.machine().in_use().1, 0);
+    network.pass(CLOSED_KEPT + Duration::from_secs(10));
+    assert!(!launched.process.is_alive());
+    drop(receiver);
     network.pass(Duration::from_secs(10));
     network.assert_nothing_left();
 }

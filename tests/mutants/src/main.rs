@@ -34,8 +34,11 @@ use crate::trial::{Trial, Verdict};
 const SOURCES: &[&str] = &["core", "daemon/src", "hal-linux/src", "hal-mock", "tests"];
 /// What the bug breaks that shows that bugs are noticed at all.
 const CANARY: &str = "CANARY";
-/// Requirements are numbered from 1 to this.
+/// Requirements of session management are numbered from 1 to this.
 const REQUIREMENTS: u8 = 40;
+/// Requirements of presentation that a line of code can break. The others divide the same work among processes (PS-12,
+/// PS-15, PS-21), or are kept where these are (PS-07, PS-08, PS-16).
+const PRESENTATION: &[u8] = &[1, 2, 3, 4, 5, 6, 9, 10, 11, 13, 14, 17, 18, 19, 20, 22, 30, 31, 32, 33, 34, 35, 36];
 
 /// Plants one bug after another, and shows which test notices it.
 #[derive(Debug, Parser)]
@@ -49,6 +52,9 @@ struct Arguments {
     /// Run a box from this seed in this process, with the bug that the environment names, and nothing else.
     #[arg(long)]
     seed: Option<u64>,
+    /// Of the seed, run boxes that show each other's pages.
+    #[arg(long)]
+    presentation: bool,
 }
 
 /// Why it cannot be said which bugs are noticed.
@@ -73,7 +79,7 @@ enum Failure {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match (arguments.seed, arguments.messages) {
-        (Some(seed), _) => seeds::run(seed).map_err(Failure::from),
+        (Some(seed), _) => seeds::run(seed, arguments.presentation).map_err(Failure::from),
         (None, messages) => hunt(&messages.unwrap_or_default(), arguments.only.as_deref().unwrap_or_default()),
     };
     done.unwrap_or_else(|failure| {
@@ -118,7 +124,8 @@ fn wanted(only: &str) -> Result<Vec<Bug>, Failure> {
 
 fn requirements_without_a_bug() -> Vec<String> {
     let broken: BTreeSet<&str> = BUGS.iter().map(|bug| bug.breaks).collect();
-    let all = (1..=REQUIREMENTS).map(|number| format!("SM-{number:02}"));
+    let session = (1..=REQUIREMENTS).map(|number| format!("SM-{number:02}"));
+    let all = session.chain(PRESENTATION.iter().map(|number| format!("PS-{number:02}")));
     all.filter(|requirement| !broken.contains(requirement.as_str())).collect()
 }
 

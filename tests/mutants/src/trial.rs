@@ -61,7 +61,7 @@ pub(crate) fn run(bug: Bug, tests: &[Test]) -> Result<Trial, Failure> {
         None => first_that_fails(bug.name, &others)?.map_or(Verdict::Survived, Verdict::KilledByAnother),
     };
     let (naming, took) = (naming.len(), started.elapsed());
-    Ok(Trial { bug, verdict, naming, took, seed: first_seed_that_fails(bug.name)? })
+    Ok(Trial { bug, verdict, naming, took, seed: first_seed_that_fails(bug)? })
 }
 
 fn first_that_fails(bug: &str, tests: &[&Test]) -> Result<Option<Killer>, Failure> {
@@ -74,10 +74,16 @@ fn first_that_fails(bug: &str, tests: &[&Test]) -> Result<Option<Killer>, Failur
     Ok(None)
 }
 
-fn first_seed_that_fails(bug: &str) -> Result<Option<Seed>, Failure> {
+/// What breaks a requirement of presentation is looked for where pages are shown.
+fn first_seed_that_fails(bug: Bug) -> Result<Option<Seed>, Failure> {
+    let scene: &[&str] = if bug.breaks.starts_with("PS-") { &["--presentation"] } else { &[] };
+    first_seed_of_scene(bug.name, scene)
+}
+
+fn first_seed_of_scene(bug: &str, scene: &[&str]) -> Result<Option<Seed>, Failure> {
     let program = std::env::current_exe()?;
     for number in 0..SEEDS {
-        match attempt(bug, Command::new(&program).arg("--seed").arg(number.to_string()))? {
+        match attempt(bug, Command::new(&program).arg("--seed").arg(number.to_string()).args(scene))? {
             Ended::Passed => {}
             Ended::Failed(rule) => return Ok(Some(Seed { number, rule: rule.trim().to_owned() })),
             Ended::Hung => return Ok(Some(Seed { number, rule: "it hangs".to_owned() })),
@@ -97,8 +103,10 @@ pub(crate) fn control(tests: &[Test]) -> Result<(), Failure> {
             Ended::Hung => return Err(Failure::Control { program: program.clone(), said: "it hangs".to_owned() }),
         }
     }
-    match first_seed_that_fails("")? {
-        None => Ok(()),
-        Some(Seed { number, rule }) => Err(Failure::Seed { number, rule }),
+    for scene in [&[][..], &["--presentation"]] {
+        if let Some(Seed { number, rule }) = first_seed_of_scene("", scene)? {
+            return Err(Failure::Seed { number, rule });
+        }
     }
+    Ok(())
 }

@@ -194,7 +194,8 @@ impl<H: PresentationHost> PresentationDriver<H> {
             return self.clients.remove(host, client);
         }
         info!("process {} of user {} connected as client {}", peer.process_id, peer.user_id, client.index());
-        self.clients.deadlines.set(client.index(), Some(now.after(GREETING_TIMEOUT)));
+        let limit = planted!("silent_client_kept", None, Some(now.after(GREETING_TIMEOUT)));
+        self.clients.deadlines.set(client.index(), limit);
     }
 
     pub(super) fn client_ready(&mut self, host: &mut H, now: Instant, ready: Ready) {

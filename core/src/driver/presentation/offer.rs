@@ -106,7 +106,7 @@ impl OfferTexts {
     pub(super) fn description(&self) -> Description<&str> {
         let framed = self.ticket.as_ref().map(|ticket| Framed {
             version: VERSION,
-            port: self.port,
+            port: planted!("offer_without_port", 0, self.port),
             fingerprint: self.fingerprint.as_str(),
             token: ticket.as_str(),
         });

@@ -9,7 +9,7 @@ use crate::codec::frame::Ticket;
 use crate::driver::Dialing;
 use crate::fmt::{Said, debug};
 use crate::hal::{Interest, Ready, Token, Watch};
-use crate::limits::{CONNECTIONS_MAX, MESSAGES_PER_TURN_MAX};
+use crate::limits::{CONNECTIONS_MAX, MESSAGES_PER_TURN_MAX, UNREAD_KEPT};
 use crate::message::papi::Reason;
 use crate::message::presentation::{CloseReason, Payload, Refusal};
 use crate::presentation::service::{ClientHandle, ConnectionHandle, Input};
@@ -69,7 +69,7 @@ pub(super) struct TransportPort<H: PresentationHost> {
 /// All of them.
 pub(super) struct Transports<H: PresentationHost> {
     ports: [Option<TransportPort<H>>; CONNECTIONS_MAX],
-    /// When the next address, or the next candidate, is tried.
+    /// When the next address, or the next candidate, is tried; when nobody is waited for who takes what came last.
     pub(super) deadlines: Deadlines<CONNECTIONS_MAX>,
     pub(super) touched: Touched<CONNECTIONS_MAX>,
 }
@@ -163,6 +163,7 @@ impl<H: PresentationHost> PresentationDriver<H> {
             match self.transports.port(connection).map(|port| &mut port.stage) {
                 Some(Stage::Offering(offering)) => offering.drop_candidate(host, connection),
                 Some(Stage::Reaching { .. }) => self.reach_on(host, now, connection),
+                Some(Stage::Open(_)) => self.fail_transport(host, now, connection, CloseReason::WentAway),
                 _ => {}
             }
         }
@@ -223,7 +224,9 @@ impl<H: PresentationHost> PresentationDriver<H> {
 
     /// Whether somebody takes what comes in now (PS-19).
     fn is_read(&self, connection: ConnectionHandle) -> bool {
-        self.machine.reader_of(connection).is_some_and(|client| self.clients.is_free(client))
+        self.machine
+            .reader_of(connection)
+            .is_some_and(|client| planted!("read_for_nobody") || self.clients.is_free(client))
     }
 
     fn pump(&mut self, host: &mut H, now: Instant, connection: ConnectionHandle) {
@@ -294,7 +297,8 @@ impl<H: PresentationHost> PresentationDriver<H> {
         self.take(host, now, Input::TransportClosed { connection, reason });
     }
 
-    /// One whose end is known, and that nobody reads, is not watched: its end would be reported again and again.
+    /// One whose end is known, and that nobody reads, is not watched: its end would be reported again and again. It does
+    /// not wait for ever for somebody who does (PS-35).
     fn watch_transport(&mut self, host: &mut H, now: Instant, connection: ConnectionHandle) {
         let reads = self.is_read(connection);
         let Some(port) = self.transports.port(connection) else { return };
@@ -306,6 +310,9 @@ impl<H: PresentationHost> PresentationDriver<H> {
             _ if port.has_ended && !reads => {
                 events.unwatch(carrier.stream());
                 port.watched = Watched::No;
+                self.transports
+                    .deadlines
+                    .set(connection.index(), planted!("unread_for_ever", None, Some(now.after(UNREAD_KEPT))));
                 return;
             }
             Watched::For(interest) if interest == wanted => Ok(()),
@@ -313,7 +320,9 @@ impl<H: PresentationHost> PresentationDriver<H> {
             Watched::Somehow | Watched::For(_) => events.rewatch(carrier.stream(), token, wanted),
         };
         port.watched = Watched::For(wanted);
-        if port.is_unread && reads {
+        let is_unread = port.is_unread;
+        self.transports.deadlines.set(connection.index(), None);
+        if is_unread && reads {
             self.transports.touched.add(connection.index());
         }
         if watched.is_err() {

@@ -327,7 +327,8 @@ impl Channel {
 
     fn forgive(&mut self, now: Instant, garbage: Garbage) {
         self.garbage = self.garbage.saturating_add(1);
-        let is_forgiven = garbage == Garbage::NotJson && self.garbage <= CHANNEL_GARBAGE_MAX;
+        let is_forgiven =
+            !planted!("no_garbage_forgiven") && garbage == Garbage::NotJson && self.garbage <= CHANNEL_GARBAGE_MAX;
         match self.phase {
             Phase::Opening | Phase::Greeting | Phase::Connected | Phase::Closing | Phase::Closed if is_forgiven => {}
             Phase::Connected => {

@@ -182,7 +182,8 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
             }
             return;
         }
-        if !is_allowed || Schemes::of(url).is_empty() || self.find(id, true).is_some() {
+        if !(is_allowed || planted!("policy_not_asked")) || Schemes::of(url).is_empty() || self.find(id, true).is_some()
+        {
             return self.leave_channel(now, handle, Reason::NOT_ALLOWED);
         }
         let (Ok(id), Ok(url)) = (PresentationId::try_from(id), Url::try_from(url)) else {
@@ -308,7 +309,8 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         let is_crossed = bound
             .and_then(|it| self.controlling(it))
             .is_some_and(|session| session.phase() == controlling::Phase::Terminating);
-        if let Some(entry) = self.channels.get_mut(handle).filter(|_| !is_crossed) {
+        if let Some(entry) = self.channels.get_mut(handle).filter(|_| !is_crossed && !planted!("end_not_acknowledged"))
+        {
             entry.subject = Some(presentation);
             let _ = entry.channel.handle(now, Event::Say(Word::TerminateAck));
         }
@@ -336,7 +338,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
             return false;
         };
         let (Some(origin), Some(shown)) = (entry.origin, &presentation.shown) else { return false };
-        origin.is_same(&shown.origin) && entry.device_id == presentation.device_id
+        (planted!("name_is_believed") || origin.is_same(&shown.origin)) && entry.device_id == presentation.device_id
     }
 
     /// Whether the device of a channel says that it is the one which shows a presentation. One that is not one of us is

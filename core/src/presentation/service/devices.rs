@@ -70,7 +70,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         let mut places = self.devices.iter_mut();
         let place = places.find(|place| place.as_ref().is_some_and(|it| it.id == id)).ok_or(NotTaken::Late)?;
         *place = None;
-        self.is_availability_old = true;
+        self.is_availability_old = !planted!("lost_device_kept_quiet");
         Ok(())
     }
 

@@ -58,6 +58,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         if let Some(shown) = self.presentations.get_mut(presentation).and_then(|it| it.shown.as_mut()) {
             shown.is_listening = true;
         }
+        planted!("late_listener_not_told" => return Ok(()));
         self.each_connection(presentation, |service, connection| service.touch_connection(connection));
         Ok(())
     }

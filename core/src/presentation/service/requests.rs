@@ -213,7 +213,10 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
     /// The first URL that the device can show.
     pub(super) fn url_for<'u>(&self, device: &str, urls: &Urls<'u>) -> Result<&'u str, Refusal> {
         let device = self.device(device).ok_or(Refusal::NoDevice)?;
-        urls.iter().copied().find(|url| device.schemes.meets(Schemes::of(url))).ok_or(Refusal::NoDevice)
+        urls.iter()
+            .copied()
+            .find(|url| planted!("any_scheme_shown") || device.schemes.meets(Schemes::of(url)))
+            .ok_or(Refusal::NoDevice)
     }
 
     /// Makes a presentation on a device, with its first connection.
@@ -305,7 +308,10 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
     /// PS-36
     fn own(&self, client: ClientHandle, connection: ConnectionId) -> Result<ConnectionHandle, Refusal> {
         let handle = ConnectionHandle::from(connection);
-        self.owner_of(handle).filter(|owner| *owner == client).map(|_| handle).ok_or(Refusal::NotFound)
+        self.owner_of(handle)
+            .filter(|owner| planted!("connections_of_all") || *owner == client)
+            .map(|_| handle)
+            .ok_or(Refusal::NotFound)
     }
 
     fn close_one(
@@ -407,7 +413,11 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         piece: Piece<'_>,
     ) -> Result<Done, Refusal> {
         let connection = self.own(client, connection)?;
-        if self.connections.get(connection).is_some_and(|it| it.kind == TransportKind::Tcp) {
+        if self
+            .connections
+            .get(connection)
+            .is_some_and(|it| it.kind == TransportKind::Tcp && !planted!("client_speaks_for_service"))
+        {
             // Nobody speaks for a transport that the service has built itself.
             return Err(Refusal::WrongState { state: self.state_of(connection) });
         }

@@ -44,7 +44,8 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
 
     /// Ends one request whose time is over; whether there was one.
     pub(super) fn selection_due(&mut self, now: Instant) -> bool {
-        let due = self.selections.iter().find(|(_, it)| it.deadline <= now).map(|(handle, _)| handle);
+        let is_due = |deadline| planted!("choice_waits_for_ever", false, deadline <= now);
+        let due = self.selections.iter().find(|(_, it)| is_due(it.deadline)).map(|(handle, _)| handle);
         if let Some(handle) = due {
             self.end_selection(handle, Err(Refusal::SelectionTimeout));
         }

@@ -246,6 +246,7 @@ impl Controlling {
 
             (P::Offering { answered: true, .. } | P::Connected | P::Closed, E::ChannelLost(_)) => {
                 self.has_channel = false;
+                planted!("falls_with_its_channel" => self.close(now, CloseReason::Closed));
             }
             (
                 P::Reaching { .. } | P::Resuming | P::Building | P::Offering { answered: false, .. },
@@ -275,6 +276,7 @@ impl Controlling {
             }
             (P::Closed, E::TimedOut) => self.end(CloseReason::Terminated),
 
+            (P::Closed, E::Reconnect) if planted!("reconnect_does_nothing") => {}
             (P::Closed, E::Reconnect) => self.reach(now, true),
             // It is there already, or on its way.
             (P::Reaching { .. } | P::Resuming | P::Building | P::Offering { .. } | P::Connected, E::Reconnect)
@@ -353,7 +355,7 @@ impl Controlling {
         self.drop_channel(Reason::NORMAL);
         self.phase = Phase::Reaching { again };
         self.reason = None;
-        self.deadline = Some(now.after(ESTABLISH_TIMEOUT));
+        self.deadline = planted!("connects_for_ever", None, Some(now.after(ESTABLISH_TIMEOUT)));
         self.has_channel = true;
         self.add(Deed::OpenChannel);
         self.add(Deed::Tell);
@@ -373,7 +375,9 @@ impl Controlling {
     fn build(&mut self) {
         self.phase = Phase::Building;
         self.has_transport = true;
-        self.add(Deed::Build);
+        if !planted!("nothing_is_built") {
+            self.add(Deed::Build);
+        }
     }
 
     fn offer(&mut self) {
@@ -384,7 +388,7 @@ impl Controlling {
     /// PS-05, PS-07: a data channel that is open needs no word that it is.
     fn agreed(&mut self, answered: bool, ready: bool) {
         self.phase = Phase::Offering { answered, ready };
-        if ready && (answered || self.kind == TransportKind::DataChannel) {
+        if ready && (answered || planted!("connected_without_answer") || self.kind == TransportKind::DataChannel) {
             self.connect();
         }
     }

@@ -94,7 +94,7 @@ pub struct Page {
 impl Page {
     /// A page that is to be launched.
     pub fn new(now: Instant) -> Self {
-        let deadline = Some(now.after(PAGE_LOAD_TIMEOUT));
+        let deadline = planted!("page_loads_for_ever", None, Some(now.after(PAGE_LOAD_TIMEOUT)));
         let (phase, reason) = (Phase::Launching, Reason::NORMAL);
         let mut page = Self { phase, deadline, reason, was_connected: false, todo: Todo::default() };
         page.add(Deed::Launch);
@@ -159,7 +159,9 @@ impl Page {
             (P::Ready, E::Connected) => self.was_connected = true,
             (P::Ending, E::TimedOut) => {
                 self.deadline = None;
-                self.add(Deed::Kill);
+                if !planted!("receiver_not_killed") {
+                    self.add(Deed::Kill);
+                }
             }
             (P::Loading, E::ProcessEnded) => {
                 self.fail(Reason::OPERATION);

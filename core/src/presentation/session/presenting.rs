@@ -219,7 +219,7 @@ impl Presenting {
     /// PS-14
     fn wait(&mut self, offered: bool, page: bool) {
         self.phase = Phase::Waiting { offered, page };
-        if offered && page {
+        if offered && (page || planted!("built_before_page")) {
             self.phase = Phase::Building { answered: false };
             self.has_transport = true;
             self.add(Deed::Build);
@@ -281,7 +281,7 @@ impl Presenting {
     }
 
     fn drop_transport(&mut self) {
-        if core::mem::take(&mut self.has_transport) {
+        if core::mem::take(&mut self.has_transport) && !planted!("transport_kept_at_the_end") {
             self.add(Deed::CloseTransport);
         }
     }

@@ -11,10 +11,11 @@ use greenroom_core::time::Instant;
 use super::book::Book;
 use super::controller::Controller;
 use super::page::{Manner, Page};
+use super::presenter::Presenter;
 use super::screen::{Plan, Screen};
 use super::station::Station;
 use super::stranger::Stranger;
-use super::witness::Key;
+use super::witness::{Key, View};
 use crate::cable::Cable;
 use crate::party::Party;
 use crate::world::World;
@@ -109,6 +110,13 @@ impl Lan {
     pub(super) fn next_number(&mut self) -> u16 {
         self.last_number = self.last_number.wrapping_add(1).max(FIRST_SCREEN);
         self.last_number
+    }
+
+    /// A service is killed, and with it what it has started; another one starts.
+    pub(super) fn kill_service(&mut self, place: usize) {
+        let number = self.stations[place].number;
+        self.screens.retain(|screen| screen.station != number);
+        self.stations[place].restart();
     }
 
     /// The connections that something may happen to.
@@ -242,9 +250,29 @@ impl Lan {
         }
     }
 
+    /// A data channel is the clients' own: when one end has gone, the other one's builder notices.
+    fn end_data_channels(&mut self) {
+        let is_open = |presenter: &Presenter, presentation_id: &str| {
+            let views = presenter.witness.views.values().filter(|view| view.presentation_id == presentation_id);
+            presenter.is_connected() && views.into_iter().any(View::is_open)
+        };
+        for screen in &mut self.screens {
+            if !self.pages.iter().any(|page| is_open(&page.presenter, &screen.presentation_id)) {
+                screen.presenter.end_data_channels(|_| true);
+            }
+        }
+        for page in &mut self.pages {
+            let screens = &self.screens;
+            let is_shown = |id: &str| screens.iter().any(|it| it.presentation_id == id && is_open(&it.presenter, id));
+            page.presenter.end_data_channels(|id| !is_shown(id));
+        }
+    }
+
     fn check(&mut self) {
-        self.pages.iter_mut().for_each(|page| page.presenter.witness.check());
-        self.screens.iter_mut().for_each(|screen| screen.presenter.witness.check());
+        self.end_data_channels();
+        let pages = self.pages.iter_mut().map(|page| &mut page.presenter);
+        let all = pages.chain(self.screens.iter_mut().map(|screen| &mut screen.presenter));
+        all.filter(|presenter| presenter.is_connected()).for_each(|presenter| presenter.witness.check());
     }
 
     pub(super) const fn is_stuck(&self) -> bool {

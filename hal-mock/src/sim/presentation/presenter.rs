@@ -138,6 +138,16 @@ impl Presenter {
         self.ask(Command::Built { connection: id(connection), piece }, Asked::On(connection));
     }
 
+    /// The other end of these presentations has gone.
+    pub(super) fn end_data_channels(&mut self, has_gone: impl Fn(&str) -> bool) {
+        for (connection, presentation_id) in self.witness.built() {
+            if has_gone(&presentation_id) {
+                self.piece(connection, Piece::Closed);
+                self.witness.has_ended(connection);
+            }
+        }
+    }
+
     pub(super) fn close(&mut self, connection: Key, went_away: bool) {
         self.ask(Command::Close { connection: id(connection), went_away }, Asked::On(connection));
     }

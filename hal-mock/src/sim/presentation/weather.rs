@@ -223,7 +223,7 @@ impl Weather {
             Fault::Suspend => self.suspend(lan),
             Fault::ServiceKilled => {
                 let station = any_station(lan, FIRST_STRUCK_STATION)?;
-                lan.stations[station].restart();
+                lan.kill_service(station);
                 Some(lan.stations[station].name.clone())
             }
             _ => stop(lan, fault),

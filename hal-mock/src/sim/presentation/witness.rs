@@ -97,6 +97,10 @@ impl View {
         }
     }
 
+    pub(super) const fn is_open(&self) -> bool {
+        self.is_connecting() || matches!(self.state, Some(ConnectionState::Connected))
+    }
+
     pub(super) const fn is_connecting(&self) -> bool {
         matches!(self.state, None | Some(ConnectionState::Connecting))
     }
@@ -130,8 +134,9 @@ pub(super) struct Witness {
     pub(super) views: BTreeMap<Key, View>,
     /// What it was told of the devices last.
     pub(super) availability: Option<bool>,
-    /// Connections whose transports it builds.
+    /// Connections whose transports it builds, and those whose it has built.
     building: BTreeSet<Key>,
+    has_built: BTreeSet<Key>,
     deaf_until: Instant,
 }
 
@@ -146,6 +151,7 @@ impl Witness {
             views: BTreeMap::new(),
             availability: None,
             building: BTreeSet::new(),
+            has_built: BTreeSet::new(),
             deaf_until: Instant::default(),
         }
     }
@@ -176,7 +182,7 @@ impl Witness {
         let Ok(answer) = result else { return Some(asked) };
         let is_wrong = match &asked {
             Asked::On(connection) | Asked::Send(connection) | Asked::End(Some(connection)) => {
-                !self.views.contains_key(connection) && !self.building.contains(connection)
+                !self.views.contains_key(connection) && !self.has_built.contains(connection)
             }
             Asked::PlatformOnly | Asked::End(None) => !self.is_platform,
             Asked::Claim { is_rightful } => !is_rightful,
@@ -286,6 +292,25 @@ impl Witness {
     /// PS-20: it is to build the transport of a connection.
     pub(super) fn builds(&mut self, connection: Key) {
         self.building.insert(connection);
+        self.has_built.insert(connection);
+    }
+
+    /// Connections whose transports it has built, and that are connected, for all that it knows. One that does not listen
+    /// for connections knows nothing.
+    pub(super) fn built(&self) -> Vec<(Key, String)> {
+        let built = self.building.iter().filter_map(|connection| match self.views.get(connection) {
+            Some(view) if view.state == Some(ConnectionState::Connected) => {
+                Some((*connection, view.presentation_id.clone()))
+            }
+            Some(_) => None,
+            None => Some((*connection, self.shows.clone()?)),
+        });
+        built.collect()
+    }
+
+    /// It has told the service of the end of a transport.
+    pub(super) fn has_ended(&mut self, connection: Key) {
+        self.building.remove(&connection);
     }
 
     /// It does not read for so long.
