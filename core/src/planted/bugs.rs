@@ -150,5 +150,6 @@ pub const BUGS: &[Bug] = &[
     bug("PS-31", "end_unanswered", "who asked for an end is not answered when the client that had it has gone"),
     bug("PS-32", "split_line_lost", "what was read of a line is forgotten when the rest comes"),
     bug("FUZZ", "entries_after_the_last", "a trace is read on behind what cannot be read"),
+    bug("FUZZ", "more_than_there_is_room_for", "an app may be configured more sessions than a server has places for"),
     bug("FUZZ", "actions_not_counted", "what a machine wanted done is not in its trace"),
 ];

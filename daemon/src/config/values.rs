@@ -9,6 +9,7 @@ use greenroom_core::limits::{
     SPARES_MAX, WEB_AUDIO_PLAYERS_MAX,
 };
 use greenroom_core::message::AppId;
+use greenroom_core::planted;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -64,7 +65,7 @@ fn at_most<'de, D: Deserializer<'de>>(
     (capacity, max): (&str, usize),
 ) -> Result<Option<u8>, D::Error> {
     let number = within::<0, 255, u8, D>(deserializer)?;
-    if usize::from(number) > max {
+    if usize::from(number) > planted!("more_than_there_is_room_for", usize::MAX, max) {
         return Err(D::Error::custom(format!(
             "{key} is at most {max} here, not {number}; lower it, or build with a higher GREENROOM_{capacity}"
         )));
