@@ -188,10 +188,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
     pub(super) fn data(&mut self, connection: ConnectionHandle) -> Result<(), NotTaken> {
         let entry = self.connections.get(connection).ok_or(NotTaken::Late)?;
         let is_connected = entry.session.state() == ConnectionState::Connected;
-        let client = self
-            .owner_of(connection)
-            .filter(|_| is_connected || planted!("message_after_the_end"))
-            .ok_or(NotTaken::Late)?;
+        let client = self.owner_of(connection).filter(|_| is_connected).ok_or(NotTaken::Late)?;
         self.emit(Action::Deliver { client, connection });
         Ok(())
     }
@@ -348,7 +345,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         let Some(entry) = self.connections.remove(handle) else { return };
         self.connection_deadlines.set(handle.index(), None);
         // A request to end it that was overtaken by its end has what it wanted.
-        if let Some(to) = entry.settle.filter(|_| !planted!("overtaken_end_unanswered")) {
+        if let Some(to) = entry.settle {
             self.reply(to, Ok(Done::Done));
         }
         let Some(presentation) = self.presentations.get_mut(entry.presentation) else { return };
