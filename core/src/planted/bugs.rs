@@ -127,7 +127,7 @@ pub const BUGS: &[Bug] = &[
     bug("PS-20", "client_speaks_for_service", "a client says of the service's own transport that it is closed"),
     bug("PS-22", "lost_device_kept_quiet", "watchers do not hear that the last device has gone"),
     bug("PS-30", "connects_for_ever", "a connection may connect for ever"),
-    bug("PS-31", "end_unanswered", "who waits for the end of a presentation is never answered"),
+    bug("PS-31", "end_without_answer", "who waits for the end of a presentation is never answered"),
     bug("PS-32", "no_garbage_forgiven", "one line that is no JSON ends a control channel"),
     bug("PS-32", "silent_client_kept", "a client that never says a word keeps its place"),
     bug("PS-33", "falls_with_its_channel", "a connection falls with its control channel"),

@@ -288,7 +288,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
             D::Settle => {
                 let result = if session.is_acknowledged() { Ok(Done::Done) } else { Err(Refusal::NotAcknowledged) };
                 if let Some(to) = self.connections.get_mut(handle).and_then(|entry| entry.settle.take())
-                    && !planted!("end_unanswered")
+                    && !planted!("end_without_answer")
                 {
                     self.reply(to, result);
                 }

@@ -212,7 +212,7 @@ fn lines<S: Session>(situations: &[(&str, S)], events: &[S::Event]) -> Vec<Strin
     all.collect()
 }
 
-/// PS-03 to PS-16, PS-30, PS-33
+/// PS-03 to PS-16, PS-30, PS-33; PS-35: what does not hear TERM is killed.
 #[test]
 fn every_phase_meets_every_event_as_the_table_says() {
     let mut found = lines(&controlling_situations(), way::CONTROLLING);

@@ -620,3 +620,32 @@ fn mozillas_controller_is_served_with_its_own_transport() {
     home.settle();
     assert_eq!(receiver.news(&mut home), ["closed: Closed"]);
 }
+
+/// PS-34: a device of another make knows no tickets, so it is let in for its address, and nobody else is.
+#[test]
+fn what_is_offered_to_a_device_of_another_make_is_taken_from_its_address_only() {
+    let mut home = Home::new(Protection::None);
+    let mut network = stranger(&home, 9);
+    let control_address = SocketAddr::new(network.address, CONTROL_PORT);
+    let mut listener = network.listen(control_address, Protection::None).unwrap();
+    let mut sight = Sight { world: Rc::clone(&home.world), address: network.address, told: 0, browses: 0 };
+    sight.announce(&Announcement { name: "fox", port: CONTROL_PORT, fingerprint: None, version: 1 }).unwrap();
+    let mut page = home.boxes[PHONE].client();
+    page.say(Command::Hello);
+    home.settle();
+    page.say(start("fox"));
+    home.settle();
+    let mut fox = Mozilla { control: listener.accept().unwrap().unwrap(), network, heard: String::new() };
+    fox.say(&mut home, r#"{"type":"connect-ack"}"#);
+    fox.say(&mut home, r#"{"type":"launch-ack","presentationId":"p"}"#);
+    assert!(fox.hears(r#""offer""#), "{}", fox.heard);
+    assert_eq!(page.news(&mut home), ["welcome", "connection", "connecting"]);
+    let offered = home.world.offered([192, 0, 2, 1].into());
+    let mut elsewhere = stranger(&home, 8).connect(offered[0], Trust::Plain).unwrap();
+    let _ = elsewhere.write_all(b"not from the fox");
+    home.settle();
+    let mut data = fox.network.connect(offered[0], Trust::Plain).unwrap();
+    fox.say(&mut home, r#"{"type":"answer","answer":{"type":1,"tcpAddress":["192.0.2.9"],"tcpPort":1}}"#);
+    data.write_all(b"from the fox").unwrap();
+    assert_eq!(page.news(&mut home), ["connected", "Text(\"from the fox\")"]);
+}
