@@ -7,7 +7,7 @@ use clap::Parser;
 
 /// Shows pages of other devices on this box's screen, and has this box's pages shown on theirs.
 ///
-/// It serves what the section [presentation] of the manager's configuration says. The manager, greenroomd, starts it;
+/// It serves what the section 'presentation' of the manager's configuration says. The manager, greenroomd, starts it;
 /// started by hand it serves without a manager. TERM and INT end what it has started and then itself.
 #[derive(Debug, Parser)]
 #[command(name = "greenroom-presentation", version, after_help = EXIT_STATUS)]
