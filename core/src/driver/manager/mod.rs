@@ -269,7 +269,12 @@ impl<H: ManagerHost, R: Recorder, const APPS: usize> ManagerDriver<H, R, APPS> {
                 self.controllers.publish(&mut self.host, &app, &event);
             }
             Action::ApplyLogLevels(levels) => self.host.apply_log_levels(&levels),
-            Action::Exit => self.exited = true,
+            Action::Exit => {
+                self.exited = true;
+                // Nothing is there but where the time for an end in order was over before its steps could be taken (SM-38).
+                self.servers.kill_all();
+                self.spares.kill_all();
+            }
             Action::Take { app, spare } => {
                 if let Some(moving) = self.spares.release(spare) {
                     self.servers.take_over(&mut self.host, app, moving);

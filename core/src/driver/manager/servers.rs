@@ -164,6 +164,14 @@ impl<H: ManagerHost, T, const N: usize> Servers<H, T, N> {
         }
     }
 
+    /// Ends every process that is still there.
+    pub(super) fn kill_all(&mut self) {
+        for child in self.servers.iter_mut().flatten().filter_map(|server| server.child.as_mut()) {
+            // One that cannot be told learns of its manager's end from its link.
+            let _ = child.signal(Signal::Kill);
+        }
+    }
+
     pub(super) fn send(
         &mut self,
         owner: Handle<T>,
