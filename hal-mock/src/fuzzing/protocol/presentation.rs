@@ -105,4 +105,5 @@ const REFUSAL: Shape = OneOf(&[
     ("NotAcknowledged", Unit),
     ("Congested", Unit),
     ("TextOnly", Unit),
+    ("OneOnly", Unit),
 ]);
