@@ -197,11 +197,11 @@ pub const RESTART_PAUSE: Duration = Duration::from_millis(100);
 pub const RESTART_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The presentation service is to be heard of first within this: it may make its certificate before that, on a slow disk.
 pub const COMPANION_READY_TIMEOUT: Duration = Duration::from_secs(10);
-/// It then says so often that it makes progress,
+/// The presentation service says so often that it makes progress.
 pub const COMPANION_PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
-/// and when it has said nothing for this long it hangs, and is killed.
+/// A presentation service that has said nothing for this long hangs, and is killed.
 pub const COMPANION_SILENCE_MAX: Duration = Duration::from_secs(10);
-/// One that was asked to end is killed after this. It sees off receivers, each for at most [`TERMINATE_TIMEOUT`].
+/// A presentation service that was asked to end is killed after this. It sees off receivers, each for at most [`TERMINATE_TIMEOUT`].
 pub const COMPANION_STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// A session server and a client that hold something are asked whether they get on once in this.
 pub const HEALTH_INTERVAL: Duration = Duration::from_secs(5);

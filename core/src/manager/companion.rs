@@ -87,11 +87,6 @@ impl Companion {
         self.phase == Phase::Over
     }
 
-    /// How often it was started again.
-    pub const fn restarts(&self) -> u32 {
-        self.restarts.total()
-    }
-
     /// Takes an input; what it gives is to be done before the next one.
     pub fn handle(&mut self, now: Instant, input: CompanionInput) -> Option<CompanionAction> {
         use CompanionAction as Do;
@@ -201,6 +196,6 @@ mod tests {
         assert_eq!(pauses[..3], [Duration::ZERO, first, 2 * first]);
         assert_eq!(now, NOW.after(settings().restart_window));
         assert_eq!(companion.handle(now, Tick), Some(Start));
-        assert_eq!(companion.restarts(), 3);
+        assert_eq!(companion.restarts.total(), 3);
     }
 }

@@ -88,6 +88,14 @@ fn open_all(load: Load, identity: &Path, pinning: Pinning) -> Result<[RefCell<La
     Ok([framed?, framed_tls?, unframed?, bare?])
 }
 
+/// What is measured of each transport, and how.
+struct Measured<'a> {
+    /// What follows the transport's name in the figure's name.
+    of: String,
+    unit: &'static str,
+    turn: &'a dyn Fn(&mut Lane) -> Result<f64, Failure>,
+}
+
 fn measure_rate(
     report: &mut Report,
     pinning: Pinning,
@@ -96,24 +104,8 @@ fn measure_rate(
     (size, message_bytes): (&str, usize),
 ) -> Result<(), Failure> {
     let messages = (TURN_BYTES / message_bytes).min(TURN_MESSAGES_MAX);
-    let [framed, framed_tls, unframed, bare] = open_all(Load { message_bytes, messages }, identity, pinning)?;
-    let bar = progress(&format!("messages of {size}"), 4 * rounds);
-    let spreads = interleave(
-        [
-            &mut || framed.borrow_mut().rate(),
-            &mut || framed_tls.borrow_mut().rate(),
-            &mut || unframed.borrow_mut().rate(),
-            &mut || bare.borrow_mut().rate(),
-        ],
-        rounds,
-        || bar.inc(1),
-    )?;
-    bar.finish_and_clear();
-    let [values @ .., bare] = spreads;
-    for (name, value) in NAMES.into_iter().zip(values) {
-        report.add(Figure::new(format!("transport_{name}_{size}"), "messages/s", value, "bare TCP", bare));
-    }
-    Ok(())
+    let lanes = open_all(Load { message_bytes, messages }, identity, pinning)?;
+    compare(report, rounds, &lanes, &Measured { of: size.to_owned(), unit: "messages/s", turn: &Lane::rate })
 }
 
 fn measure_latency(
@@ -125,23 +117,35 @@ fn measure_latency(
 ) -> Result<(), Failure> {
     let lanes = open_all(Load { message_bytes, messages: 1 }, identity, pinning)?;
     for percent in [50, 99] {
-        let [framed, framed_tls, unframed, bare] = &lanes;
-        let bar = progress(&format!("there and back, {size}, p{percent}"), 4 * rounds);
-        let spreads: [Spread; 4] = interleave(
-            [
-                &mut || framed.borrow_mut().latency_us(percent),
-                &mut || framed_tls.borrow_mut().latency_us(percent),
-                &mut || unframed.borrow_mut().latency_us(percent),
-                &mut || bare.borrow_mut().latency_us(percent),
-            ],
-            rounds,
-            || bar.inc(1),
-        )?;
-        bar.finish_and_clear();
-        let [values @ .., bare] = spreads;
-        for (name, value) in NAMES.into_iter().zip(values) {
-            report.add(Figure::new(format!("transport_{name}_{size}_p{percent}"), "us", value, "bare TCP", bare));
-        }
+        let turn = |lane: &mut Lane| lane.latency_us(percent);
+        compare(report, rounds, &lanes, &Measured { of: format!("{size}_p{percent}"), unit: "us", turn: &turn })?;
+    }
+    Ok(())
+}
+
+fn compare(
+    report: &mut Report,
+    rounds: u32,
+    lanes: &[RefCell<Lane>; 4],
+    measured: &Measured<'_>,
+) -> Result<(), Failure> {
+    let Measured { of, unit, turn } = measured;
+    let [framed, framed_tls, unframed, bare] = lanes;
+    let bar = progress(&format!("transports, {of}, {unit}"), 4 * rounds);
+    let spreads: [Spread; 4] = interleave(
+        [
+            &mut || turn(&mut framed.borrow_mut()),
+            &mut || turn(&mut framed_tls.borrow_mut()),
+            &mut || turn(&mut unframed.borrow_mut()),
+            &mut || turn(&mut bare.borrow_mut()),
+        ],
+        rounds,
+        || bar.inc(1),
+    )?;
+    bar.finish_and_clear();
+    let [values @ .., bare] = spreads;
+    for (name, value) in NAMES.into_iter().zip(values) {
+        report.add(Figure::new(format!("transport_{name}_{of}"), unit, value, "bare TCP", bare));
     }
     Ok(())
 }
