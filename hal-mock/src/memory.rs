@@ -42,7 +42,7 @@ impl Memory {
         let in_world = self.world.region_count();
         in_world.set(in_world.get() + 1);
         let counts = [Rc::clone(&self.in_use), in_world];
-        Ok(Rc::new(Cells { bytes, pages: RefCell::default(), writer, unrest: Cell::new(0), counts }))
+        Ok(Rc::new(Cells { bytes, pages: RefCell::default(), writer, unrest: Rc::default(), counts }))
     }
 }
 
@@ -111,7 +111,7 @@ struct Cells {
     pages: RefCell<Pages>,
     writer: Writer,
     /// What decides how it changes between two reads; 0 where it does not.
-    unrest: Cell<u64>,
+    unrest: Rc<Cell<u64>>,
     /// Where it is counted as long as it is there.
     counts: [Rc<Cell<usize>>; 2],
 }
@@ -234,10 +234,22 @@ impl OwnRegion {
 }
 
 impl OwnRegion {
-    /// From now on its control words and descriptors change between any two reads of the other side, by this seed; 0 gives
-    /// rest.
-    pub fn be_restless(&self, seed: u64) {
+    /// Its control words and descriptors change between any two reads of the other side, by this seed that is not 0, until
+    /// the unrest is dropped: the region may be another client's by then.
+    pub fn be_restless(&self, seed: u64) -> Unrest {
         self.0.unrest.set(seed);
+        Unrest(Rc::clone(&self.0.unrest))
+    }
+}
+
+/// Memory that changes under its reader, as long as this is there.
+#[derive(Debug)]
+#[must_use]
+pub struct Unrest(Rc<Cell<u64>>);
+
+impl Drop for Unrest {
+    fn drop(&mut self) {
+        self.0.set(0);
     }
 }
 

@@ -18,7 +18,7 @@ use crate::bell::Bell;
 use crate::descriptor::Descriptor;
 use crate::error::SimulatedError;
 use crate::event_loop::EventLoop;
-use crate::memory::{OwnRegion, PeerRegion};
+use crate::memory::{OwnRegion, PeerRegion, Unrest};
 use crate::party::Party;
 use crate::socket::SeqPacket;
 use crate::world::World;
@@ -168,8 +168,8 @@ impl Stream {
         }
     }
 
-    pub(super) fn be_restless(&self, seed: u64) {
-        self.region.be_restless(seed);
+    pub(super) fn be_restless(&self, seed: u64) -> Unrest {
+        self.region.be_restless(seed)
     }
 
     pub(super) fn storm(&self) {

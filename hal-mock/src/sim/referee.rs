@@ -49,8 +49,8 @@ struct Server {
 
 #[derive(Default)]
 struct App {
-    /// It was initiated, and no server was configured for that yet.
-    is_fresh: bool,
+    /// How often somebody asked to start it, and was not refused, since a server was configured for it.
+    initiates: u32,
     restarts: VecDeque<Instant>,
 }
 
@@ -58,6 +58,8 @@ struct App {
 #[derive(Default)]
 struct Asker {
     connection: u64,
+    /// The session server that has answered last.
+    answered_by: Option<u32>,
     has_spoken: bool,
     unanswered: Vec<u32>,
     /// Those that can be read, and so must be answered, with when they arrived.
@@ -157,6 +159,11 @@ impl Referee {
         self.servers.get(&process_id)?.app.as_deref()
     }
 
+    /// The session server whose memory a client has. One whose manager was killed serves it still, but no app.
+    pub(super) fn serves(&self, client: Party) -> Option<u32> {
+        self.askers.get(&client)?.answered_by
+    }
+
     /// What a party asks for on this connection; `None` on one that is not its latest.
     fn asker(&mut self, party: Party, connection: u64) -> Option<&mut Asker> {
         let asker = self.askers.entry(party).or_default();
@@ -201,7 +208,7 @@ impl Referee {
             match request.command {
                 control::Command::Initiate { app, .. } => {
                     asker.initiates.insert(request.sequence, app.to_owned());
-                    self.apps.entry(app.to_owned()).or_default().is_fresh = true;
+                    self.apps.entry(app.to_owned()).or_default().initiates += 1;
                 }
                 control::Command::ChangeState { app, state: TargetState::Active | TargetState::Inactive } => {
                     asker.changes.insert(request.sequence, app.to_owned());
@@ -297,7 +304,7 @@ impl Referee {
     /// Windows may lie so that one closes and the next one opens, so twice as many can come close together.
     fn count_restart(&mut self, now: Instant, app: &str) -> Finding {
         let record = self.apps.entry(app.to_owned()).or_default();
-        if std::mem::take(&mut record.is_fresh) {
+        if std::mem::take(&mut record.initiates) > 0 {
             record.restarts.clear();
             return Ok(());
         }
@@ -341,6 +348,7 @@ impl Referee {
             let what = format!("server {process_id} answered {sequence:?} of {client} that it was not asked");
             return Err(("SM-30", what));
         };
+        asker.answered_by = Some(process_id);
         asker.unanswered.swap_remove(place);
         sequence.and_then(|sequence| asker.owed.remove(&sequence));
         if said.bytes.len() <= SESSION_REPLY_BYTES_MAX { self.check_handle(process_id, said.bytes) } else { Ok(()) }
@@ -379,7 +387,7 @@ impl Referee {
                 let refused = asker.initiates.remove(&sequence).filter(|_| result.is_err());
                 let changed = asker.changes.remove(&sequence).filter(|_| result.is_ok());
                 if let Some(app) = refused.and_then(|app| self.apps.get_mut(&app)) {
-                    app.is_fresh = false;
+                    app.initiates = app.initiates.saturating_sub(1);
                 }
                 changed.map_or(Ok(()), |app| self.check_order(&app))
             }

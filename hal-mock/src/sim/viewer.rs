@@ -139,7 +139,6 @@ impl Viewer {
     /// From now on it plays and nothing else.
     pub(super) fn calm_down(&mut self) {
         self.is_playful = false;
-        self.streams.iter().for_each(|(_, stream)| stream.be_restless(0));
     }
 
     pub(super) fn is_playing(&self) -> bool {

@@ -17,11 +17,12 @@ use super::guest::Guest;
 use super::server::ServerProcess;
 use super::tv_box::{Grain, Start, TvBox};
 use crate::error::Call;
+use crate::memory::Unrest;
 use crate::party::Party;
 use crate::world::Felt;
 
 /// What is to happen later, because of a fault.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Later {
     /// The session server of this app crashes again.
     Crash(String),
@@ -33,8 +34,8 @@ enum Later {
     AllDecoders,
     /// Time is seen as it is.
     FineClock,
-    /// Memory rests.
-    CalmMemory(usize),
+    /// Memory rests, whoever has it by then.
+    CalmMemory(Unrest),
     /// An app's connection ends.
     Leave(usize),
     /// In the name of the server with this number comes an answer to a request of long ago.
@@ -183,11 +184,7 @@ impl Weather {
             Later::CalmDecoders => tv.servers.iter().for_each(|server| server.decoder.set_mood(Default::default())),
             Later::AllDecoders => tv.hardware.limit(tv.hardware.total()),
             Later::FineClock => tv.grain = Grain(1),
-            Later::CalmMemory(viewer) => {
-                if let Some(viewer) = tv.viewers.get(viewer) {
-                    viewer.streams().for_each(|stream| stream.be_restless(0));
-                }
-            }
+            Later::CalmMemory(unrest) => drop(unrest),
             Later::Leave(viewer) => leave(tv, viewer),
             Later::StaleReply(process_id) => {
                 let Some(place) = tv.servers.iter().position(|server| server.id() == process_id) else { return };
@@ -428,18 +425,15 @@ impl Weather {
         let place = self.viewer(tv, |viewer| viewer.streams().next().is_some())?;
         let party = tv.viewers[place].client.party;
         let word = tv.world.random(1 << 32) as u32;
-        let number = app_number(party)?;
-        if let Some(server) = tv.server_of(&format!("app{number}")) {
-            tv.book.taint(tv.servers[server].id());
-        }
+        tv.book.taint(tv.book.referee.borrow().serves(party)?);
         let viewer = &tv.viewers[place];
         let stream = viewer.streams().next()?;
         match fault {
             Fault::CursorJumps => stream.jump(word >> tv.world.random(32)),
             Fault::LyingLength => stream.lie(word),
             Fault::ChangingWords => {
-                stream.be_restless(u64::from(word) << 1 | 1);
-                self.later(tv, 500, 20_000, Later::CalmMemory(place));
+                let unrest = stream.be_restless(u64::from(word) << 1 | 1);
+                self.later(tv, 500, 20_000, Later::CalmMemory(unrest));
             }
             Fault::LostBell => self.fail_next(tv, fault, party, Call::Ring, ErrorKind::Exhausted),
             _ => stream.storm(),
