@@ -6,6 +6,7 @@
 
 pub(crate) mod deadlines;
 pub(crate) mod index;
+pub(crate) mod rings;
 
 use core::fmt;
 use core::hash::{Hash, Hasher};

@@ -8,7 +8,7 @@ use crate::codec::papi::Garbage;
 use crate::message::papi::{Description, DescriptionKind, Message, Reason};
 use crate::message::presentation::{DeviceId, PresentationId, TransportKind, Url};
 use crate::presentation::control_channel::{Channel, Deed, Event, News, Phase, Side, Word};
-use crate::presentation::session::{Page, Presenting, controlling, page, presenting};
+use crate::presentation::session::{Controlling, Page, Presenting, controlling, page, presenting};
 use crate::table::Handle;
 use crate::time::Instant;
 
@@ -194,7 +194,8 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         }
         let shown =
             Shown { page: Page::new(now), origin, token: None, receiver: None, is_listening: false, settle: None };
-        let presentation = Presentation { id, url, device_id, connections: 0, shown: Some(shown), is_touched: false };
+        let presentation =
+            Presentation { id, url, device_id, first_connection: None, shown: Some(shown), is_touched: false };
         let Some(presentation) = self.add_presentation(presentation) else {
             return self.leave_channel(now, handle, Reason::OPERATION);
         };
@@ -350,8 +351,8 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
     }
 
     fn is_shown_by_kin(&self, presentation: PresentationHandle) -> bool {
-        let mut connections = self.connections.iter().filter(|(_, it)| it.presentation == presentation);
-        connections.any(|(_, it)| matches!(&it.session, Session::Controlling(session) if session.is_kin()))
+        let mut connections = self.connections_of(presentation).filter_map(|it| self.controlling(it));
+        connections.any(Controlling::is_kin)
     }
 
     /// The device that shows a presentation which this box asked for, and whether it is one of us.

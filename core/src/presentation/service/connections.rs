@@ -56,7 +56,10 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         };
         let handle = self.connections.insert(entry).ok()?;
         if let Some(presentation) = self.presentations.get_mut(presentation) {
-            presentation.connections = presentation.connections.saturating_add(1);
+            let first = *presentation.first_connection.get_or_insert(handle.index());
+            if first != handle.index() {
+                self.together.join(handle.index(), first);
+            }
         }
         self.touch_connection(handle);
         Some(handle)
@@ -71,11 +74,20 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         presentation: PresentationHandle,
         mut what: impl FnMut(&mut Self, ConnectionHandle),
     ) {
-        for place in 0..self.connections.capacity() {
-            if let Some(connection) = self.connections.handle_at(place).filter(|it| self.is_of(*it, presentation)) {
-                what(self, connection);
-            }
+        let mut place = self.presentations.get(presentation).and_then(|it| it.first_connection);
+        for _ in 0..self.connections.capacity() {
+            let Some(connection) = place.and_then(|place| self.connections.handle_at(place)) else { return };
+            what(self, connection);
+            let first = self.presentations.get(presentation).and_then(|it| it.first_connection);
+            place = Some(self.together.after(connection.index())).filter(|after| Some(*after) != first);
         }
+    }
+
+    /// In the order in which they were made.
+    pub(super) fn connections_of(&self, presentation: PresentationHandle) -> impl Iterator<Item = ConnectionHandle> {
+        let first = self.presentations.get(presentation).and_then(|it| it.first_connection);
+        let places = first.into_iter().flat_map(|first| self.together.from(first));
+        places.filter_map(|place| self.connections.handle_at(place))
     }
 
     /// Whose connection it is (PS-36).
@@ -348,9 +360,12 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         if let Some(to) = entry.settle {
             self.reply(to, Ok(Done::Done));
         }
+        let after = self.together.leave(handle.index());
         let Some(presentation) = self.presentations.get_mut(entry.presentation) else { return };
-        presentation.connections = presentation.connections.saturating_sub(1);
-        if presentation.connections == 0 {
+        if presentation.first_connection == Some(handle.index()) {
+            presentation.first_connection = after;
+        }
+        if presentation.first_connection.is_none() {
             self.page_event(now, entry.presentation, page::Event::Connections { any: false });
             self.touch_page(entry.presentation);
         }

@@ -106,7 +106,8 @@ pub struct Presentation {
     pub(super) url: Url,
     /// The other device.
     pub(super) device_id: DeviceId,
-    pub(super) connections: u16,
+    /// The place of its first connection; the others are in one ring with it.
+    pub(super) first_connection: Option<u16>,
     /// What there is of it where it is shown.
     pub(super) shown: Option<Shown>,
     pub(super) is_touched: bool,

@@ -57,6 +57,7 @@ use crate::message::presentation::{
 };
 use crate::table::deadlines::Deadlines;
 use crate::table::index::Index;
+use crate::table::rings::Rings;
 use crate::table::{Handle, Table};
 use crate::time::{Instant, earliest};
 
@@ -423,6 +424,8 @@ pub struct Service<
     connections: Table<Connection, CONNECTIONS>,
     presentations: Table<Presentation, PRESENTATIONS>,
     by_name: Index<PRESENTATIONS>,
+    /// The connections of each presentation.
+    together: Rings<CONNECTIONS>,
     channel_deadlines: Deadlines<CHANNELS>,
     connection_deadlines: Deadlines<CONNECTIONS>,
     page_deadlines: Deadlines<PRESENTATIONS>,
@@ -452,6 +455,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
             connections: Table::new(),
             presentations: Table::new(),
             by_name: Index::new(),
+            together: Rings::new(),
             channel_deadlines: Deadlines::new(),
             connection_deadlines: Deadlines::new(),
             page_deadlines: Deadlines::new(),

@@ -143,7 +143,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         let Some(entry) = self.presentations.get_mut(handle) else { return };
         entry.is_touched = false;
         let is_gone = entry.shown.as_ref().is_none_or(|shown| shown.page.phase() == page::Phase::Gone);
-        if !is_gone || entry.connections > 0 {
+        if !is_gone || entry.first_connection.is_some() {
             return;
         }
         self.page_deadlines.set(handle.index(), None);

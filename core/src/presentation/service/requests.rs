@@ -233,7 +233,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
             id: PresentationId::try_from(id).map_err(|_| too_long)?,
             url: Url::try_from(url).map_err(|_| too_long)?,
             device_id: DeviceId::try_from(device).map_err(|_| too_long)?,
-            connections: 0,
+            first_connection: None,
             shown: None,
             is_touched: false,
         };
@@ -274,9 +274,8 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
             return Err(Refusal::NotFound);
         }
         let whose = |owner| {
-            let mut connections = self.connections.iter();
-            let found = connections.find(|(_, it)| it.presentation == presentation && it.owner == owner);
-            found.map(|(handle, _)| handle)
+            let is_its = |it: &ConnectionHandle| self.connections.get(*it).is_some_and(|it| it.owner == owner);
+            self.connections_of(presentation).find(is_its)
         };
         let connection = whose(Some(client)).or_else(|| whose(None));
         let Some(connection) = connection else {
@@ -360,9 +359,8 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
             return self.end_page(now, from, presentation);
         }
         let presentation = self.find(id, false).ok_or(Refusal::NotFound)?;
-        let connections = self.connections.iter().filter(|(_, it)| it.presentation == presentation);
-        let connected = |it: &super::Connection| it.session.state() == ConnectionState::Connected;
-        let best = connections.max_by_key(|(_, it)| connected(it)).map(|(handle, _)| handle);
+        let connected = |it: &ConnectionHandle| self.state_of(*it) == ConnectionState::Connected;
+        let best = self.connections_of(presentation).max_by_key(connected);
         self.terminate_by(now, from, best.ok_or(Refusal::NotFound)?)
     }
 

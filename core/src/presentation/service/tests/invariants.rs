@@ -15,6 +15,18 @@ impl Chance {
     }
 }
 
+impl TheBox {
+    /// The connections of a presentation are those that say they are its.
+    fn check_rings(&self) {
+        for (presentation, _) in self.service.presentations.iter() {
+            let said = self.service.connections.iter().filter(|(_, it)| it.presentation == presentation);
+            let said: BTreeSet<_> = said.map(|(handle, _)| key(handle)).collect();
+            let found: Vec<_> = self.service.connections_of(presentation).map(key).collect();
+            assert_eq!((found.len(), found.into_iter().collect()), (said.len(), said));
+        }
+    }
+}
+
 /// Two boxes between which anything may be lost, and whose clients ask anything.
 struct Chaos {
     stage: Stage,
@@ -156,6 +168,7 @@ impl Chaos {
             }
             let told = &self.stage.boxes[which].told;
             self.read[which] = (told.replies.len(), told.states.len());
+            self.stage.boxes[which].check_rings();
         }
         for ((which, connection), (state, since)) in &self.states {
             let limit = since.after(ESTABLISH_TIMEOUT);
