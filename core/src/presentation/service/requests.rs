@@ -294,9 +294,8 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
 
     /// Mozilla's devices give up a presentation to which a second connection is made.
     fn require_room_for_another(&self, presentation: PresentationHandle) -> Result<(), Refusal> {
-        let mut connections = self.connections.iter().filter(|(_, it)| it.presentation == presentation);
-        let is_taken = connections
-            .any(|(_, it)| matches!(&it.session, Session::Controlling(session) if session.is_the_only_one()));
+        let mut connections = self.connections_of(presentation).filter_map(|it| self.controlling(it));
+        let is_taken = connections.any(Controlling::is_the_only_one);
         if is_taken { Err(Refusal::OneOnly) } else { Ok(()) }
     }
 
