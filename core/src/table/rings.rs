@@ -22,13 +22,16 @@ impl<const N: usize> Rings<N> {
     }
 
     /// The places of a ring from this one on. It ends, because no ring is longer than the table.
-    pub(crate) fn from(&self, first: u16) -> impl Iterator<Item = u16> {
-        let next = move |place: &u16| Some(self.after(*place)).filter(|&after| after != first);
-        core::iter::successors(Some(first), next).take(N)
+    pub(crate) fn ring_of(&self, first: u16) -> impl Iterator<Item = u16> {
+        core::iter::successors(Some(first), move |&place| self.next(place, first)).take(N)
     }
 
-    /// What comes after a place: itself where it is alone.
-    pub(crate) fn after(&self, place: u16) -> u16 {
+    /// What comes after a place on the way round from `first`.
+    pub(crate) fn next(&self, place: u16, first: u16) -> Option<u16> {
+        Some(self.after(place)).filter(|&after| after != first)
+    }
+
+    fn after(&self, place: u16) -> u16 {
         self.neighbours.get(usize::from(place)).map_or(place, |&(_, after)| after)
     }
 
@@ -65,7 +68,7 @@ mod tests {
     use super::*;
 
     fn ring(rings: &Rings<6>, first: u16) -> std::vec::Vec<u16> {
-        rings.from(first).collect()
+        rings.ring_of(first).collect()
     }
 
     #[test]
@@ -91,14 +94,35 @@ mod tests {
         assert_eq!(ring(&rings, 1), [1]);
     }
 
+    #[test]
+    fn each_place_is_in_the_ring_it_joined_last_whatever_joined_and_left() {
+        let (mut rings, mut model) = (Rings::<16>::new(), [const { std::vec::Vec::new() }; 3]);
+        let mut seed = 12_345_u64;
+        for _ in 0..20_000 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let (place, which) = ((seed >> 33) as u16 % 16, (seed >> 40) as usize % 3);
+            if let Some(left) = model.iter_mut().find(|ring| ring.contains(&place)) {
+                let after = (left.iter().position(|it| *it == place).unwrap() + 1) % left.len();
+                assert_eq!(rings.leave(place), (left.len() > 1).then_some(left[after]));
+                left.retain(|it| *it != place);
+            } else {
+                model[which].first().into_iter().for_each(|&first| rings.join(place, first));
+                model[which].push(place);
+            }
+            for known in model.iter().filter(|ring| !ring.is_empty()) {
+                assert_eq!(rings.ring_of(known[0]).collect::<std::vec::Vec<_>>(), *known);
+            }
+        }
+    }
+
     /// What was read from a trace may be anything.
     #[test]
     fn rings_that_make_no_sense_end_all_the_same() {
         let forged: Rings<3> = Rings { neighbours: [(0, 1), (7, 2), (0, 1)].into_iter().collect() };
-        assert_eq!(forged.from(0).count(), 3);
-        assert_eq!(forged.from(9).count(), 1);
+        assert_eq!(forged.ring_of(0).count(), 3);
+        assert_eq!(forged.ring_of(9).count(), 1);
         let mut short: Rings<3> = Rings { neighbours: Vec::new() };
         short.join(1, 2);
-        assert_eq!((short.leave(1), short.from(1).count()), (None, 1));
+        assert_eq!((short.leave(1), short.ring_of(1).count()), (None, 1));
     }
 }

@@ -69,24 +69,25 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         self.connections.get(connection).is_some_and(|it| it.presentation == presentation)
     }
 
+    /// In the order in which they were made. What is done may not take a connection away: that waits for its turn.
     pub(super) fn each_connection(
         &mut self,
         presentation: PresentationHandle,
         mut what: impl FnMut(&mut Self, ConnectionHandle),
     ) {
-        let mut place = self.presentations.get(presentation).and_then(|it| it.first_connection);
+        let Some(first) = self.presentations.get(presentation).and_then(|it| it.first_connection) else { return };
+        let mut place = Some(first);
         for _ in 0..self.connections.capacity() {
             let Some(connection) = place.and_then(|place| self.connections.handle_at(place)) else { return };
             what(self, connection);
-            let first = self.presentations.get(presentation).and_then(|it| it.first_connection);
-            place = Some(self.together.after(connection.index())).filter(|after| Some(*after) != first);
+            place = self.together.next(connection.index(), first);
         }
     }
 
     /// In the order in which they were made.
     pub(super) fn connections_of(&self, presentation: PresentationHandle) -> impl Iterator<Item = ConnectionHandle> {
         let first = self.presentations.get(presentation).and_then(|it| it.first_connection);
-        let places = first.into_iter().flat_map(|first| self.together.from(first));
+        let places = first.into_iter().flat_map(|first| self.together.ring_of(first));
         places.filter_map(|place| self.connections.handle_at(place))
     }
 
