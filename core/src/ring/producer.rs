@@ -205,15 +205,16 @@ impl<C: RegionMut, S: Region, const SLOTS: usize> Producer<C, S, SLOTS> {
         }
     }
 
+    /// The descriptor first: its cache line is on its way here from the consumer's processor while the payload is copied.
     fn write(&self, record: &Record<'_>, bytes: u32) -> Result<(), RingError> {
+        let descriptor = Descriptor::new(record, self.epoch, self.start, bytes);
+        self.client.write(self.words.descriptor::<SLOTS>(self.head), &descriptor.encode().0)?;
         let (first, first_bytes, second) = self.words.stretches(self.start, record.payload.len());
         let (before_end, after_end) = record.payload.split_at_checked(first_bytes).unwrap_or((record.payload, &[]));
         self.client.write(first, before_end)?;
         if !after_end.is_empty() {
             self.client.write(second, after_end)?;
         }
-        let descriptor = Descriptor::new(record, self.epoch, self.start, bytes);
-        self.client.write(self.words.descriptor::<SLOTS>(self.head), &descriptor.encode().0)?;
         Ok(())
     }
 

@@ -4,9 +4,9 @@
 /// What arrives is then any mixture of old and new bytes, but nothing else happens: `copy_nonoverlapping` would be
 /// undefined behaviour there, because the compiler may rely on memory that does not change.
 ///
-/// The compiler knows nothing about the inside of an `asm!` block but that it may read and write memory. `rep movsb` runs
-/// at the speed of memcpy on every x86-64 of the last ten years, once it has started; what is as short as a descriptor is
-/// copied faster in words, which are also at hand at once when they are read next.
+/// The compiler knows nothing about the inside of an `asm!` block but that it may read and write memory, so the memcpy of
+/// the C library, which knows this processor, is called from there. What is as short as a descriptor is copied faster in
+/// words, which are also at hand at once when they are read next.
 ///
 /// # Safety
 ///
@@ -19,20 +19,26 @@ pub(super) unsafe fn copy_racing(from: *const u8, into: *mut u8, bytes: usize) {
         // SAFETY: the caller vouches for both stretches, which consist of whole words.
         return unsafe { copy_words(from.cast(), into.cast(), bytes / WORD) };
     }
-    // SAFETY: the caller vouches for both stretches; the direction flag is clear on entry to an asm block.
+    // SAFETY: the caller vouches for both stretches; the stack is aligned for a call on entry to an asm block.
     unsafe {
         core::arch::asm!(
-            "rep movsb",
-            inout("rcx") bytes => _,
-            inout("rsi") from => _,
-            inout("rdi") into => _,
-            options(nostack, preserves_flags),
+            "call {memcpy}",
+            memcpy = sym memcpy,
+            in("rdi") into,
+            in("rsi") from,
+            in("rdx") bytes,
+            clobber_abi("C"),
         );
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) use copy_volatile as copy_racing;
+
+#[cfg(target_arch = "x86_64")]
+unsafe extern "C" {
+    fn memcpy(into: *mut u8, from: *const u8, bytes: usize) -> *mut u8;
+}
 
 const WORD: usize = size_of::<usize>();
 /// As long as a descriptor.
