@@ -24,11 +24,14 @@ struct End {
     load: Load,
     head: u32,
     tail: u32,
+    /// Where the slot lies that is this end's next one.
+    slot: u32,
 }
 
 impl End {
     fn new(load: Load) -> Self {
-        Self { place: place(load), load, head: 0, tail: 0 }
+        let place = place(load);
+        Self { slot: place.payload_offset, place, load, head: 0, tail: 0 }
     }
 
     /// Where the receiver's cursor lies: no cache line is between the two that processors fetch together.
@@ -36,8 +39,12 @@ impl End {
         self.place.client_offset + CURSOR_DISTANCE_BYTES
     }
 
-    fn payload(&self, cursor: u32) -> u32 {
-        self.place.payload_offset + cursor % self.load.slots * self.load.frame_bytes
+    /// Goes on to the next slot. A division would take as long as a tenth of the copy of a page.
+    const fn step(&mut self) {
+        self.slot += self.load.frame_bytes;
+        if self.slot == self.place.payload_offset + self.place.payload_bytes {
+            self.slot = self.place.payload_offset;
+        }
     }
 }
 
@@ -68,7 +75,8 @@ impl BareSender {
         if end.head.wrapping_sub(end.tail) == end.load.slots {
             return Ok(false);
         }
-        self.region.write(end.payload(end.head), frame)?;
+        self.region.write(end.slot, frame)?;
+        end.step();
         end.head = end.head.wrapping_add(1);
         self.region.store(end.place.client_offset, end.head)?;
         Ok(true)
@@ -95,7 +103,8 @@ impl BareReceiver {
         if end.head == end.tail {
             return Ok(false);
         }
-        self.region.read(end.payload(end.tail), into)?;
+        self.region.read(end.slot, into)?;
+        end.step();
         end.tail = end.tail.wrapping_add(1);
         self.region.store(end.tail_offset(), end.tail)?;
         Ok(true)
