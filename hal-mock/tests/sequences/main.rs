@@ -5,15 +5,20 @@
 
 mod app_home;
 mod app_side;
+#[path = "../network/mod.rs"]
+mod network;
+mod presentation;
 mod recorded;
 mod server_side;
 mod stage;
+mod two_devices;
 mod watcher;
 
 use std::path::PathBuf;
 
 use greenroom_hal_mock::Diagram;
 use stage::Stage;
+use two_devices::TwoDevices;
 
 /// Goes through a sequence and compares its diagram with the one that is kept.
 fn scenario(file: &str, title: &str, play: impl FnOnce(&mut Stage)) -> Diagram {
@@ -24,11 +29,31 @@ fn scenario(file: &str, title: &str, play: impl FnOnce(&mut Stage)) -> Diagram {
 fn on_stage(file: &str, mut stage: Stage, play: impl FnOnce(&mut Stage)) -> Diagram {
     play(&mut stage);
     let diagram = stage.finish();
+    compare(file, &diagram);
+    diagram
+}
+
+/// The same between two devices, of which one shows a page of the other.
+fn between_devices(file: &str, title: &str, play: impl FnOnce(&mut TwoDevices)) -> Diagram {
+    let mut devices = TwoDevices::new(title);
+    play(&mut devices);
+    let diagram = devices.finish();
+    compare(file, &diagram);
+    diagram
+}
+
+fn compare(file: &str, diagram: &Diagram) {
     if let Some(place) = std::env::var_os("DRAW_DIAGRAMS") {
         std::fs::write(PathBuf::from(place).join(format!("{file}.svg")), diagram.to_svg()).unwrap();
     }
     assert_kept(&format!("tests/diagrams/{file}.txt"), &diagram.to_text());
-    diagram
+}
+
+/// A document of the repository shows this diagram as it is drawn.
+fn assert_part_of(path: &str, drawn: &str) {
+    let place = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let document = std::fs::read_to_string(&place).unwrap();
+    assert!(document.contains(drawn.trim_end()), "{path} does not show what happens:\n{drawn}");
 }
 
 /// What is drawn is what lies at this path of the repository.
@@ -50,14 +75,16 @@ fn assert_kept(path: &str, drawn: &str) {
 fn the_list_of_diagrams_is_complete_and_no_diagram_is_left_that_nothing_draws() {
     let place = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/diagrams");
     let list = std::fs::read_to_string(place.join("README.md")).unwrap();
-    let scenarios = [include_str!("app_side.rs"), include_str!("server_side.rs")].concat();
+    let scenarios =
+        [include_str!("app_side.rs"), include_str!("server_side.rs"), include_str!("presentation.rs")].concat();
     let files = std::fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let files: Vec<String> = files.filter(|name| name != "README.md").collect();
     for file in &files {
         let name = file.strip_suffix(".txt").unwrap_or(file);
         assert!(list.contains(&format!("]({file})")), "{file} is not in the list");
         let draws = |call: &str| scenarios.contains(&format!("{call}(\"{name}\", "));
-        assert!(draws("scenario") || draws("on_stage"), "no scenario draws {file} any more: remove it");
+        let is_drawn = ["scenario", "on_stage", "between_devices"].into_iter().any(draws);
+        assert!(is_drawn, "no scenario draws {file} any more: remove it");
     }
     assert_eq!(list.matches(".txt)").count(), files.len());
 }
