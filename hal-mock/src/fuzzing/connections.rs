@@ -93,6 +93,11 @@ impl End {
         *asked.unwrap_or_else(|| panic!("an answer to {sequence}, which was not asked")) -= 1;
     }
 
+    /// Whether there is anything to hear. Most often there is not, and no buffer is made ready for it.
+    fn has_news(&self) -> bool {
+        self.socket.waiting() > 0 || self.socket.has_ended()
+    }
+
     /// The next message, if there is one.
     fn receive<'b>(&mut self, buffer: &'b mut [u8; MESSAGE_BYTES_MAX]) -> Option<(&'b [u8], Descriptors<Descriptor>)> {
         let mut descriptors = Descriptors::new();

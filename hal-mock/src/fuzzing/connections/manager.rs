@@ -159,7 +159,9 @@ impl Stage {
         let grants = Grants::new().everything(USERS[0]).app(USERS[1], NAMES[0]);
         let mut home = ManagerHome::new(&world, Spawner::new(&world), grants);
         let control = home.open_control().expect("nobody listens there");
-        let mut driver = Box::new(ManagerDriver::new(Manager::new(settings), home, control, NoRecorder));
+        // Made where it stays: it has hundreds of kilobytes of room for messages.
+        let place = Box::new_uninit();
+        let mut driver = Box::write(place, ManagerDriver::new(Manager::new(settings), home, control, NoRecorder));
         driver.start().expect("the control socket can be watched");
         let theirs = SocketFiles::new(&world);
         Self { world, driver, controllers: Vec::new(), servers: Vec::new(), theirs, spares, last: Turn::Next }
@@ -261,7 +263,7 @@ impl Stage {
         self.servers.retain(|server| server.process.is_alive());
         assert!(self.servers.len() <= APPS + usize::from(self.spares), "{} processes", self.servers.len());
         assert!(usize::from(self.driver.controllers()) <= CONTROLLERS_MAX);
-        self.controllers.iter_mut().for_each(hear);
+        self.controllers.iter_mut().filter(|end| end.has_news()).for_each(hear);
         self.controllers.retain(|end| !end.is_closed);
     }
 

@@ -135,7 +135,9 @@ impl Stage {
         let (memory, decoders) = (Memory::new(&world), MockDecoder::new(&world));
         let mut home = ServerHome::new(&world, memory.clone(), decoders.clone());
         home.watch_parts().expect("decoders and key systems can be watched");
-        let driver = Box::new(SessionDriver::new(theirs, NoRecorder));
+        // Made where it stays: it has hundreds of kilobytes of room for messages.
+        let place = Box::new_uninit();
+        let driver = Box::write(place, SessionDriver::new(theirs, NoRecorder));
         let known = Known::default();
         let link = Some(End::new(ours));
         let mut stage = Self { world, home, driver, link, told: None, clients: Vec::new(), known, memory, decoders };
@@ -265,11 +267,11 @@ impl Stage {
     }
 
     fn check(&mut self) {
-        if let Some(link) = &mut self.link {
+        if let Some(link) = self.link.as_mut().filter(|link| link.has_news()) {
             hear_server(link, &mut self.told);
         }
         let known = &mut self.known;
-        self.clients.iter_mut().for_each(|client| hear(client, known));
+        self.clients.iter_mut().filter(|client| client.has_news()).for_each(|client| hear(client, known));
         self.clients.retain(|client| !client.is_closed);
         assert!(self.clients.len() <= CLIENTS_MAX + 1 + crate::listener::BACKLOG);
         assert!(self.decoders.open_sessions() <= 4, "more decoders than the app may have");

@@ -40,7 +40,8 @@ impl Comparison {
     /// Somebody of the platform is there, and a page, and one device.
     fn new() -> Self {
         let settings = Settings { device_id: "box".try_into().expect("it is short"), others_may_join: false };
-        let service = Box::new(Small::new(settings));
+        let place = Box::new_uninit();
+        let service = Box::write(place, Small::new(settings));
         let now = Instant::from_millis(1000);
         let mut comparison = Self { service, world: Model::default(), now, sequence: 0, tokens: 0 };
         comparison.perform(Operation::Join(0, Access::Platform));
