@@ -88,6 +88,7 @@ mod planted {
         ("codec_audio", "message_cut"),
         ("codec_presentation", "message_cut"),
         ("codec_papi", "split_line_lost"),
+        ("codec_papi_differential", "split_line_lost"),
         ("codec_frame", "frame_length_believed"),
         ("codec_differential", "message_cut"),
         ("trace", "entries_after_the_last"),

@@ -56,6 +56,7 @@ pub const TARGETS: &[Target] = &[
     ("codec_presentation", messages::presentation),
     ("codec_papi", papi::papi),
     ("codec_frame", frame::frame),
+    ("codec_papi_differential", papi::papi_differential),
     ("codec_differential", differential::second_opinion),
     ("trace", trace::trace),
     ("trace_forged", forged::forged),

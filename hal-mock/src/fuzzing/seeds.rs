@@ -40,7 +40,9 @@ pub fn files() -> BTreeMap<String, String> {
         add(format!("codec_{conversation}"), name, bytes);
     }
     for (name, line) in lines() {
-        add("codec_papi".to_owned(), name, [&[7], &line[..]].concat());
+        for target in ["codec_papi", "codec_papi_differential"] {
+            add(target.to_owned(), name, [&[7], &line[..]].concat());
+        }
     }
     for (name, stream) in frames() {
         add("codec_frame".to_owned(), name, [&[7], &stream[..]].concat());
