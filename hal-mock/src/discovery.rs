@@ -125,11 +125,11 @@ impl Discovery for MockDiscovery {
 
     fn browse(&mut self) -> Result<(), SimulatedError> {
         self.world.fault(Call::Browse)?;
-        if std::mem::replace(&mut self.browses, true) {
-            return Ok(());
-        }
+        let is_first = !std::mem::replace(&mut self.browses, true);
         let there: Vec<Device> = self.world.wires(|wires| {
-            wires.board.watchers.push(Rc::downgrade(&self.news));
+            if is_first {
+                wires.board.watchers.push(Rc::downgrade(&self.news));
+            }
             wires.board.devices.values().filter(|device| device.id != self.id).cloned().collect()
         });
         self.news.events.borrow_mut().extend(there.into_iter().map(DiscoveryEvent::Found));

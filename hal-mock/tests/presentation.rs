@@ -2,18 +2,26 @@
 
 mod network;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use greenroom_core::hal::Protection;
-use greenroom_core::limits::{CLOSED_KEPT, UNREAD_KEPT};
+use greenroom_core::hal::{Addresses, Announcement, Discovery, Protection};
+use greenroom_core::limits::{CLOSED_KEPT, DEVICES_MAX, UNREAD_KEPT};
 use greenroom_core::message::presentation::{Command, ConnectionState, Payload, Piece, Refusal, TransportKind};
 
-use greenroom_hal_mock::Launched;
-use network::{Client, Device, FIRST, Network};
+use greenroom_hal_mock::{Launched, MockDiscovery};
+use network::{Client, Device, FIRST, Network, PORT, URL};
 
 impl Device {
     fn launched(&self) -> Launched {
         self.home.platform.receivers.next_started().expect("something is shown")
+    }
+}
+
+impl Client {
+    fn start_on_late_device(&mut self) {
+        let (urls, transport) = ([URL].into_iter().collect(), TransportKind::Tcp);
+        self.say(Command::Start { presentation_id: "p", urls, origin: "test", device: Some("late"), transport });
     }
 }
 
@@ -96,4 +104,29 @@ fn a_connection_that_its_page_has_left_does_not_wait_for_ever_for_a_receiver_tha
     drop(receiver);
     network.pass(Duration::from_secs(10));
     network.assert_nothing_left();
+}
+
+/// PS-22: a network that is too large for the table hides nobody for ever.
+#[test]
+fn a_device_for_which_there_was_no_room_is_found_when_another_one_has_gone() {
+    let mut network = Network::new(Protection::None);
+    let announced = |name: &str| {
+        let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 100));
+        let mut discovery = MockDiscovery::new(&network.world, name, Addresses::from_iter([address]));
+        discovery.announce(&Announcement { name, port: PORT, fingerprint: None, version: 1 }).unwrap();
+        discovery
+    };
+    // The phone knows the TV besides.
+    let mut crowd: Vec<MockDiscovery> = (1..DEVICES_MAX).map(|number| announced(&format!("radio {number}"))).collect();
+    let _late = announced("late");
+    network.pass(Duration::from_secs(1));
+    let mut page = network.phone.client(&network.world);
+    page.start_on_late_device();
+    network.pass(Duration::from_millis(10));
+    assert_eq!(page.news(), ["refused: NoDevice"]);
+    crowd.pop();
+    network.pass(Duration::from_millis(10));
+    page.start_on_late_device();
+    network.pass(Duration::from_millis(10));
+    assert_eq!(page.news()[0], "connection");
 }

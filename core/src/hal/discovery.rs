@@ -63,7 +63,8 @@ pub trait Discovery: ErrorType {
     /// Says goodbye.
     fn withdraw(&mut self) -> Result<(), Self::Error>;
 
-    /// Looks for devices from now on. A second time it does nothing.
+    /// Looks for devices from now on. A second time it tells of all once more that are there, as found: who had no room
+    /// for one asks again when there is some.
     fn browse(&mut self) -> Result<(), Self::Error>;
 
     /// What has changed since, oldest first. Each device is found before it changes or goes.

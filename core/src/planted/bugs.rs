@@ -126,6 +126,7 @@ pub const BUGS: &[Bug] = &[
     bug("PS-19", "read_for_nobody", "messages are read for a client that takes none"),
     bug("PS-20", "client_speaks_for_service", "a client says of the service's own transport that it is closed"),
     bug("PS-22", "lost_device_kept_quiet", "watchers do not hear that the last device has gone"),
+    bug("PS-22", "missed_device_forgotten", "a device for which there was no room is not looked for when there is"),
     bug("PS-30", "connects_for_ever", "a connection may connect for ever"),
     bug("PS-31", "end_without_answer", "who waits for the end of a presentation is never answered"),
     bug("PS-32", "no_garbage_forgiven", "one line that is no JSON ends a control channel"),

@@ -158,6 +158,7 @@ impl Discovery for Mdns {
 
     fn browse(&mut self) -> Result<(), LinuxError> {
         if self.browses {
+            self.sight.tell_again();
             return Ok(());
         }
         let news = self.daemon.browse(SERVICE).map_err(|cause| failure("look for devices by mDNS", &cause))?;

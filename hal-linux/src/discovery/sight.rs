@@ -81,6 +81,14 @@ impl Sight {
         self.change(|seen| drop(seen.present.remove::<DeviceId>(&id)));
     }
 
+    /// What is there is told once more; what has gone still is told as gone.
+    pub(super) fn tell_again(&self) {
+        self.change(|seen| {
+            let Seen { present, told, .. } = seen;
+            told.retain(|id, _| !present.contains_key(id));
+        });
+    }
+
     /// The first difference between what is there and what was told. Without one the bell falls silent.
     pub(super) fn next_event(&self) -> Result<Option<DiscoveryEvent>, LinuxError> {
         let mut seen = self.seen();
@@ -190,6 +198,20 @@ mod tests {
         sight.see(&service("TV", 7));
         sight.see(&service("tv (2)", 1));
         assert_eq!(news(&sight), ["renamed TV (2)", "found TV at 7"]);
+    }
+
+    /// PS-22
+    #[test]
+    fn who_asks_again_is_told_of_all_that_are_there_and_of_none_that_has_gone() {
+        let sight = Sight::new().unwrap();
+        for name in ["TV", "phone", "radio"] {
+            sight.see(&service(name, 1));
+        }
+        assert_eq!(news(&sight).len(), 3);
+        sight.lose(&full_name("phone"));
+        sight.tell_again();
+        assert_eq!(news(&sight), ["gone phone", "found TV at 1", "found radio at 1"]);
+        assert_eq!(news(&sight), [""; 0]);
     }
 
     /// PS-32

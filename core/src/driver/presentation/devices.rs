@@ -53,11 +53,23 @@ impl<H: PresentationHost> PresentationDriver<H> {
             DiscoveryEvent::Gone(id) => {
                 self.devices.retain(|device| device.id != id);
                 self.take(host, now, Input::DeviceLost { device_id: &id });
+                self.look_for_missed(host);
             }
             DiscoveryEvent::Renamed(name) => {
                 warning!("another device has this box's name; it is {} from now on", name.as_str());
                 self.take(host, now, Input::Renamed { device_id: &name });
             }
+        }
+    }
+
+    /// There is room again: who was not looked at may be there still.
+    fn look_for_missed(&mut self, host: &mut H) {
+        if !self.misses_devices || self.devices.is_full() || planted!("missed_device_forgotten") {
+            return;
+        }
+        match host.platform().discovery.browse() {
+            Ok(()) => self.misses_devices = false,
+            Err(error) => warning!("devices for which there was no room are not looked for: {}", Said(&error)),
         }
     }
 
@@ -72,6 +84,7 @@ impl<H: PresentationHost> PresentationDriver<H> {
             None => self.devices.push(device).map_err(|_| ()),
         };
         if kept.is_err() {
+            self.misses_devices = true;
             return warning!("{} devices are known already; {} is not looked at", DEVICES_MAX, id.as_str());
         }
         info!("device {}", name.as_str());

@@ -184,6 +184,8 @@ pub struct PresentationDriver<H: PresentationHost> {
     receivers: ReceiverPlaces<ReceiverOf<H>>,
     clients: Clients<H>,
     devices: Devices,
+    /// There was no room for one that is on the network.
+    misses_devices: bool,
     outcomes: Deque<Outcome, OUTCOMES_MAX>,
     /// Why the message of the request that is being answered was not sent.
     unsent: Option<Refusal>,
@@ -216,6 +218,7 @@ impl<H: PresentationHost> PresentationDriver<H> {
             receivers: core::array::from_fn(|_| None),
             clients: Clients::new(host)?,
             devices: Vec::new(),
+            misses_devices: false,
             outcomes: Deque::new(),
             unsent: None,
             overslept: Overslept::new(),
