@@ -219,9 +219,10 @@ impl Presenting {
     /// PS-14
     fn wait(&mut self, offered: bool, page: bool) {
         self.phase = Phase::Waiting { offered, page };
+        // What was offered is kept until it is built.
+        self.has_transport = offered;
         if offered && (page || planted!("built_before_page")) {
             self.phase = Phase::Building { answered: false };
-            self.has_transport = true;
             self.add(Deed::Build);
         }
     }

@@ -264,8 +264,8 @@ fn a_page_that_does_not_load_in_time_is_ended_and_its_connections_are_told() {
     assert_eq!((page.drain(), page.reason()), (Vec::from([page::Deed::TellFailed, page::Deed::Stop]), Reason::TIMEOUT));
     let mut connection = presenting(&[presenting::Event::Offered]);
     connection.give(presenting::Event::PageFailed(Reason::TIMEOUT)).unwrap();
-    use presenting::Deed::{LeaveChannel, Remove, Tell};
-    assert_eq!(connection.drain(), [LeaveChannel, Tell, Remove]);
+    use presenting::Deed::{CloseTransport, LeaveChannel, Remove, Tell};
+    assert_eq!(connection.drain(), [CloseTransport, LeaveChannel, Tell, Remove], "what was offered is forgotten");
     assert_eq!(connection.channel_reason(), Reason::TIMEOUT);
 }
 

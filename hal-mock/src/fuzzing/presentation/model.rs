@@ -113,6 +113,8 @@ pub(super) struct Model {
     channels: Vec<Channel>,
     connections: Vec<Connection>,
     transports: Vec<Transport>,
+    /// Of these an offer is kept, of a transport that is not built yet.
+    offers: Vec<ConnectionHandle>,
     processes: Vec<Process>,
     shown: Vec<Shown>,
     pub(super) devices: BTreeMap<&'static str, Schemes>,
@@ -233,6 +235,19 @@ impl Model {
         process.expect("it is to be started").token = Some(token);
     }
 
+    fn keep_offer(&mut self, connection: ConnectionHandle) {
+        self.heard(|line| matches!(line, Message::Offer(_)));
+        assert!(!self.offers.contains(&connection), "{connection:?} has an offer");
+        self.offers.push(connection);
+    }
+
+    /// Whether one was kept.
+    fn forget_offer(&mut self, connection: ConnectionHandle) -> bool {
+        let before = self.offers.len();
+        self.offers.retain(|it| *it != connection);
+        self.offers.len() < before
+    }
+
     pub(super) fn forget_process(&mut self, presentation: PresentationHandle) {
         self.processes.retain(|it| it.presentation != presentation);
     }
@@ -259,7 +274,8 @@ impl Model {
 
     /// PS-35
     pub(super) fn is_empty(&self) -> bool {
-        self.channels.is_empty() && self.transports.is_empty() && self.processes.is_empty()
+        let has_transports = !self.transports.is_empty() || !self.offers.is_empty();
+        self.channels.is_empty() && !has_transports && self.processes.is_empty()
     }
 
     /// PS-30: whoever was told that a connection is being made has been told more by now.
@@ -307,7 +323,7 @@ impl Model {
                 self.says(service, channel, word, connection);
             }
             Action::CloseChannel { channel } => self.forget_channel(channel),
-            Action::KeepOffer { .. } => self.heard(|line| matches!(line, Message::Offer(_))),
+            Action::KeepOffer { connection } => self.keep_offer(connection),
             Action::TakeAnswer { .. } => self.heard(|line| matches!(line, Message::Answer(_))),
             Action::TakeCandidate { .. } => self.heard(|line| matches!(line, Message::IceCandidate { .. })),
             Action::Build { connection, offers, client, kind } => {
@@ -315,16 +331,17 @@ impl Model {
                 assert!(is_new, "{connection:?} has a transport");
                 let owner = self.owner_of(connection);
                 assert!(owner.is_none() || owner == client, "{client:?} builds for {owner:?}");
+                let was_kept = self.forget_offer(connection);
+                assert_eq!(was_kept, !offers, "what is built is what was offered");
                 let step = if offers { Step::Offer } else { Step::Answer };
                 self.transports.push(Transport { connection, kind, step });
             }
             Action::CloseTransport { connection, .. } => {
                 let is_kept = matches!(self.cause, Cause::Channel) && self.is_connected(connection);
                 assert!(!is_kept, "{connection:?} falls with its control channel");
-                assert!(
-                    self.transports.iter().any(|it| it.connection == connection),
-                    "{connection:?} has no transport"
-                );
+                let was_kept = self.forget_offer(connection);
+                let is_there = self.transports.iter().any(|it| it.connection == connection);
+                assert!(was_kept || is_there, "{connection:?} has no transport, nor the offer of one");
                 self.forget_transport(connection);
             }
             Action::Transmit { connection } => {

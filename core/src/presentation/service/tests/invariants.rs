@@ -204,6 +204,7 @@ impl Chaos {
             assert_eq!(it.service.in_use(), (0, 0, 0), "PS-35: {:?}", it.service);
             assert_eq!(it.service.next_deadline(), None, "PS-35");
             assert!(it.transports.is_empty(), "PS-35: {:?}", it.transports);
+            assert!(it.offers.is_empty(), "PS-35: {:?}", it.offers);
             assert!(it.processes.is_empty(), "PS-35");
         }
     }

@@ -183,8 +183,10 @@ impl Stage {
                 }
             }
             Action::CloseTransport { connection, reason } => {
-                let transport = self.boxes[which].transports.remove(&key(connection)).expect("there is a transport");
-                if let Some((other, peer)) = transport {
+                let offer = self.boxes[which].offers.remove(&key(connection));
+                let transport = self.boxes[which].transports.remove(&key(connection));
+                assert!(offer.is_some() || transport.is_some(), "there is a transport, or the offer of one");
+                if let Some(Some((other, peer))) = transport {
                     self.wire.push_back(Wire::Transport(other, peer, reason));
                 }
             }

@@ -40,7 +40,7 @@ fn assert_nothing_left(stage: &mut Stage) {
     for it in &stage.boxes {
         assert_eq!(it.service.in_use(), (0, 0, 0));
         assert_eq!(it.service.next_deadline(), None);
-        assert!(it.transports.is_empty() && it.processes.is_empty() && it.peers.is_empty());
+        assert!(it.transports.is_empty() && it.offers.is_empty() && it.processes.is_empty() && it.peers.is_empty());
     }
 }
 
