@@ -313,6 +313,9 @@ impl Page {
 
     /// Tries what is not its own: others' connections, tokens, and what only the platform may do (PS-36).
     pub(super) fn intrude(&mut self, connection: Key) {
+        // While an answer is on its way, one of which it has not heard may be its own.
+        let witness = &self.presenter.witness;
+        let is_others = witness.waiting() == 0 && !witness.views.contains_key(&connection);
         let presenter = &mut self.presenter;
         match self.world.random(7) {
             0 => presenter.close(connection, false),
@@ -334,7 +337,7 @@ impl Page {
         }
         let payload = Payload::Text("0:0:nobody:");
         let others = Command::Send { connection: id(connection), payload };
-        if !self.presenter.witness.views.contains_key(&connection) {
+        if is_others {
             self.presenter.ask(others, Asked::On(connection));
         }
     }

@@ -48,7 +48,8 @@ pub(super) struct Weather {
     next_visit: Instant,
     later: Vec<(Instant, Later)>,
     latency: Duration,
-    strangers: u8,
+    /// Each is another device, so none has an address that one had before.
+    strangers: u16,
     crowd: crowd::Crowd,
     /// Time that passed while the boxes were suspended.
     pub(super) suspended: Duration,
@@ -260,8 +261,9 @@ impl Weather {
     }
 
     fn stranger_address(&mut self) -> IpAddr {
-        self.strangers = self.strangers.wrapping_add(1);
-        IpAddr::V4(Ipv4Addr::new(198, 51, 100, self.strangers))
+        self.strangers += 1;
+        let [high, low] = self.strangers.to_be_bytes();
+        IpAddr::V4(Ipv4Addr::new(198, 18, high, low))
     }
 
     fn stranger(&mut self, lan: &mut Lan, fault: Fault) -> Option<String> {
