@@ -123,6 +123,7 @@ pub const BUGS: &[Bug] = &[
     bug("PS-13", "page_loads_for_ever", "a page that is never ready is waited for, for ever"),
     bug("PS-14", "built_before_page", "the transport is built before the page is there"),
     bug("PS-17", "late_listener_not_told", "a receiver is not told of connections from before it listened"),
+    bug("PS-18", "unsent_taken_for_sent", "a message for which the transport has no room is lost, and who sent it is told that it was sent"),
     bug("PS-19", "read_for_nobody", "messages are read for a client that takes none"),
     bug("PS-20", "client_speaks_for_service", "a client says of the service's own transport that it is closed"),
     bug("PS-22", "lost_device_kept_quiet", "watchers do not hear that the last device has gone"),

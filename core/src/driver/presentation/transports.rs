@@ -379,6 +379,7 @@ impl<H: PresentationHost> PresentationDriver<H> {
         };
         self.unsent = match sent {
             Ok(()) => None,
+            Err(SendError::WouldBlock) if planted!("unsent_taken_for_sent") => None,
             Err(SendError::NotOpen | SendError::WouldBlock) => Some(Refusal::Congested),
             Err(SendError::TooLong { .. }) => Some(Refusal::TextLength),
             Err(SendError::Unsupported) => Some(Refusal::TextOnly),

@@ -297,7 +297,7 @@ fn a_page_that_was_closed_reconnects() {
     assert_eq!(receiver.news(&mut home), ["available for phone", "connected"]);
 }
 
-/// PS-19: who does not read loses nothing, and who sends is told to wait.
+/// PS-18, PS-19: who does not read loses nothing, and who sends is told to wait.
 ///
 /// Presentation defect 27
 #[test]
