@@ -9,7 +9,7 @@ mod seeds;
 
 use std::cell::Cell;
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -48,9 +48,9 @@ struct Arguments {
     /// The commit from which seeds are derived
     #[arg(long, default_value = "none")]
     commit: String,
-    /// Where the seeds lie that have found something
-    #[arg(long, default_value = "hal-mock/tests/seeds")]
-    regressions: PathBuf,
+    /// Where the seeds lie that have found something, if not where those of the same kind of run do
+    #[arg(long)]
+    regressions: Option<PathBuf>,
     /// Runs each seed twice: both runs must be the same
     #[arg(long)]
     twice: bool,
@@ -105,6 +105,10 @@ fn name_the_seed_of_a_panic() {
 impl Arguments {
     fn scene(&self) -> Scene {
         if self.presentation { Scene::Presentation } else { Scene::TvBox }
+    }
+
+    fn regressions(&self) -> &Path {
+        self.regressions.as_deref().unwrap_or(Path::new(self.scene().regressions()))
     }
 
     fn storm(&self) -> Duration {

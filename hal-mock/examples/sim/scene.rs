@@ -63,6 +63,14 @@ impl Scene {
         }
     }
 
+    /// Where the seeds lie that have found something.
+    pub(super) const fn regressions(self) -> &'static str {
+        match self {
+            Self::TvBox => "hal-mock/tests/seeds",
+            Self::Presentation => "hal-mock/tests/presentation-seeds",
+        }
+    }
+
     /// How long the storm of one seed lasts unless it is said.
     pub(super) const fn usual_minutes(self) -> u64 {
         match self {

@@ -17,7 +17,7 @@ pub(super) fn choose(arguments: &Arguments) -> io::Result<Vec<u64>> {
     if arguments.seeds == 0 {
         return Err(io::Error::other("no seed is no run"));
     }
-    Ok(chosen(regressions(&arguments.regressions)?, arguments.seeds, &arguments.commit))
+    Ok(chosen(regressions(arguments.regressions())?, arguments.seeds, &arguments.commit))
 }
 
 /// Each once, so that no hour counts twice.
