@@ -79,9 +79,9 @@ fn advance_channel<S: ByteStream, B: AsRef<[u8]> + AsMut<[u8]>>(
         match stream.receive(&mut chunk) {
             Ok(Arrived::Bytes(_)) => {}
             Ok(Arrived::WouldBlock) => return false,
-            // It has closed, too; but what it has not read yet is still sent.
-            Ok(Arrived::End) => return *is_finished,
-            Err(_) => return true,
+            // It has closed, too. One that has not taken everything by then is not waited for: its end would be reported
+            // again and again.
+            Ok(Arrived::End) | Err(_) => return true,
         }
     }
     false

@@ -243,10 +243,12 @@ impl Lan {
     fn note_turn(&mut self, actor: Actor, now: Instant) {
         self.turns_at = if self.turns_at.0 == now { (now, self.turns_at.1 + 1) } else { (now, 0) };
         if self.turns_at.1 > TURNS_PER_INSTANT_MAX && !std::mem::replace(&mut self.is_stuck, true) {
-            self.book.violation(
-                "progress",
-                format!("the clock stands still, as {actor:?} has something to do again and again"),
-            );
+            let what = match actor {
+                Actor::Station(place) => self.stations[place].awake_for(),
+                _ => String::new(),
+            };
+            let what = format!("the clock stands still, as {actor:?} has something to do again and again: {what}");
+            self.book.violation("progress", what);
         }
     }
 

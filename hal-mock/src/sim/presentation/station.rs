@@ -126,6 +126,11 @@ impl Station {
         self.stalled_until <= now && (is_due || self.home.platform.events.has_ready())
     }
 
+    /// What keeps it awake, in words.
+    pub(super) fn awake_for(&mut self) -> String {
+        format!("it is due at {:?}, and ready is {:?}", self.due, self.home.platform.events.ready())
+    }
+
     pub(super) fn wakes_at(&self, now: Instant) -> Option<Instant> {
         if self.stalled_until > now { Some(self.stalled_until) } else { self.due }
     }

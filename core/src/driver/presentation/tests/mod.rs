@@ -16,7 +16,7 @@ use embedded_io::{Read, Write};
 use self::platform::{Door, Events, Known, Net, Packets, Screen, Sight, Stream, World, memory};
 use super::*;
 use crate::codec::postcard;
-use crate::hal::{Descriptors, Fingerprint, Protection, Received, Trust};
+use crate::hal::{ByteStream, Descriptors, Fingerprint, Protection, Received, Trust};
 use crate::limits::{CHANNEL_GREETING_TIMEOUT, ESTABLISH_TIMEOUT, GREETING_TIMEOUT, PRESENTER_MESSAGE_BYTES_MAX};
 use crate::message::presentation::{Command, ConnectionId, NoDevice, Request, SelectionId, TransportKind};
 
@@ -544,6 +544,24 @@ fn a_network_that_is_cut_at_any_byte_leaves_nobody_connecting_and_nothing_behind
         home.pass(crate::limits::CLOSED_KEPT);
         home.assert_nothing_left();
     }
+}
+
+/// PS-32, PS-35: whoever leaves without having read its answers keeps nobody busy.
+#[test]
+fn a_device_that_says_goodbye_and_takes_no_answers_is_not_waited_for() {
+    let mut home = Home::new(Protection::None);
+    let mut deaf = Mozilla::connect(&home);
+    deaf.control.write_all(b"{\"type\":\"connect\",\"deviceId\":\"deaf\",\"greenroom\":1}\n").unwrap();
+    let ping = "{\"type\":\"ping\"}\n";
+    deaf.control.write_all(ping.repeat(250).as_bytes()).unwrap();
+    home.settle();
+    // More than the network takes, and the end of it in the same moment.
+    let rest = std::format!("{}{{\"type\":\"disconnect\",\"reason\":0}}\n", ping.repeat(100));
+    deaf.control.write_all(rest.as_bytes()).unwrap();
+    deaf.control.finish().unwrap();
+    home.settle();
+    assert_eq!(home.boxes[TV].host.platform.events.in_use(), home.boxes[TV].idle);
+    home.assert_nothing_left();
 }
 
 /// What Mozilla's programs say as a controller, and hear.
