@@ -8,6 +8,7 @@ use greenroom_core::time::Instant;
 use serde::Serialize;
 
 use super::manager::OPERATOR;
+use super::referee::read;
 use crate::descriptor::Descriptor;
 use crate::home::CONTROL;
 use crate::party::Party;
@@ -81,7 +82,11 @@ impl Guest {
                 self.socket.send_anything(&[0x80; 9], &[&descriptor; 9]);
             }
             _ => {
-                let bytes: Vec<u8> = (0..self.world.random(40)).map(|_| self.world.random(256) as u8).collect();
+                let mut bytes: Vec<u8> = (0..self.world.random(40)).map(|_| self.world.random(256) as u8).collect();
+                // What can be read, as an order to stop everything for one, is obeyed.
+                if read::<control::Request<'_>>(&bytes).is_some() || read::<playback::Request<'_>>(&bytes).is_some() {
+                    bytes.clear();
+                }
                 self.socket.send_anything(&bytes, &[]);
             }
         }

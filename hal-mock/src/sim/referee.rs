@@ -467,7 +467,7 @@ fn request_number(said: &Said<'_>, is_first: bool) -> Option<u32> {
 }
 
 /// A message, and whether it is the first one of its connection.
-fn read<'b, M: Deserialize<'b>>(bytes: &'b [u8]) -> Option<(bool, M)> {
+pub(super) fn read<'b, M: Deserialize<'b>>(bytes: &'b [u8]) -> Option<(bool, M)> {
     if bytes.first() == Some(&0xC7)
         && let Ok((_, message)) = decode_first(bytes)
     {

@@ -295,9 +295,9 @@ impl Viewer {
     fn went_on(&mut self, step: Step, outcome: Outcome, descriptors: &Descriptors<Descriptor>) {
         let Outcome::Answered(answer) = outcome else {
             self.next_beat = Some(self.client.world.now().after(PATIENCE));
-            // What cannot be set up is taken down, if it is there.
+            // What cannot be set up is taken down, if it is there; without an answer nobody knows whether it is.
             match self.session {
-                Some(_) if step != Step::Destroy => self.step = Step::Destroy,
+                Some(_) if step != Step::Destroy || outcome == Outcome::TimedOut => self.step = Step::Destroy,
                 _ => self.end_session(),
             }
             return;
