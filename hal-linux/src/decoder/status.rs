@@ -68,7 +68,8 @@ impl Tally {
     }
 
     fn read(&self) -> Statistics {
-        let number = |counter: &AtomicU32| counter.load(Ordering::Relaxed);
+        // Whoever sees something counted sees what was counted.
+        let number = |counter: &AtomicU32| counter.load(Ordering::Acquire);
         Statistics {
             frames_taken: number(&self.taken),
             frames_stale: number(&self.stale),

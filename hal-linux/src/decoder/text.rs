@@ -273,22 +273,23 @@ impl TextSource {
         self.shared.resumed.notify_one();
     }
 
-    /// Takes what is to be shown when playback is here. Those that `is_muted` are taken and not shown.
+    /// Takes what is to be told when playback is here. Those that `is_muted` are taken and not told.
     pub(super) fn due_at(&self, position_ns: u64, is_muted: bool) -> Due {
         let (mut due, over) = self.shared.desk().due_at(position_ns);
-        let shown = u32::try_from(due.captions.len()).unwrap_or(u32::MAX);
-        if shown > 0 || over > 0 {
+        if !due.captions.is_empty() || over > 0 {
             // There is room again.
             self.shared.wake.set();
         }
-        let tally = &self.shared.tally;
-        tally.dropped.fetch_add(over, Ordering::Relaxed);
+        self.shared.tally.dropped.fetch_add(over, Ordering::Relaxed);
         if is_muted {
             due.captions.clear();
-        } else {
-            tally.rendered.fetch_add(shown, Ordering::Relaxed);
         }
         due
+    }
+
+    /// One of them was told: whoever sees it counted can read it.
+    pub(super) fn count_told(&self) {
+        self.shared.tally.rendered.fetch_add(1, Ordering::Release);
     }
 }
 

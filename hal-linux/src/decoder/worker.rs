@@ -426,7 +426,10 @@ impl Worker {
         for text in &self.texts {
             let due = text.due_at(position_ns, self.is_source_muted(text.source()));
             self.link.events.texts_missed(self.link.session, due.missed);
-            due.captions.into_iter().for_each(|caption| self.link.events.text(self.link.session, caption));
+            for caption in due.captions {
+                self.link.events.text(self.link.session, caption);
+                text.count_told();
+            }
             let next =
                 due.next_ns.map(|next_ns| Instant::now() + self.time_to_play(next_ns.saturating_sub(position_ns)));
             self.next_text = [self.next_text, next].into_iter().flatten().min();
