@@ -93,10 +93,11 @@ fn a_seek_drops_the_texts_of_before_and_shows_what_still_lasts() {
     let clip = clip::video(Codec::H264, 30);
     pictures.frames(1, &clip.frames);
     pictures.end(1);
-    texts.frames(1, &[frame(700, Some(50), b"over"), frame(750, Some(500), b"lasts"), frame(1000, None, b"new")]);
+    // During the first picture: a sink that is late may leave out all others, and end with it.
+    texts.frames(1, &[frame(700, Some(50), b"over"), frame(750, Some(500), b"lasts"), frame(820, None, b"new")]);
     player.does(Command::Play);
     assert_eq!(until_text(&mut player), (750, "lasts".into(), 0));
-    assert_eq!(until_text(&mut player), (1000, "new".into(), 0));
+    assert_eq!(until_text(&mut player), (820, "new".into(), 0));
     player.until_state(PlaybackState::EndOfStream);
     assert_eq!(player.statistics(TEXT.0).frames_dropped, 1);
 }
