@@ -131,6 +131,15 @@ pub const PRESENTER_MESSAGE_BYTES_MAX: usize = TRANSPORT_MESSAGE_BYTES_MAX + 8 *
 /// the news of all connections.
 pub const PRESENTER_BACKLOG_BYTES_MAX: usize = PRESENTER_MESSAGE_BYTES_MAX + 64 * 1024;
 
+/// Bytes that a page has sent on a data channel and that have not arrived yet; with more it is to try again later. Four of
+/// the longest messages, and far more than a network of a home holds.
+pub const DATA_CHANNEL_BUFFERED_BYTES_MAX: usize = 4 * TRANSPORT_MESSAGE_BYTES_MAX;
+/// A data channel is open within this after both devices have described it.
+pub const DATA_CHANNEL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of candidates of one data channel that are kept for a page that loads still. A candidate has some 200, and a
+/// device a few of them.
+pub const CANDIDATES_KEPT_BYTES_MAX: usize = 8 * 1024;
+
 /// Who connects to an offered transport proves within this that it may, or the next one has its turn.
 pub const TRANSPORT_GREETING_TIMEOUT: Duration = Duration::from_secs(3);
 /// What was sent on a connection before it was closed has arrived within this, or is lost.

@@ -223,6 +223,14 @@ mod tests {
         assert_eq!(ask(Command::ReceiverReady { token })[..4], [7, 14, 5, 5]);
         let piece = presentation::Piece::Candidate("c");
         assert_eq!(ask(Command::Built { connection, piece }), [7, 17, 1, 2, 2, 1, b'c']);
+        let piece = presentation::Piece::Over(CloseReason::WentAway);
+        assert_eq!(ask(Command::Built { connection, piece }), [7, 17, 1, 2, 5, 1]);
+        assert_eq!(ask(Command::RegisterBuilder), [7, 18]);
+        assert_eq!(ask(Command::Traffic), [7, 19]);
+        let traffic =
+            presentation::Traffic { sent_messages: 1, sent_bytes: 2, received_messages: 3, received_bytes: 300 };
+        let answer = bytes(&Message::Reply { sequence: 7, result: Ok(Answer::Traffic(traffic)) });
+        assert_eq!(answer, [0, 7, 0, 7, 1, 2, 3, 0xAC, 2]);
         let answer = Answer::Connection { connection, presentation_id: "p", url: "u" };
         let answer = bytes(&Message::Reply { sequence: 7, result: Ok(answer) });
         assert_eq!(answer, [0, 7, 0, 2, 1, 2, 1, b'p', 1, b'u']);

@@ -204,6 +204,8 @@ pub struct Reason(pub u32);
 impl Reason {
     /// Nothing is wrong.
     pub const NORMAL: Self = Self(0);
+    /// Ours: the page of a data channel went away. Said only to one of us.
+    pub const WENT_AWAY: Self = Self(1);
     /// Something failed, and no more is known.
     pub const FAILURE: Self = Self(0x8000_4005);
     /// It was called off.
@@ -231,6 +233,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::NORMAL => out.write_str("nothing is wrong"),
+            Self::WENT_AWAY => out.write_str("its page went away"),
             Self::FAILURE => out.write_str("it failed on the other device; see the log there"),
             Self::ABORTED => out.write_str("it was called off"),
             Self::NOT_FOUND => out.write_str("there is no such presentation, page or device"),

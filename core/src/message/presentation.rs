@@ -199,6 +199,11 @@ pub enum Command<'a> {
         #[serde(borrow)]
         piece: Piece<'a>,
     },
+    /// This client builds data channels (PS-20): said before it reconnects or is ready as a receiver; who starts with one
+    /// has said so. Answered by [`Answer::Done`].
+    RegisterBuilder,
+    /// Platform only: how much the service itself has carried. Answered by [`Answer::Traffic`].
+    Traffic,
 }
 
 /// The body of a message between the two ends of a presentation.
@@ -209,6 +214,16 @@ pub enum Payload<'a> {
     Text(&'a str),
     /// Bytes.
     Binary(&'a [u8]),
+}
+
+impl Payload<'_> {
+    /// Its length in bytes.
+    pub const fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
 }
 
 /// What passes between a client's transport builder and the service.
@@ -223,8 +238,10 @@ pub enum Piece<'a> {
     Candidate(&'a str),
     /// The data channel is open (PS-07).
     Open,
-    /// It could not be opened, or has closed.
+    /// To the service: it could not be opened. From the service: it is not wanted any more.
     Closed,
+    /// It was open, or was to be, and is not any more.
+    Over(CloseReason),
 }
 
 /// Why no device was chosen.
@@ -334,6 +351,23 @@ pub enum Answer<'a> {
         /// The page.
         url: &'a str,
     },
+    /// What the service has carried since it was started.
+    Traffic(Traffic),
+}
+
+/// The messages that the service itself has carried on transports between devices, and their bytes. Those on data channels
+/// are none of them (PS-07).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Traffic {
+    /// To other devices.
+    pub sent_messages: u64,
+    /// To other devices.
+    pub sent_bytes: u64,
+    /// From other devices.
+    pub received_messages: u64,
+    /// From other devices.
+    pub received_bytes: u64,
 }
 
 /// A device that can show pages.

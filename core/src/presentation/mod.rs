@@ -13,6 +13,7 @@
 //! with a state of its own; a presentation may have several. A control channel brings the two ends of a connection
 //! together and is not needed while they talk (PS-33).
 
+pub mod content;
 pub mod control_channel;
 pub mod pages;
 pub mod service;

@@ -16,6 +16,13 @@ pub(crate) struct Todo<D> {
 
 impl<D> Default for Todo<D> {
     fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<D> Todo<D> {
+    /// Nothing.
+    pub(crate) const fn new() -> Self {
         Self { bits: 0, kind: PhantomData }
     }
 }

@@ -3,8 +3,9 @@
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::carrier::Carrier;
+use super::kept_offer::KeptOffer;
 use super::offer::{Offer, OfferTexts, answer};
-use super::transports::{CarrierOf, Stage, TransportPort, token};
+use super::transports::{CarrierOf, Stage, token};
 use super::{Given, KIND_OFFER, KIND_TRANSPORT, ListenerOf, Outcome, PresentationDriver, PresentationHost, StreamOf};
 use crate::codec::frame::Ticket;
 use crate::codec::papi;
@@ -35,7 +36,7 @@ impl<H: PresentationHost> PresentationDriver<H> {
     pub(super) fn keep_offer(&mut self, host: &mut H, connection: ConnectionHandle, given: Given<'_>) {
         let Given::Heard(Spoken::Offer(description)) = given else { return };
         let stage = match description {
-            Description::DataChannel { sdp } => keep_text(host, sdp),
+            Description::DataChannel { sdp } => KeptOffer::new(sdp, |bytes| host.lend(bytes)).map(Stage::KeptText),
             Description::Tcp { .. } => {
                 let from = self.machine.channel_of(connection).and_then(|channel| self.channels.ends(channel));
                 // Without knowing them no offer is believed.
@@ -63,10 +64,7 @@ impl<H: PresentationHost> PresentationDriver<H> {
             (true, TransportKind::DataChannel) => self.let_build(host, connection, client, None),
             (false, _) => match self.transports.remove(connection) {
                 Some(Stage::Kept(offer)) => self.reach_offer(host, now, connection, offer),
-                Some(Stage::KeptText { text, bytes }) => {
-                    let text = text.as_ref().get(..bytes).and_then(|bytes| core::str::from_utf8(bytes).ok());
-                    self.let_build(host, connection, client, text)
-                }
+                Some(Stage::KeptText(kept)) => self.let_build(host, connection, client, Some(&kept)),
                 _ => None,
             },
         };
@@ -109,26 +107,38 @@ impl<H: PresentationHost> PresentationDriver<H> {
         host: &mut H,
         connection: ConnectionHandle,
         client: Option<ClientHandle>,
-        offer: Option<&str>,
+        kept: Option<&KeptOffer<H::Buffer>>,
     ) -> Option<()> {
         let client = client?;
-        let event = Event::Build { connection: connection.into(), offers: offer.is_none() };
+        let event = Event::Build { connection: connection.into(), offers: kept.is_none() };
         self.clients.send(host, client, &Told::Event(event));
-        if let Some(offer) = offer {
-            self.give_piece(host, client, connection, Piece::Offer(offer));
+        if let Some(kept) = kept {
+            self.give_piece(host, client, connection, Piece::Offer(kept.offer()));
+            for candidate in kept.candidates() {
+                self.give_piece(host, client, connection, Piece::Candidate(candidate));
+            }
         }
         self.transports.put(connection, Stage::Remote(client));
         Some(())
     }
 
-    fn give_piece(&mut self, host: &mut H, client: ClientHandle, connection: ConnectionHandle, piece: Piece<'_>) {
+    pub(super) fn give_piece(
+        &mut self,
+        host: &mut H,
+        client: ClientHandle,
+        connection: ConnectionHandle,
+        piece: Piece<'_>,
+    ) {
         self.clients.send(host, client, &Told::Event(Event::Built { connection: connection.into(), piece }));
     }
 
     /// What another device has said belongs to the client that builds the transport.
     pub(super) fn take_piece(&mut self, host: &mut H, connection: ConnectionHandle, given: Given<'_>) {
-        let Some(&mut TransportPort { stage: Stage::Remote(client), .. }) = self.transports.port(connection) else {
-            return;
+        let client = match self.transports.port(connection).map(|port| &mut port.stage) {
+            Some(Stage::Remote(client)) => *client,
+            // The page loads still (PS-14).
+            Some(Stage::KeptText(kept)) => return kept.keep_candidate(given),
+            _ => return,
         };
         match given {
             Given::Heard(Spoken::Answer(_)) if planted!("answer_not_passed_on") => {}
@@ -240,6 +250,11 @@ impl<H: PresentationHost> PresentationDriver<H> {
         if let Given::Piece(Piece::Offer(sdp) | Piece::Answer(sdp)) = given {
             return say(Description::DataChannel { sdp }, line);
         }
+        // What was offered is none that the page can build.
+        let is_declined = word == Word::Answer && self.machine.kind_of(connection) == TransportKind::DataChannel;
+        if is_declined && self.transports.port(connection).is_none() {
+            return say(answer(false), line);
+        }
         match &self.transports.port(connection)?.stage {
             Stage::Greeting(carrier) | Stage::Open(Some(carrier)) => say(answer(carrier.is_framed()), line),
             Stage::Offering(offering) => {
@@ -252,12 +267,6 @@ impl<H: PresentationHost> PresentationDriver<H> {
             _ => None,
         }
     }
-}
-
-fn keep_text<H: PresentationHost>(host: &mut H, sdp: &str) -> Option<Stage<H>> {
-    let mut text = host.lend(sdp.len())?;
-    text.as_mut().get_mut(..sdp.len())?.copy_from_slice(sdp.as_bytes());
-    Some(Stage::KeptText { text, bytes: sdp.len() })
 }
 
 /// What flows has no bounds, so less is enough for it.

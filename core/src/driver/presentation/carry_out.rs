@@ -2,7 +2,7 @@
 
 use super::{Given, PresentationDriver, PresentationHost};
 use crate::hal::Signal;
-use crate::message::presentation::{CloseReason, ConnectionState, Event, Message, Refusal};
+use crate::message::presentation::{Answer, CloseReason, ConnectionState, Event, Message, Refusal};
 use crate::presentation::service::{Action, ClientHandle, ConnectionHandle, Done, SelectionHandle, Ticket};
 use crate::time::Instant;
 
@@ -44,7 +44,10 @@ impl<H: PresentationHost> PresentationDriver<H> {
             (Ok(Done::Done), Some(refusal)) => Err(refusal),
             (result, _) => result,
         };
-        let result = result.map(|done| self.machine.answer(done));
+        let result = result.map(|done| match done {
+            Done::Traffic => Answer::Traffic(self.traffic),
+            done => self.machine.answer(done),
+        });
         self.clients.send(host, to.client, &Message::Reply { sequence: to.sequence, result });
     }
 

@@ -16,6 +16,7 @@ mod channels;
 mod clients;
 mod departures;
 mod devices;
+mod kept_offer;
 mod offer;
 mod receivers;
 #[cfg(test)]
@@ -43,7 +44,7 @@ use crate::hal::{
 };
 use crate::limits::{CHANNELS_MAX, CONNECTIONS_MAX, PRESENTATIONS_MAX};
 use crate::message::papi;
-use crate::message::presentation::{CloseReason, LaunchToken, Payload, Piece, PresentationId, Refusal};
+use crate::message::presentation::{CloseReason, LaunchToken, Payload, Piece, PresentationId, Refusal, Traffic};
 use crate::presentation::service::{
     Access, ChannelHandle, ConnectionHandle, Input, NotTaken, PresentationHandle, Service, Settings,
 };
@@ -189,6 +190,7 @@ pub struct PresentationDriver<H: PresentationHost> {
     outcomes: Deque<Outcome, OUTCOMES_MAX>,
     /// Why the message of the request that is being answered was not sent.
     unsent: Option<Refusal>,
+    traffic: Traffic,
     overslept: Overslept,
 }
 
@@ -221,6 +223,7 @@ impl<H: PresentationHost> PresentationDriver<H> {
             misses_devices: false,
             outcomes: Deque::new(),
             unsent: None,
+            traffic: Traffic::default(),
             overslept: Overslept::new(),
         })
     }

@@ -2,6 +2,7 @@
 
 use super::building::Offering;
 use super::carrier::Carrier;
+use super::kept_offer::KeptOffer;
 use super::offer::Offer;
 use super::touched::Touched;
 use super::{Given, KIND_TRANSPORT, Outcome, PresentationDriver, PresentationHost, StreamOf};
@@ -11,7 +12,7 @@ use crate::fmt::{Said, debug};
 use crate::hal::{Interest, Ready, Token, Watch};
 use crate::limits::{CONNECTIONS_MAX, MESSAGES_PER_TURN_MAX, UNREAD_KEPT};
 use crate::message::papi::Reason;
-use crate::message::presentation::{CloseReason, Payload, Refusal};
+use crate::message::presentation::{CloseReason, Payload, Piece, Refusal};
 use crate::presentation::service::{ClientHandle, ConnectionHandle, Input};
 use crate::table::deadlines::Deadlines;
 use crate::time::Instant;
@@ -32,8 +33,8 @@ pub(super) type CarrierOf<H> = Carrier<StreamOf<H>, <H as PresentationHost>::Buf
 pub(super) enum Stage<H: PresentationHost> {
     /// An offer, of a transport that is not to be built yet.
     Kept(Offer),
-    /// The same, of one that a client builds.
-    KeptText { text: H::Buffer, bytes: usize },
+    /// The same, of one that a client builds, with the candidates that came since.
+    KeptText(KeptOffer<H::Buffer>),
     /// It listens.
     Offering(Offering<H>),
     /// It connects.
@@ -102,6 +103,11 @@ impl<H: PresentationHost> Transports<H> {
             Stage::Open(carrier) => Some(carrier),
             _ => None,
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn in_use(&self) -> usize {
+        self.ports.iter().flatten().count()
     }
 
     fn at(&self, place: u16) -> Option<ConnectionHandle> {
@@ -265,8 +271,21 @@ impl<H: PresentationHost> PresentationDriver<H> {
                 return Found::Closed(CloseReason::Error(Reason::FAILURE));
             }
         };
+        self.note_received(payload);
         let _ = self.take_with(host, now, Input::Data { connection }, Given::Payload(payload));
         Found::Message
+    }
+
+    fn note_received(&mut self, payload: Payload<'_>) {
+        let traffic = &mut self.traffic;
+        traffic.received_messages = traffic.received_messages.saturating_add(1);
+        traffic.received_bytes = traffic.received_bytes.saturating_add(payload.bytes() as u64);
+    }
+
+    fn note_sent(&mut self, payload: Payload<'_>) {
+        let traffic = &mut self.traffic;
+        traffic.sent_messages = traffic.sent_messages.saturating_add(1);
+        traffic.sent_bytes = traffic.sent_bytes.saturating_add(payload.bytes() as u64);
     }
 
     /// `false` when the connection has ended meanwhile; the carrier then is closed.
@@ -360,6 +379,7 @@ impl<H: PresentationHost> PresentationDriver<H> {
             Some(Stage::Open(Some(carrier))) if is_watched => {
                 self.depart_for(host, now, carrier, number_of(reason));
             }
+            Some(Stage::Remote(client)) => self.give_piece(host, client, connection, Piece::Closed),
             Some(stage) => drop_stage(host, stage, is_watched),
             None => {}
         }
@@ -378,7 +398,10 @@ impl<H: PresentationHost> PresentationDriver<H> {
             Some(None) | None => Err(SendError::NotOpen),
         };
         self.unsent = match sent {
-            Ok(()) => None,
+            Ok(()) => {
+                self.note_sent(payload);
+                None
+            }
             Err(SendError::WouldBlock) if planted!("unsent_taken_for_sent") => None,
             Err(SendError::NotOpen | SendError::WouldBlock) => Some(Refusal::Congested),
             Err(SendError::TooLong { .. }) => Some(Refusal::TextLength),
@@ -415,6 +438,6 @@ fn drop_stage<H: PresentationHost>(host: &mut H, stage: Stage<H>, is_watched: bo
         }
         Stage::Reaching { dialing, .. } => dialing.cancel(events),
         Stage::Greeting(carrier) | Stage::Open(Some(carrier)) if is_watched => events.unwatch(carrier.stream()),
-        Stage::Kept(_) | Stage::KeptText { .. } | Stage::Greeting(_) | Stage::Open(_) | Stage::Remote(_) => {}
+        Stage::Kept(_) | Stage::KeptText(_) | Stage::Greeting(_) | Stage::Open(_) | Stage::Remote(_) => {}
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::codec::papi::Garbage;
 use crate::message::papi::{Description, DescriptionKind, Message, Reason};
-use crate::message::presentation::{DeviceId, PresentationId, TransportKind, Url};
+use crate::message::presentation::{CloseReason, DeviceId, PresentationId, TransportKind, Url};
 use crate::presentation::control_channel::{Channel, Deed, Event, News, Phase, Side, Word};
 use crate::presentation::session::{Controlling, Page, Presenting, controlling, page, presenting};
 use crate::table::Handle;
@@ -285,8 +285,16 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         );
         if fits {
             self.emit(Action::TakeAnswer { connection });
+        } else if kind == TransportKind::DataChannel && self.is_offering(connection) {
+            // It is built anew, by TCP.
+            self.emit(Action::CloseTransport { connection, reason: CloseReason::Closed });
         }
         self.control(now, connection, controlling::Event::Answered { fits });
+    }
+
+    fn is_offering(&self, connection: ConnectionHandle) -> bool {
+        let phase = self.controlling(connection).map(Controlling::phase);
+        matches!(phase, Some(controlling::Phase::Offering { .. }))
     }
 
     /// PS-10, PS-34: on an accepted channel it is the starter who ends what this box shows, or the device that shows what

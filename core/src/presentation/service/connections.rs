@@ -168,12 +168,58 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         self.happens_to(now, connection, Some(one), Some(presenting::Event::TransportClosed(reason)))
     }
 
+    /// What the client has built is not there any more; the driver forgets it, too (PS-35).
+    pub(super) fn remote_closed(
+        &mut self,
+        now: Instant,
+        connection: ConnectionHandle,
+        reason: CloseReason,
+    ) -> Result<(), NotTaken> {
+        if self.connections.get(connection).is_some_and(|it| it.session.has_transport()) {
+            self.emit(Action::CloseTransport { connection, reason });
+        }
+        self.transport_closed(now, connection, reason)
+    }
+
     pub(super) fn channel_lost(&mut self, now: Instant, connection: ConnectionHandle, reason: Reason) {
         if let Some(entry) = self.connections.get_mut(connection) {
             entry.channel = None;
         }
         let (one, other) = (controlling::Event::ChannelLost(reason), presenting::Event::ChannelLost(reason));
         let _ = self.happens_to(now, connection, Some(one), Some(other));
+        if let Some(reason) = self.left_by_other(connection, reason) {
+            let _ = self.remote_closed(now, connection, reason);
+        }
+    }
+
+    /// Why the other device has left a data channel, if it has: it says so on the control channel, for its page may have
+    /// gone without a word. A control channel that is only lost changes nothing (PS-33).
+    fn left_by_other(&self, connection: ConnectionHandle, reason: Reason) -> Option<CloseReason> {
+        let state = self.connections.get(connection)?.session.state();
+        let is_there = matches!(state, ConnectionState::Connecting | ConnectionState::Connected);
+        let by_data_channel = self.kind_of(connection) == TransportKind::DataChannel;
+        match reason {
+            _ if !is_there || !by_data_channel => None,
+            Reason::NORMAL => Some(CloseReason::Closed),
+            // It was called off there while it was connected here already.
+            Reason::WENT_AWAY | Reason::ABORTED => Some(CloseReason::WentAway),
+            _ => None,
+        }
+    }
+
+    /// How its data travels.
+    pub fn kind_of(&self, connection: ConnectionHandle) -> TransportKind {
+        self.connections.get(connection).map(|it| it.session.kind(it.kind)).unwrap_or_default()
+    }
+
+    /// On a data channel no reason travels, so the control channel says it to one of us.
+    fn leaving_reason(&self, connection: ConnectionHandle, reason: Option<CloseReason>, said: Reason) -> Reason {
+        let is_kin = self.channel_of(connection).is_some_and(|channel| self.is_kin(channel));
+        let by_data_channel = self.kind_of(connection) == TransportKind::DataChannel;
+        match reason {
+            Some(CloseReason::WentAway) if is_kin && by_data_channel && said.is_normal() => Reason::WENT_AWAY,
+            _ => said,
+        }
     }
 
     pub(super) fn terminate_acked(&mut self, now: Instant, connection: ConnectionHandle) {
@@ -291,7 +337,10 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
             D::Offer => self.say(now, handle, Word::Offer),
             D::Build => self.build(handle, true),
             D::CloseTransport => self.close_transport(handle, session.reason()),
-            D::LeaveChannel => self.part(now, handle, session.channel_reason()),
+            D::LeaveChannel => {
+                let reason = self.leaving_reason(handle, session.reason(), session.channel_reason());
+                self.part(now, handle, reason);
+            }
             D::OpenChannel => {
                 if !self.open_channel(now, handle) {
                     self.control(now, handle, controlling::Event::ChannelLost(Reason::OPERATION));
@@ -314,11 +363,15 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         use presenting::Deed as D;
         let Some(session) = self.presenting(handle).copied() else { return };
         match deed {
+            D::Build if self.is_declined(handle) => self.decline(now, handle),
             D::Build => self.build(handle, false),
             D::Answer => self.say(now, handle, Word::Answer),
             D::Terminate => self.say(now, handle, Word::Terminate),
             D::CloseTransport => self.close_transport(handle, session.reason()),
-            D::LeaveChannel => self.part(now, handle, session.channel_reason()),
+            D::LeaveChannel => {
+                let reason = self.leaving_reason(handle, session.reason(), session.channel_reason());
+                self.part(now, handle, reason);
+            }
             D::Tell => {
                 if session.state() == ConnectionState::Connected
                     && let Some(presentation) = self.connections.get(handle).map(|it| it.presentation)
@@ -335,8 +388,20 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
     }
 
     fn build(&mut self, connection: ConnectionHandle, offers: bool) {
-        let kind = self.connections.get(connection).map(|it| it.kind).unwrap_or_default();
+        let kind = self.kind_of(connection);
         self.emit(Action::Build { connection, kind, offers, client: self.owner_of(connection) });
+    }
+
+    /// A data channel is offered to a page that builds none.
+    fn is_declined(&self, connection: ConnectionHandle) -> bool {
+        self.kind_of(connection) == TransportKind::DataChannel
+            && !self.owner_of(connection).is_some_and(|client| self.builds(client))
+    }
+
+    /// The answer says so, and another offer may follow.
+    fn decline(&mut self, now: Instant, connection: ConnectionHandle) {
+        self.close_transport(connection, None);
+        self.present(now, connection, presenting::Event::Declined);
     }
 
     fn close_transport(&mut self, connection: ConnectionHandle, reason: Option<CloseReason>) {

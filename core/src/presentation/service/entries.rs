@@ -21,6 +21,8 @@ pub(super) struct Client {
     pub(super) watch: Option<(Schemes, bool)>,
     /// It chooses devices.
     pub(super) chooses: bool,
+    /// It builds data channels (PS-20).
+    pub(super) builds: bool,
 }
 
 /// A device on the network that can show pages.
@@ -63,7 +65,7 @@ pub struct Connection {
     pub(super) session: Session,
     pub(super) presentation: PresentationHandle,
     pub(super) channel: Option<ChannelHandle>,
-    /// How its data travels: as this box has offered, or was offered.
+    /// How its data travels: as this box wanted to offer, or was offered.
     pub(super) kind: TransportKind,
     /// The client of a controlling connection; its receiver's is that of the presentation.
     pub(super) owner: Option<ClientHandle>,
@@ -88,6 +90,22 @@ impl Session {
         match self {
             Self::Controlling(session) => session.state(),
             Self::Presenting(session) => session.state(),
+        }
+    }
+
+    /// How the data of a connection travels that was offered like this.
+    pub(super) const fn kind(&self, offered: TransportKind) -> TransportKind {
+        match self {
+            Self::Controlling(session) => session.kind(),
+            Self::Presenting(_) => offered,
+        }
+    }
+
+    /// Whether there is something to close, or to stop building.
+    pub(super) const fn has_transport(&self) -> bool {
+        match self {
+            Self::Controlling(session) => session.has_transport(),
+            Self::Presenting(session) => session.has_transport(),
         }
     }
 

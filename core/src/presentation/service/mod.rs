@@ -388,6 +388,8 @@ pub enum Done {
     Listed(Option<u16>),
     /// The client is the receiver of this.
     Receiver(PresentationHandle),
+    /// How much was carried, which the driver knows.
+    Traffic,
 }
 
 /// What the service does as it is configured.

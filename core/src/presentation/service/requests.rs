@@ -11,7 +11,7 @@ use crate::limits::{PRESENTERS_MAX, SELECTION_TIMEOUT, URLS_MAX};
 use crate::message::VERSIONS;
 use crate::message::presentation::{
     Answer, CloseReason, Command, ConnectionId, ConnectionState, ConnectionStatus, DeviceId, Piece, PresentationId,
-    Refusal, TableName, TransportKind, Url, Urls,
+    Refusal, TableName, Traffic, TransportKind, Url, Urls,
 };
 use crate::presentation::control_channel::Word;
 use crate::presentation::session::{Controlling, WrongState, controlling, page};
@@ -30,7 +30,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
             self.clients.push(None).map_err(|_| NotTaken::Full)?;
         }
         let free = self.clients.get_mut(place).filter(|it| it.is_none()).ok_or(NotTaken::Full)?;
-        *free = Some(ClientEntry { handle: client, access, watch: None, chooses: false });
+        *free = Some(ClientEntry { handle: client, access, watch: None, chooses: false, builds: false });
         Ok(())
     }
 
@@ -149,6 +149,14 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
                 Done::Done
             }
             Command::Built { connection, piece } => self.built(now, client, connection, piece)?,
+            Command::RegisterBuilder => {
+                self.client_mut(client).ok_or(Refusal::NotFound)?.builds = true;
+                Done::Done
+            }
+            Command::Traffic => {
+                self.require_platform(client)?;
+                Done::Traffic
+            }
         };
         Ok(Some(done))
     }
@@ -171,6 +179,9 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         }
         if schemes_of(urls).is_empty() {
             return Err(Refusal::Urls);
+        }
+        if let Some(client) = self.client_mut(from.client).filter(|_| transport == TransportKind::DataChannel) {
+            client.builds = true;
         }
         if let Some(device) = device {
             let url = self.url_for(device, urls)?;
@@ -281,15 +292,37 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         let Some(connection) = connection else {
             self.require_room_for_another(presentation)?;
             self.require_place()?;
-            return self.connect_to(now, presentation, client, TransportKind::Tcp, true).map(Done::Connection);
+            let kind = self.kind_for(client, TransportKind::DataChannel);
+            return self.connect_to(now, presentation, client, kind, true).map(Done::Connection);
         };
         let state = self.state_of(connection);
+        self.carry_as_wanted(connection, client);
         self.try_control(now, connection, controlling::Event::Reconnect)
             .map_err(|WrongState| Refusal::WrongState { state })?;
         if let Some(entry) = self.connections.get_mut(connection) {
             entry.owner = Some(client);
         }
         Ok(Done::Connection(connection))
+    }
+
+    /// As it was wanted, unless the client cannot build it.
+    fn kind_for(&self, client: ClientHandle, wanted: TransportKind) -> TransportKind {
+        if self.builds(client) { wanted } else { TransportKind::Tcp }
+    }
+
+    /// Whether a client builds data channels (PS-20).
+    pub(super) fn builds(&self, client: ClientHandle) -> bool {
+        self.client(client).is_some_and(|it| it.builds)
+    }
+
+    /// The client that takes up a closed connection may be another one than had it before.
+    fn carry_as_wanted(&mut self, connection: ConnectionHandle, client: ClientHandle) {
+        let builds = self.builds(client);
+        let Some(entry) = self.connections.get_mut(connection) else { return };
+        let kind = if builds { entry.kind } else { TransportKind::Tcp };
+        if let Session::Controlling(session) = &mut entry.session {
+            session.carry_by(kind);
+        }
     }
 
     /// Mozilla's devices give up a presentation to which a second connection is made.
@@ -410,11 +443,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         piece: Piece<'_>,
     ) -> Result<Done, Refusal> {
         let connection = self.own(client, connection)?;
-        if self
-            .connections
-            .get(connection)
-            .is_some_and(|it| it.kind == TransportKind::Tcp && !planted!("client_speaks_for_service"))
-        {
+        if self.kind_of(connection) == TransportKind::Tcp && !planted!("client_speaks_for_service") {
             // Nobody speaks for a transport that the service has built itself.
             return Err(Refusal::WrongState { state: self.state_of(connection) });
         }
@@ -427,7 +456,8 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
                 Ok(())
             }
             Piece::Open => self.transport_ready(now, connection),
-            Piece::Closed => self.transport_closed(now, connection, failed),
+            Piece::Closed => self.remote_closed(now, connection, failed),
+            Piece::Over(reason) => self.remote_closed(now, connection, reason),
         };
         taken.map(|()| Done::Done).map_err(|_| Refusal::NotFound)
     }
@@ -466,6 +496,8 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
             Done::Availability(available) => Answer::Availability { available },
             Done::Device(place) => Answer::Device(place.and_then(|place| self.device_status(place))),
             Done::Listed(place) => Answer::Listed(place.and_then(|place| self.connection_status(place))),
+            // The machine does not see what is carried.
+            Done::Traffic => Answer::Traffic(Traffic::default()),
             Done::Receiver(presentation) => {
                 let (presentation_id, url) = self.presentation(presentation).unwrap_or_default();
                 Answer::Receiver { presentation_id, url }

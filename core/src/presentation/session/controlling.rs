@@ -22,6 +22,7 @@ use crate::time::Instant;
 ///                       terminate                                 --> Terminating --acknowledged, or not--> Ended
 ///                       terminated by the other device            --> Ended
 /// ```
+/// From Offering a data channel goes back to Building, for TCP, when the answer says that the other device takes none.
 /// The page sees Reaching to Offering as connecting, Terminating and Ended as terminated. A limit holds for the way to
 /// Connected as a whole, so that nobody connects for ever (PS-30).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -201,6 +202,13 @@ impl Controlling {
         self.kind
     }
 
+    /// From when it is closed on, its data is to travel like this if it is taken up again.
+    pub(crate) fn carry_by(&mut self, kind: TransportKind) {
+        if self.phase == Phase::Closed {
+            self.kind = kind;
+        }
+    }
+
     /// Whether the other device is one of us, as far as is known.
     pub const fn is_kin(&self) -> bool {
         self.is_kin
@@ -214,6 +222,11 @@ impl Controlling {
             // Nothing is known of it, or nothing is left.
             Phase::Reaching { .. } | Phase::Closed | Phase::Terminating | Phase::Ended => false,
         }
+    }
+
+    /// Whether there is a transport, or one that is being built.
+    pub(crate) const fn has_transport(&self) -> bool {
+        self.has_transport
     }
 
     /// Whether the other device acknowledged the end of the presentation.
@@ -242,6 +255,11 @@ impl Controlling {
             (P::Building, E::OfferReady) => self.offer(),
             (P::Offering { ready, .. }, E::Answered { fits: true }) => self.agreed(true, ready),
             (P::Offering { answered, .. }, E::TransportReady) => self.agreed(answered, true),
+            // The other device takes no data channel, but has answered: TCP it takes.
+            (P::Offering { .. }, E::Answered { fits: false }) if self.kind == TransportKind::DataChannel => {
+                self.kind = TransportKind::Tcp;
+                self.build();
+            }
             (P::Offering { .. }, E::Answered { fits: false }) => self.fail(now, CloseReason::Error(Reason::OPERATION)),
 
             (P::Offering { answered: true, .. } | P::Connected | P::Closed, E::ChannelLost(_)) => {
@@ -361,8 +379,12 @@ impl Controlling {
         self.add(Deed::Tell);
     }
 
+    /// A device of another make is not known to take more than TCP, and does not say so when it is asked.
     fn reached(&mut self, again: bool, is_kin: bool) {
         self.is_kin = is_kin;
+        if !is_kin {
+            self.kind = TransportKind::Tcp;
+        }
         if again {
             self.phase = Phase::Resuming;
             self.add(Deed::Reconnect);

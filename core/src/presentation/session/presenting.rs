@@ -13,7 +13,8 @@ use crate::time::Instant;
 ///
 /// ```text
 /// Waiting --offer AND page--> Building --transport ready--> Connected --closed, lost--> Ended
-///    |                           |                              |
+///    |  ^                        |  |                           |
+///    |  +---- of another kind ---|--+                           |
 ///    +---------------------------+---- refused, lost, late -----+--> Ended
 ///    +---------------------------+---- terminated here ---------+--> Terminating --acknowledged, or not--> Ended
 /// ```
@@ -46,6 +47,8 @@ pub enum Phase {
 pub enum Event {
     /// The other device has offered a transport.
     Offered,
+    /// What was offered is none that the page can build: another offer may follow.
+    Declined,
     /// The page is there.
     PageReady,
     /// The page cannot be shown.
@@ -139,6 +142,11 @@ impl Presenting {
         self.reason
     }
 
+    /// Whether there is a transport, or one that is offered or being built.
+    pub(crate) const fn has_transport(&self) -> bool {
+        self.has_transport
+    }
+
     /// Why its control channel is left.
     pub const fn channel_reason(&self) -> Reason {
         self.channel_reason
@@ -161,6 +169,7 @@ impl Presenting {
             (P::Waiting { page, .. }, E::Offered) => self.wait(true, page),
             (P::Waiting { offered, .. }, E::PageReady) => self.wait(offered, true),
             (P::Building { answered: false }, E::AnswerReady) => self.answer(),
+            (P::Building { answered: false }, E::Declined) => self.decline(),
             (P::Building { .. }, E::TransportReady) => self.connect(),
 
             (P::Building { answered: true } | P::Connected, E::ChannelLost(_)) => self.has_channel = false,
@@ -200,7 +209,7 @@ impl Presenting {
             | (P::Terminating | P::Ended, E::PageFailed(_))
             | (
                 P::Waiting { .. } | P::Building { answered: true } | P::Connected | P::Terminating | P::Ended,
-                E::AnswerReady,
+                E::AnswerReady | E::Declined,
             )
             | (P::Waiting { .. } | P::Connected | P::Terminating | P::Ended, E::TransportReady)
             | (P::Waiting { .. } | P::Ended, E::TransportClosed(_))
@@ -219,12 +228,19 @@ impl Presenting {
     /// PS-14
     fn wait(&mut self, offered: bool, page: bool) {
         self.phase = Phase::Waiting { offered, page };
-        // What was offered is kept until it is built.
+        // The offer is kept until it is built, or forgotten.
         self.has_transport = offered;
         if offered && (page || planted!("built_before_page")) {
             self.phase = Phase::Building { answered: false };
             self.add(Deed::Build);
         }
+    }
+
+    /// The answer says what would do instead.
+    fn decline(&mut self) {
+        self.phase = Phase::Waiting { offered: false, page: true };
+        self.has_transport = false;
+        self.add(Deed::Answer);
     }
 
     fn answer(&mut self) {

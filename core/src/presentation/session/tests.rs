@@ -112,6 +112,7 @@ mod way {
     ];
     pub(super) const PRESENTING: &[P] = &[
         P::Offered,
+        P::Declined,
         P::PageReady,
         P::PageFailed(Reason::TIMEOUT),
         P::AnswerReady,
@@ -153,7 +154,7 @@ fn page(events: &[page::Event]) -> Page {
 
 fn controlling_situations() -> Vec<(&'static str, Controlling)> {
     use controlling::Event as E;
-    use way::{ANSWERED, CLOSED, CONNECTED, CONNECTED_KIN, REACHED};
+    use way::{ANSWERED, CLOSED, CONNECTED, CONNECTED_KIN, REACHED, REACHED_KIN};
     let again = |events: &[E]| Controlling::new(Instant::default(), TransportKind::Tcp, true).after(events);
     let data_channel = Controlling::new(Instant::default(), TransportKind::DataChannel, false);
     Vec::from([
@@ -166,7 +167,7 @@ fn controlling_situations() -> Vec<(&'static str, Controlling)> {
         ("C Offering", controlling(&[REACHED, E::OfferReady])),
         ("C Offering, answered", controlling(&[REACHED, E::OfferReady, ANSWERED])),
         ("C Offering, transport there", controlling(&[REACHED, E::OfferReady, E::TransportReady])),
-        ("C Offering a data channel", data_channel.after(&[REACHED, E::OfferReady])),
+        ("C Offering a data channel", data_channel.after(&[REACHED_KIN, E::OfferReady])),
         ("C Connected", controlling(CONNECTED)),
         ("C Connected, channel kept", controlling(CONNECTED_KIN)),
         ("C Closed", controlling(CLOSED)),
@@ -255,6 +256,24 @@ fn the_transport_is_built_exactly_when_offer_and_page_are_there() {
     }
 }
 
+/// PS-03, PS-21: a device of another make, and a page that builds no data channel, are reached by TCP.
+#[test]
+fn who_takes_no_data_channel_gets_tcp() {
+    use controlling::{Deed, Event as E};
+    let wanted = Controlling::new(Instant::default(), TransportKind::DataChannel, false);
+    assert_eq!(wanted.after(&[way::REACHED]).kind(), TransportKind::Tcp);
+    let mut kin = wanted.after(&[way::REACHED_KIN, E::OfferReady]);
+    assert_eq!(kin.kind(), TransportKind::DataChannel);
+    kin.give(E::Answered { fits: false }).unwrap();
+    assert_eq!((kin.kind(), kin.drain()), (TransportKind::Tcp, Vec::from([Deed::Build])));
+    let asked = presenting(&[presenting::Event::PageReady, presenting::Event::Offered]);
+    let mut declined = asked;
+    declined.give(presenting::Event::Declined).unwrap();
+    assert_eq!(declined.drain(), [presenting::Deed::Answer]);
+    declined.give(presenting::Event::Offered).unwrap();
+    assert_eq!(declined.drain(), [presenting::Deed::Build]);
+}
+
 /// PS-13: the controller is told why.
 #[test]
 fn a_page_that_does_not_load_in_time_is_ended_and_its_connections_are_told() {
@@ -265,7 +284,7 @@ fn a_page_that_does_not_load_in_time_is_ended_and_its_connections_are_told() {
     let mut connection = presenting(&[presenting::Event::Offered]);
     connection.give(presenting::Event::PageFailed(Reason::TIMEOUT)).unwrap();
     use presenting::Deed::{CloseTransport, LeaveChannel, Remove, Tell};
-    assert_eq!(connection.drain(), [CloseTransport, LeaveChannel, Tell, Remove], "what was offered is forgotten");
+    assert_eq!(connection.drain(), [CloseTransport, LeaveChannel, Tell, Remove], "the offer is not kept");
     assert_eq!(connection.channel_reason(), Reason::TIMEOUT);
 }
 

@@ -17,7 +17,9 @@ use self::platform::{Door, Events, Known, Net, Packets, Screen, Sight, Stream, W
 use super::*;
 use crate::codec::postcard;
 use crate::hal::{ByteStream, Descriptors, Fingerprint, Protection, Received, Trust};
-use crate::limits::{CHANNEL_GREETING_TIMEOUT, ESTABLISH_TIMEOUT, GREETING_TIMEOUT, PRESENTER_MESSAGE_BYTES_MAX};
+use crate::limits::{
+    CHANNEL_GREETING_TIMEOUT, CLOSED_KEPT, ESTABLISH_TIMEOUT, GREETING_TIMEOUT, PRESENTER_MESSAGE_BYTES_MAX,
+};
 use crate::message::presentation::{Command, ConnectionId, NoDevice, Request, SelectionId, TransportKind};
 
 struct Host {
@@ -129,6 +131,14 @@ impl Home {
             self.now = self.now.after(Duration::from_millis(500));
             self.settle();
         }
+    }
+
+    /// PS-35: a page that was connected could be taken up again for a while.
+    fn assert_ended_with_its_receiver(&mut self) {
+        self.settle();
+        self.pass(ESTABLISH_TIMEOUT);
+        self.now = self.now.after(CLOSED_KEPT);
+        self.assert_nothing_left();
     }
 
     /// PS-35
@@ -442,12 +452,15 @@ fn a_data_channel_is_built_by_the_clients_and_its_descriptions_go_up_and_down() 
     let sdp = "\"v=0 ".repeat(14_000);
     let built = |piece| Command::Built { connection: first(), piece };
     page.say(built(Piece::Offer(&sdp)));
-    assert_eq!(page.news(&mut home), ["done"]);
+    page.say(built(Piece::Candidate("early")));
+    assert_eq!(page.news(&mut home), ["done", "done"]);
     let token = home.boxes[TV].host.platform.receivers.shown[0].1;
+    receiver.say(Command::RegisterBuilder);
     receiver.say(Command::ReceiverReady { token });
     receiver.say(Command::ListenForConnections);
     let told = receiver.news(&mut home).join(" ");
     assert!(told.contains("offers: false") && told.contains(&std::format!("{:?}", Piece::Offer(&sdp))));
+    assert!(told.contains("Candidate(\"early\")"), "what came while the page was loading is kept, too");
     receiver.say(built(Piece::Answer("answer")));
     receiver.say(built(Piece::Candidate("candidate")));
     receiver.say(built(Piece::Open));
@@ -456,6 +469,166 @@ fn a_data_channel_is_built_by_the_clients_and_its_descriptions_go_up_and_down() 
     assert!(told.contains("Answer(\"answer\")") && told.contains("Candidate(\"candidate\")"), "{told}");
     page.say(built(Piece::Open));
     assert_eq!(page.news(&mut home), ["done", "connected"]);
+}
+
+/// PS-21: the page builds no data channel, so it gets TCP, and the controller's page stops building.
+#[test]
+fn a_page_that_builds_no_data_channel_is_reached_by_tcp() {
+    let mut home = Home::new(Protection::Encrypted);
+    let (mut page, mut receiver) = (home.boxes[PHONE].client(), home.boxes[TV].client());
+    offer_data_channel(&mut home, &mut page);
+    let token = home.boxes[TV].host.platform.receivers.shown[0].1;
+    receiver.say(Command::ReceiverReady { token });
+    receiver.say(Command::ListenForConnections);
+    home.settle();
+    let told = page.news(&mut home).join(" ");
+    assert!(told.contains("Closed") && told.ends_with("connected"), "{told}");
+    page.say(send(Payload::Text("hello")));
+    home.settle();
+    assert_eq!(receiver.news(&mut home).last().map(String::as_str), Some("Text(\"hello\")"));
+    page.say(Command::Terminate { connection: first() });
+    home.settle();
+    drop((page, receiver));
+    home.assert_nothing_left();
+}
+
+/// The states among the news.
+fn states(told: Vec<String>) -> Vec<String> {
+    told.into_iter().filter(|news| !news.contains("Built")).collect()
+}
+
+/// The page has the TV asked for a data channel, and has made its offer.
+fn offer_data_channel(home: &mut Home, page: &mut Client) {
+    page.say(Command::Hello);
+    let urls = ["https://tv.example/"].into_iter().collect();
+    let (device, transport) = (Some("TV"), TransportKind::DataChannel);
+    page.say(Command::Start { presentation_id: "p", urls, origin: "test", device, transport });
+    page.news(home);
+    page.say(Command::Built { connection: first(), piece: Piece::Offer("offer") });
+    home.settle();
+}
+
+/// How far a data channel is built.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Built {
+    Nothing,
+    Offered,
+    Ready,
+    Answered,
+    OpenHere,
+    OpenThere,
+    Connected,
+}
+
+/// A data channel that is built so far, by a page and its receiver.
+fn built_so_far(home: &mut Home, so_far: Built) -> (Client, Client) {
+    let (mut page, mut receiver) = (home.boxes[PHONE].client(), home.boxes[TV].client());
+    let steps = [Built::Offered, Built::Ready, Built::Answered, Built::OpenHere, Built::OpenThere];
+    let built = |piece| Command::Built { connection: first(), piece };
+    page.say(Command::Hello);
+    let urls = ["https://tv.example/"].into_iter().collect();
+    let (device, transport) = (Some("TV"), TransportKind::DataChannel);
+    page.say(Command::Start { presentation_id: "p", urls, origin: "test", device, transport });
+    home.settle();
+    let reached = steps.iter().take_while(|step| **step as u8 <= so_far as u8);
+    for step in reached {
+        match step {
+            Built::Offered => page.say(built(Piece::Offer("offer"))),
+            Built::Ready => {
+                let token = home.boxes[TV].host.platform.receivers.shown[0].1;
+                receiver.say(Command::RegisterBuilder);
+                receiver.say(Command::ReceiverReady { token });
+                receiver.say(Command::ListenForConnections);
+            }
+            Built::Answered => receiver.say(built(Piece::Answer("answer"))),
+            Built::OpenHere if so_far == Built::OpenHere => page.say(built(Piece::Open)),
+            Built::OpenHere => {}
+            Built::OpenThere => receiver.say(built(Piece::Open)),
+            Built::Nothing | Built::Connected => {}
+        }
+        home.settle();
+    }
+    if so_far == Built::Connected {
+        page.say(built(Piece::Open));
+    }
+    page.news(home);
+    receiver.news(home);
+    (page, receiver)
+}
+
+const ALL_BUILT: [Built; 7] = [
+    Built::Nothing,
+    Built::Offered,
+    Built::Ready,
+    Built::Answered,
+    Built::OpenHere,
+    Built::OpenThere,
+    Built::Connected,
+];
+
+/// PS-30, PS-35: the process of the controlling page dies, however far it has come; the other side learns it at once where
+/// it knows of the connection, and nothing is left.
+#[test]
+fn a_page_that_dies_while_it_builds_leaves_nothing_and_the_other_one_is_told() {
+    for so_far in ALL_BUILT {
+        let mut home = Home::new(Protection::Encrypted);
+        let (page, mut receiver) = built_so_far(&mut home, so_far);
+        drop(page);
+        home.settle();
+        let told = states(receiver.news(&mut home));
+        match so_far {
+            Built::Nothing | Built::Offered => {}
+            Built::OpenThere | Built::Connected => assert_eq!(told, ["closed: WentAway"], "{so_far:?}"),
+            Built::Ready | Built::Answered | Built::OpenHere => {
+                assert!(told.iter().any(|news| news.starts_with("closed: ")), "{so_far:?}: {told:?}");
+            }
+        }
+        assert!(home.boxes.iter().all(|it| it.driver.transports.in_use() == 0), "{so_far:?}");
+        drop(receiver);
+        home.assert_ended_with_its_receiver();
+    }
+}
+
+/// PS-10, PS-30, PS-35: and so does the receiver, with which its presentation ends.
+#[test]
+fn a_receiver_that_dies_while_it_builds_leaves_nothing_and_the_other_one_is_told() {
+    for so_far in [Built::Ready, Built::Answered, Built::OpenHere, Built::OpenThere, Built::Connected] {
+        let mut home = Home::new(Protection::Encrypted);
+        let (mut page, receiver) = built_so_far(&mut home, so_far);
+        drop(receiver);
+        home.settle();
+        let told = page.news(&mut home);
+        let is_over = |news: &String| news.starts_with("closed") || news.starts_with("terminated");
+        assert!(told.iter().any(is_over), "{so_far:?}: {told:?}");
+        assert!(home.boxes.iter().all(|it| it.driver.transports.in_use() == 0), "{so_far:?}");
+        drop(page);
+        home.assert_ended_with_its_receiver();
+    }
+}
+
+/// PS-09: the control channel says that a page has left, in case that the data channel does not.
+#[test]
+fn who_leaves_a_data_channel_is_missed_by_the_other_side() {
+    let mut home = Home::new(Protection::Encrypted);
+    let (mut page, mut receiver) = built_so_far(&mut home, Built::Connected);
+    page.say(Command::Close { connection: first(), went_away: false });
+    home.settle();
+    assert_eq!(states(receiver.news(&mut home)), ["closed: Closed"]);
+    assert_eq!(states(page.news(&mut home)), ["done", "closed: Closed"]);
+}
+
+/// PS-07
+#[test]
+fn the_service_counts_what_it_carries() {
+    let mut home = Home::new(Protection::None);
+    let (mut page, _receiver) = connected(&mut home);
+    page.say(send(Payload::Text("hello")));
+    page.say(send(Payload::Binary(&[1, 2])));
+    home.settle();
+    page.news(&mut home);
+    page.say(Command::Traffic);
+    let told = page.news(&mut home).join(" ");
+    assert!(told.contains("sent_messages: 2, sent_bytes: 7, received_messages: 0, received_bytes: 0"), "{told}");
 }
 
 /// A page for which somebody is to choose the device.

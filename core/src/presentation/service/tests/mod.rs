@@ -183,9 +183,9 @@ impl Stage {
                 }
             }
             Action::CloseTransport { connection, reason } => {
-                let offer = self.boxes[which].offers.remove(&key(connection));
                 let transport = self.boxes[which].transports.remove(&key(connection));
-                assert!(offer.is_some() || transport.is_some(), "there is a transport, or the offer of one");
+                let is_kept = self.boxes[which].offers.remove(&key(connection)).is_some();
+                assert!(transport.is_some() != is_kept, "there is a transport, or an offer of one");
                 if let Some(Some((other, peer))) = transport {
                     self.wire.push_back(Wire::Transport(other, peer, reason));
                 }
@@ -248,7 +248,7 @@ impl Stage {
         let address: &[&str] = &["192.168.1.5"];
         let message = self.boxes[which].service.message(channel, word).unwrap_or_else(|| {
             let connection = connection.expect("it is about a connection");
-            let kind = self.boxes[which].service.connections.get(connection).unwrap().kind;
+            let kind = self.boxes[which].service.kind_of(connection);
             let port = connection.index() + 1;
             let description = match kind {
                 TransportKind::Tcp => {
@@ -391,6 +391,9 @@ impl Stage {
     /// The receiver of the only presentation says that its page is there, and listens.
     pub(super) fn page_is_ready(&mut self) {
         let token = self.boxes[TV].processes.values().next().expect("a process").1;
+        if self.kind == TransportKind::DataChannel {
+            assert_eq!(self.ask(TV, 1, Command::RegisterBuilder), Some(Ok(Done::Done)));
+        }
         let ready = self.ask(TV, 1, Command::ReceiverReady { token });
         assert!(matches!(ready, Some(Ok(Done::Receiver(_)))), "{ready:?}");
         assert_eq!(self.ask(TV, 1, Command::ListenForConnections), Some(Ok(Done::Done)));
