@@ -337,11 +337,14 @@ impl Model {
                 self.transports.push(Transport { connection, kind, step });
             }
             Action::CloseTransport { connection, .. } => {
-                let is_kept = matches!(self.cause, Cause::Channel) && self.is_connected(connection);
+                let built = self.transports.iter().find(|it| it.connection == connection).map(|it| it.kind);
+                // That a data channel is left is said on the control channel.
+                let is_kept = built == Some(TransportKind::Tcp)
+                    && matches!(self.cause, Cause::Channel)
+                    && self.is_connected(connection);
                 assert!(!is_kept, "{connection:?} falls with its control channel");
                 let was_kept = self.forget_offer(connection);
-                let is_there = self.transports.iter().any(|it| it.connection == connection);
-                assert!(was_kept || is_there, "{connection:?} has no transport, nor the offer of one");
+                assert!(built.is_some() != was_kept, "{connection:?} has no transport, nor the offer of one");
                 self.forget_transport(connection);
             }
             Action::Transmit { connection } => {
@@ -422,7 +425,7 @@ impl Model {
             (Ok(Done::Done), Some(Command::ListenForConnections)) => {
                 self.client(to.client).expect("it is there").is_listening = true;
             }
-            (Ok(Done::Done), Some(Command::Built { connection, piece: Piece::Closed })) => {
+            (Ok(Done::Done), Some(Command::Built { connection, piece: Piece::Closed | Piece::Over(_) })) => {
                 self.forget_transport(connection.into());
             }
             _ => {}

@@ -208,7 +208,12 @@ fn ask(input: &mut Unstructured<'_>) -> Result<Ask> {
         8 => Command::End { presentation_id },
         9 | 10 => return Ok(Ask::Send(input.arbitrary()?)),
         11 => Command::WatchAvailability { urls: urls(input)? },
-        12 => one_of(input, &[Some(()), None])?.map_or(Command::Hello, |()| Command::UnwatchAvailability),
+        12 => match below(input, 4)? {
+            0 => Command::Hello,
+            1 => Command::UnwatchAvailability,
+            2 => Command::RegisterBuilder,
+            _ => Command::Traffic,
+        },
         13 => Command::ListDevices { from: below(input, 3)?.into() },
         14 => Command::List { from: below(input, 6)?.into() },
         15 => Command::WatchSelections,
@@ -222,6 +227,8 @@ fn ask(input: &mut Unstructured<'_>) -> Result<Ask> {
         22 => Command::ListenForConnections,
         _ => {
             let pieces = [Piece::Offer("o"), Piece::Answer("a"), Piece::Candidate("c"), Piece::Open, Piece::Closed];
+            let over = [CloseReason::Closed, CloseReason::WentAway].map(Piece::Over);
+            let pieces = [pieces.as_slice(), &over].concat();
             return Ok(Ask::Built(input.arbitrary()?, one_of(input, &pieces)?));
         }
     }))

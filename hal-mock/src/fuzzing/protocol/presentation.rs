@@ -2,14 +2,20 @@
 
 use greenroom_core::limits::URLS_MAX;
 
-use super::{Bool, Byte, ByteArray, Bytes, Fields, ID, LONG_TEXT, List, OneOf, Optional, Shape, U16, U32, Unit};
+use super::{Bool, Byte, ByteArray, Bytes, Fields, ID, LONG_TEXT, List, OneOf, Optional, Shape, U16, U32, U64, Unit};
 
 const URLS: Shape = List(&LONG_TEXT, URLS_MAX);
 const TOKEN: Shape = ByteArray(16);
 const TRANSPORT: Shape = OneOf(&[("Tcp", Unit), ("DataChannel", Unit)]);
 const PAYLOAD: Shape = OneOf(&[("Text", LONG_TEXT), ("Binary", Bytes)]);
-const PIECE: Shape =
-    OneOf(&[("Offer", LONG_TEXT), ("Answer", LONG_TEXT), ("Candidate", LONG_TEXT), ("Open", Unit), ("Closed", Unit)]);
+const PIECE: Shape = OneOf(&[
+    ("Offer", LONG_TEXT),
+    ("Answer", LONG_TEXT),
+    ("Candidate", LONG_TEXT),
+    ("Open", Unit),
+    ("Closed", Unit),
+    ("Over", CLOSE_REASON),
+]);
 const STATE: Shape = OneOf(&[("Connecting", Unit), ("Connected", Unit), ("Closed", Unit), ("Terminated", Unit)]);
 const CLOSE_REASON: Shape = OneOf(&[("Closed", Unit), ("WentAway", Unit), ("Terminated", Unit), ("Error", U32)]);
 const CONNECTION: (&str, Shape) = ("connection", ID);
@@ -45,6 +51,8 @@ const COMMAND: Shape = OneOf(&[
     ("ReceiverFailed", Fields(&[("token", TOKEN)])),
     ("ListenForConnections", Unit),
     ("Built", Fields(&[CONNECTION, ("piece", PIECE)])),
+    ("RegisterBuilder", Unit),
+    ("Traffic", Unit),
 ]);
 
 /// What the service says to it.
@@ -60,6 +68,10 @@ const ANSWER: Shape = OneOf(&[
     ("Device", Optional(&Fields(&[("next", U16), ("device_id", LONG_TEXT), ("name", LONG_TEXT)]))),
     ("Listed", Optional(&STATUS)),
     ("Receiver", Fields(&[("presentation_id", LONG_TEXT), ("url", LONG_TEXT)])),
+    (
+        "Traffic",
+        Fields(&[("sent_messages", U64), ("sent_bytes", U64), ("received_messages", U64), ("received_bytes", U64)]),
+    ),
 ]);
 const STATUS: Shape = Fields(&[
     ("next", U16),

@@ -6,7 +6,7 @@ use greenroom_core::limits::MESSAGE_BYTES_MAX;
 use greenroom_core::message::papi::{Description, Framed, Message, Reason};
 use greenroom_core::message::presentation::{
     self, Answer, CloseReason, Command, ConnectionId, ConnectionState, ConnectionStatus, DeviceStatus, Event,
-    LaunchToken, NoDevice, Payload, Piece, Refusal, Request, SelectionId, TableName, TransportKind,
+    LaunchToken, NoDevice, Payload, Piece, Refusal, Request, SelectionId, TableName, Traffic, TransportKind,
 };
 
 use super::{Seed, first, later};
@@ -45,6 +45,9 @@ fn requests() -> Vec<Seed> {
         ("presentation", "ask-ready", ask(C::ReceiverReady { token })),
         ("presentation", "ask-listen", ask(C::ListenForConnections)),
         ("presentation", "ask-built", ask(C::Built { connection, piece: Piece::Candidate("c") })),
+        ("presentation", "ask-over", ask(C::Built { connection, piece: Piece::Over(CloseReason::WentAway) })),
+        ("presentation", "ask-builder", ask(C::RegisterBuilder)),
+        ("presentation", "ask-traffic", ask(C::Traffic)),
     ]
 }
 
@@ -63,6 +66,7 @@ fn answers() -> Vec<Seed> {
         ("presentation", "device", answer(Ok(Answer::Device(Some(device))))),
         ("presentation", "listed", answer(Ok(Answer::Listed(Some(listed))))),
         ("presentation", "receiver", answer(Ok(Answer::Receiver { presentation_id, url }))),
+        ("presentation", "traffic", answer(Ok(Answer::Traffic(Traffic { sent_bytes: 300, ..Traffic::default() })))),
         ("presentation", "full", answer(Err(full))),
         ("presentation", "wrong", answer(Err(Refusal::WrongState { state: ConnectionState::Terminated }))),
     ]
