@@ -1,7 +1,7 @@
 //! Greenroom on Linux. All `unsafe` of the project is here.
 //!
-//! Features name the roles: `client`, `manager`, `session`, `presentation`; none is on by default, so that an app that links
-//! the client library gets no GStreamer, no TLS and no mDNS.
+//! Features name the roles: `client`, `manager`, `session`, `presentation`, `content`; none is on by default, so that an app
+//! that links the client library gets no GStreamer, no TLS and no mDNS.
 //!
 //! | module | what is in it | for |
 //! |---|---|---|
@@ -19,12 +19,16 @@
 //! | `harden` | what a program gives up first | manager, presentation, session |
 //! | `network` | TCP, TLS with pinned certificates, known devices | presentation |
 //! | `discovery` | mDNS: announced devices | presentation |
-//! | `presentation` | the presentation service, and its clients | presentation |
+//! | `presentation` | the presentation service | presentation |
+//! | `presenter` | the service's local clients | presentation, content |
+//! | `content` | data channels, in the process of the page | content |
 //! | `process` | children: `posix_spawn` and pidfd | manager, presentation |
 
 #[cfg(feature = "client")]
 pub mod client;
 pub mod clock;
+#[cfg(feature = "content")]
+pub mod content;
 mod credentials;
 #[cfg(feature = "session")]
 pub mod decoder;
@@ -49,6 +53,8 @@ pub mod network;
 pub mod owner;
 #[cfg(feature = "presentation")]
 pub mod presentation;
+#[cfg(any(feature = "content", feature = "presentation"))]
+pub mod presenter;
 #[cfg(any(feature = "manager", feature = "presentation"))]
 pub mod process;
 #[cfg(any(feature = "manager", feature = "presentation", feature = "session"))]

@@ -92,7 +92,7 @@ impl SeqPacket {
     }
 
     /// Lets messages of so many bytes be sent, which may be more than the system's default.
-    #[cfg(feature = "presentation")]
+    #[cfg(any(feature = "content", feature = "presentation"))]
     pub fn make_room_for(&self, message_bytes: usize) -> Result<(), LinuxError> {
         sockopt::set_socket_send_buffer_size(&self.socket, message_bytes)
             .map_err(|errno| LinuxError::new("make room for messages", errno))

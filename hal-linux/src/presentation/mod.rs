@@ -2,12 +2,10 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | `client` | asking the service, and hearing its events |
 //! | `door` | where local clients come in |
 //! | `parent` | the manager of which it is the companion |
 //! | `receivers` | the processes that show pages |
 
-mod client;
 mod door;
 mod parent;
 mod receivers;
@@ -26,8 +24,7 @@ use greenroom_core::message::presentation::DeviceId;
 use greenroom_core::presentation::service::{Access, Settings};
 use greenroom_core::time::earliest;
 
-pub use client::{PresenterClient, PresenterError};
-pub use receivers::{LAUNCH_TOKEN_VARIABLE, inherited_token};
+pub use crate::presenter::{LAUNCH_TOKEN_VARIABLE, PresenterClient, PresenterError, inherited_token};
 
 use crate::clock::Clock;
 use crate::discovery::{Interfaces, Mdns};

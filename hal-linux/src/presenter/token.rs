@@ -1,0 +1,43 @@
+//! What a receiver has inherited (PS-12, PS-36).
+
+use std::env;
+
+use greenroom_core::message::presentation::LaunchToken;
+
+/// The environment variable in which a receiver inherits its launch token, as 32 digits.
+pub const LAUNCH_TOKEN_VARIABLE: &str = "GREENROOM_LAUNCH_TOKEN";
+
+#[cfg(any(test, feature = "presentation"))]
+pub(crate) fn text_of(token: LaunchToken) -> String {
+    token.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The token with which this process was launched, if it was launched to show a page.
+pub fn inherited_token() -> Option<LaunchToken> {
+    token_in(&env::var(LAUNCH_TOKEN_VARIABLE).ok()?)
+}
+
+fn token_in(text: &str) -> Option<LaunchToken> {
+    let mut token = LaunchToken([0; 16]);
+    if text.len() != 2 * token.0.len() || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (place, byte) in token.0.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * place..2 * place + 2)?, 16).ok()?;
+    }
+    Some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_inherited_as_text() {
+        let token = LaunchToken([0xA7; 16]);
+        assert_eq!(token_in(&text_of(token)), Some(token));
+        for text in ["", "a7", &"g7".repeat(16), &"é".repeat(16), &"a7".repeat(17)] {
+            assert_eq!(token_in(text), None, "{text}");
+        }
+    }
+}
