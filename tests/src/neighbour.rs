@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use greenroom_core::message::presentation::{
-    Answer, CloseReason, Command, ConnectionId, ConnectionState, Event, Payload, TransportKind,
+    Answer, CloseReason, Command, ConnectionId, ConnectionState, Event, Payload, Refusal, Traffic, TransportKind,
 };
-use greenroom_hal_linux::presentation::{PresenterClient, PresenterError};
+use greenroom_hal_linux::content::ContentClient;
+use greenroom_hal_linux::presenter::{PresenterClient, PresenterError};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -153,7 +154,7 @@ impl Neighbour {
     /// # Panics
     /// When the service does not let it in.
     pub fn page(&self) -> Page {
-        Page { client: PresenterClient::connect(&self.socket()).expect("the service takes a connection") }
+        Page { client: ContentClient::connect(&self.socket()).expect("the service takes a connection") }
     }
 
     /// Runs `greenroomctl present` with these arguments.
@@ -161,13 +162,14 @@ impl Neighbour {
     /// # Panics
     /// When it cannot be run.
     pub fn ctl(&self, arguments: &[&str]) -> Output {
-        Process::new(programs::path("greenroomctl"))
-            .arg("present")
-            .args(arguments)
-            .env("GREENROOM_PRESENTATION", self.socket())
-            .stdin(Stdio::null())
-            .output()
-            .expect("greenroomctl runs")
+        self.ctl_command(arguments).output().expect("greenroomctl runs")
+    }
+
+    /// `greenroomctl present` with these arguments, to be run.
+    pub fn ctl_command(&self, arguments: &[&str]) -> Process {
+        let mut command = Process::new(programs::path("greenroomctl"));
+        command.arg("present").args(arguments).env("GREENROOM_PRESENTATION", self.socket()).stdin(Stdio::null());
+        command
     }
 
     /// The processes that show pages.
@@ -209,7 +211,7 @@ impl Drop for Neighbour {
 
 /// A page's connection to the service of its own box.
 pub struct Page {
-    client: PresenterClient,
+    client: ContentClient,
 }
 
 impl Page {
@@ -240,8 +242,16 @@ impl Page {
     /// When it is refused.
     #[track_caller]
     pub fn start(&mut self, url: &str, device: &str) -> (ConnectionId, String) {
+        self.start_over(TransportKind::Tcp, url, device)
+    }
+
+    /// The same, with the data to travel like this.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[track_caller]
+    pub fn start_over(&mut self, transport: TransportKind, url: &str, device: &str) -> (ConnectionId, String) {
         let urls = [url].into_iter().collect();
-        let transport = TransportKind::Tcp;
         let start = Command::Start { presentation_id: "", urls, origin: "a test", device: Some(device), transport };
         self.connection(start)
     }
@@ -293,6 +303,60 @@ impl Page {
     pub fn say(&mut self, connection: ConnectionId, text: &str) {
         let sent = self.client.request(Command::Send { connection, payload: Payload::Text(text) });
         assert!(matches!(sent, Ok(Answer::Done)), "{sent:?}");
+    }
+
+    /// What its service has carried itself.
+    ///
+    /// # Panics
+    /// When that is not answered.
+    #[track_caller]
+    pub fn traffic(&mut self) -> Traffic {
+        match self.client.request(Command::Traffic) {
+            Ok(Answer::Traffic(traffic)) => traffic,
+            other => panic!("no traffic: {other:?}"),
+        }
+    }
+
+    /// Whether the messages of this connection are carried by this process, past the service.
+    pub fn has_data_channel(&self, connection: ConnectionId) -> bool {
+        self.client.has_data_channel(connection)
+    }
+
+    /// The next message, as its text or its bytes.
+    ///
+    /// # Panics
+    /// When the connection ends, or none comes.
+    #[track_caller]
+    pub fn receive(&mut self, connection: ConnectionId) -> Result<String, Vec<u8>> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.client.next_event(deadline).expect("the service lives") {
+                Some(Event::Message { connection: other, payload }) if other == connection => {
+                    return match payload {
+                        Payload::Text(text) => Ok(text.to_owned()),
+                        Payload::Binary(bytes) => Err(bytes.to_vec()),
+                    };
+                }
+                Some(Event::State { connection: other, state, reason }) if other == connection => {
+                    assert_eq!(state, ConnectionState::Connected, "{reason:?}");
+                }
+                Some(_) => {}
+                None => panic!("nothing is said in time"),
+            }
+        }
+    }
+
+    /// Sends a message as soon as the connection takes it.
+    ///
+    /// # Panics
+    /// When it is refused for another reason.
+    #[track_caller]
+    pub fn send(&mut self, connection: ConnectionId, payload: Payload<'_>) {
+        until("the connection takes a message", || match self.client.request(Command::Send { connection, payload }) {
+            Ok(_) => Some(()),
+            Err(PresenterError::Refused(Refusal::Congested)) => None,
+            Err(other) => panic!("it is not sent: {other}"),
+        });
     }
 
     /// The next text, which is an object of JSON.

@@ -123,6 +123,9 @@ pub enum PresentOrder {
         /// What the presentation is called [default: a name that nobody guesses]
         #[arg(long)]
         name: Option<String>,
+        /// Exchange the messages past the presentation services, from process to process and encrypted, where the page can
+        #[arg(long)]
+        data_channel: bool,
         /// Stay connected, and print the page's messages until it has ended
         #[arg(long)]
         stay: bool,
@@ -135,11 +138,17 @@ pub enum PresentOrder {
         presentation: String,
         /// The text
         text: String,
+        /// Send it past the presentation services, where the page can
+        #[arg(long)]
+        data_channel: bool,
     },
     /// Connect to a presentation that was started from this box, and print its messages until it has ended
     Reconnect {
         /// The presentation
         presentation: String,
+        /// Exchange the messages past the presentation services, where the page can
+        #[arg(long)]
+        data_channel: bool,
     },
     /// Close the connection that this box has left to a presentation; it goes on
     Close {
@@ -157,6 +166,8 @@ pub enum PresentOrder {
         #[arg(long)]
         watch: bool,
     },
+    /// Print how many messages and bytes the presentation service has carried itself: those on data channels are none of them
+    Traffic,
     /// Choose the device of a request
     Select {
         /// The request

@@ -9,7 +9,8 @@ use greenroom_core::message::presentation::{
     Answer, CloseReason, Command, ConnectionId, ConnectionState, Event, Payload, Refusal, SelectionId, TransportKind,
     Urls,
 };
-use greenroom_hal_linux::presentation::{PresenterClient, PresenterError};
+use greenroom_hal_linux::content::ContentClient;
+use greenroom_hal_linux::presenter::PresenterError;
 use serde_json::{Value, json};
 
 use crate::command_line::ctl::PresentOrder;
@@ -72,16 +73,21 @@ struct Listed {
 
 /// Does what is ordered; `say` is given each line.
 pub fn run(path: &Path, order: &PresentOrder, json: bool, say: &mut dyn FnMut(&str)) -> Result<(), PresentError> {
-    let mut session = Session { client: PresenterClient::connect(path)?, json, say };
+    let mut session = Session { client: ContentClient::connect(path)?, json, say };
     match order {
         PresentOrder::Devices => session.devices(),
-        PresentOrder::Start { urls, device, name, stay } => {
-            let connection = session.start(urls, device.as_deref(), name.as_deref().unwrap_or_default())?;
+        PresentOrder::Start { urls, device, name, data_channel, stay } => {
+            let transport = if *data_channel { TransportKind::DataChannel } else { TransportKind::Tcp };
+            let connection = session.start(urls, device.as_deref(), name.as_deref().unwrap_or_default(), transport)?;
             if *stay { session.listen(connection) } else { Ok(()) }
         }
         PresentOrder::List => session.list(),
-        PresentOrder::Send { presentation, text } => session.send(presentation, text),
-        PresentOrder::Reconnect { presentation } => {
+        PresentOrder::Send { presentation, text, data_channel } => {
+            session.build(*data_channel)?;
+            session.send(presentation, text)
+        }
+        PresentOrder::Reconnect { presentation, data_channel } => {
+            session.build(*data_channel)?;
             let connection = session.reconnect(presentation)?;
             session.listen(connection)
         }
@@ -91,6 +97,7 @@ pub fn run(path: &Path, order: &PresentOrder, json: bool, say: &mut dyn FnMut(&s
         }
         PresentOrder::Terminate { presentation } => session.order(Command::End { presentation_id: presentation }),
         PresentOrder::Requests { watch } => session.requests(*watch),
+        PresentOrder::Traffic => session.traffic(),
         PresentOrder::Select { request, device } => {
             let selection = request_of(request).ok_or_else(|| PresentError::NoRequest(request.clone()))?;
             session.order(Command::Select { selection, device })
@@ -109,7 +116,7 @@ fn protocol<T>() -> Result<T, PresentError> {
 
 /// A connection to the presentation service, and how what it says is printed.
 struct Session<'s> {
-    client: PresenterClient,
+    client: ContentClient,
     json: bool,
     say: &'s mut dyn FnMut(&str),
 }
@@ -176,12 +183,37 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn start(&mut self, urls: &[String], device: Option<&str>, name: &str) -> Result<ConnectionId, PresentError> {
+    fn traffic(&mut self) -> Result<(), PresentError> {
+        let Answer::Traffic(traffic) = self.client.request(Command::Traffic)? else { return protocol() };
+        let sent = (traffic.sent_messages, traffic.sent_bytes);
+        let received = (traffic.received_messages, traffic.received_bytes);
+        let value = json!({
+            "sent_messages": sent.0, "sent_bytes": sent.1, "received_messages": received.0, "received_bytes": received.1,
+        });
+        let text = format!("sent {} messages, {} bytes; received {}, {}", sent.0, sent.1, received.0, received.1);
+        self.print(&value, &text);
+        Ok(())
+    }
+
+    /// What is connected to from now on may have a data channel.
+    fn build(&mut self, data_channel: bool) -> Result<(), PresentError> {
+        if data_channel {
+            self.client.request(Command::RegisterBuilder)?;
+        }
+        Ok(())
+    }
+
+    fn start(
+        &mut self,
+        urls: &[String],
+        device: Option<&str>,
+        name: &str,
+        transport: TransportKind,
+    ) -> Result<ConnectionId, PresentError> {
         let mut wanted = Urls::new();
         for url in urls {
             wanted.push(url.as_str()).map_err(|_| PresenterError::Refused(Refusal::Urls))?;
         }
-        let transport = TransportKind::Tcp;
         let command = Command::Start { presentation_id: name, urls: wanted, origin: ORIGIN, device, transport };
         let (connection, presentation, url) = self.connection(command)?;
         self.wait_until_connected(connection)?;
@@ -236,7 +268,9 @@ impl Session<'_> {
                 {
                     std::thread::sleep(SEND_PAUSE);
                 }
-                sent => return sent,
+                Ok(()) if self.client.flush(connection, deadline)? => return Ok(()),
+                Ok(()) => return Err(PresentError::Late),
+                Err(error) => return Err(error),
             }
         }
     }

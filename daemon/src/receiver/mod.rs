@@ -3,7 +3,8 @@
 //! ```text
 //! presentation service: greenroom-receiver --app tv --media /var/lib/tv https://tv.example/film.mp4
 //! manager and app:      session server Active, app Running                          SM-22, SM-23
-//! service:              ReceiverReady with the token that was inherited             PS-12
+//! service:              RegisterBuilder, for data channels are built here               PS-15, PS-20
+//!                       ReceiverReady with the token that was inherited             PS-12
 //!                       ListenForConnections, then every connection and message     PS-17, PS-18
 //! TERM:                 app ended, then its server, then this process               SM-26, PS-35
 //! ```
@@ -22,8 +23,9 @@ use std::time::{Duration, Instant};
 use greenroom_core::message::presentation::{
     Answer, Command, ConnectionId, ConnectionState, Event, LaunchToken, Payload,
 };
+use greenroom_hal_linux::content::ContentClient;
 use greenroom_hal_linux::error::LinuxError;
-use greenroom_hal_linux::presentation::{LAUNCH_TOKEN_VARIABLE, PresenterClient, PresenterError, inherited_token};
+use greenroom_hal_linux::presenter::{LAUNCH_TOKEN_VARIABLE, PresenterError, inherited_token};
 use greenroom_hal_linux::signals::{Asked, Signals};
 use serde::Serialize;
 
@@ -78,7 +80,7 @@ pub enum ReceiverError {
 /// Shows the page until a signal says that it is to end. `signals` is made before any thread.
 pub fn run(settings: &Settings, mut signals: Signals) -> Result<(), ReceiverError> {
     let token = inherited_token().ok_or(ReceiverError::NotLaunched)?;
-    let mut service = PresenterClient::connect(&settings.presentation)?;
+    let mut service = ContentClient::connect(&settings.presentation)?;
     let stage = enter(settings).inspect_err(|_| {
         // Who has asked for it is told at once. Where that fails, it is told when this process has ended.
         let _ = service.request(Command::ReceiverFailed { token });
@@ -159,7 +161,7 @@ impl Heard {
 }
 
 struct Receiver {
-    service: PresenterClient,
+    service: ContentClient,
     stage: Stage,
     /// Those that are connected.
     connections: Vec<ConnectionId>,
@@ -167,6 +169,7 @@ struct Receiver {
 
 impl Receiver {
     fn show(&mut self, settings: &Settings, token: LaunchToken, signals: &mut Signals) -> Result<(), ReceiverError> {
+        self.service.request(Command::RegisterBuilder)?;
         if let Answer::Receiver { presentation_id, url } = self.service.request(Command::ReceiverReady { token })? {
             tracing::info!("{} shows {url} as {presentation_id}", settings.app);
         }
