@@ -29,7 +29,13 @@ fn connected(phone: &Neighbour, tv: &Neighbour) -> (Page, ConnectionId, String) 
     let (connection, presentation) = page.start_over(TransportKind::DataChannel, PAGE, tv.name());
     page.wait_for(connection, ConnectionState::Connected);
     assert!(page.has_data_channel(connection));
+    wait_for_both(tv);
     (page, connection, presentation)
+}
+
+/// Each side is connected when its own end is open; a page that never was ends with its connection.
+fn wait_for_both(tv: &Neighbour) {
+    until("the TV's page is connected, too", || tv.log().contains("connection is connected").then_some(()));
 }
 
 fn traffic(boxes: [&Neighbour; 2]) -> [Traffic; 2] {
@@ -90,6 +96,7 @@ fn a_data_channel_is_closed_and_built_again() {
     let (mut page, connection, presentation) = connected(&phone, &tv);
     page.say(connection, "last words");
     page.ask(Command::Close { connection, went_away: false }).unwrap();
+    assert_eq!(page.wait_for(connection, ConnectionState::Closed), Some(CloseReason::Closed));
     until("the other page knows", || tv.log().contains("is closed: Some(Closed)").then_some(()));
     let again = page.reconnect(&presentation, PAGE);
     page.wait_for(again, ConnectionState::Connected);
@@ -137,6 +144,7 @@ fn page_process(phone: &Neighbour, tv: &Neighbour) -> (Child, String) {
     let mut process = command.stdout(Stdio::piped()).spawn().expect("greenroomctl starts");
     let mut presentation = String::new();
     BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut presentation).expect("it says its name");
+    wait_for_both(tv);
     (process, presentation.trim().to_owned())
 }
 
