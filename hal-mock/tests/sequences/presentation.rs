@@ -105,7 +105,7 @@ fn the_network_is_cut_and_the_page_comes_back() {
 fn pages_build_a_data_channel_of_their_own() {
     between_devices("presentation-data-channel", "Pages build a data channel of their own", |devices| {
         devices.page_starts(TransportKind::DataChannel);
-        devices.receiver_is_ready();
+        devices.receiver_that_builds_is_ready();
         devices.page_built("offer", Piece::Offer("its offer"));
         devices.receiver_built("answer", Piece::Answer("its answer"));
         devices.page_built("candidate", Piece::Candidate("its candidate"));

@@ -112,8 +112,19 @@ impl TwoDevices {
 
     /// What was started for the page says so, and listens.
     pub(crate) fn receiver_is_ready(&mut self) {
-        let token = self.launched().token;
         self.receiver = Some(self.network.tv.client(&self.network.world));
+        self.receiver_says_that_it_is_ready();
+    }
+
+    /// The same, of one that builds data channels.
+    pub(crate) fn receiver_that_builds_is_ready(&mut self) {
+        self.receiver = Some(self.network.tv.client(&self.network.world));
+        self.receiver_says("RegisterBuilder", Command::RegisterBuilder);
+        self.receiver_says_that_it_is_ready();
+    }
+
+    fn receiver_says_that_it_is_ready(&mut self) {
+        let token = self.launched().token;
         self.receiver_says("ReceiverReady, by its token", Command::ReceiverReady { token });
         self.receiver_says("ListenForConnections", Command::ListenForConnections);
         self.pass(A_WHILE);
