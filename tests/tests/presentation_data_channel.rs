@@ -13,14 +13,15 @@ use rustix::process::{Pid, Signal, kill_process};
 
 const PAGE: &str = "app:answer";
 
-/// A phone that sees a TV, whose pages answer.
-fn boxes(with: &[&str]) -> (Neighbour, Neighbour) {
+/// A phone that sees a TV, whose pages answer; and the page that has seen it, which stays, so that its service has as many
+/// descriptors open for it in the end as in the beginning.
+fn boxes(with: &[&str]) -> (Neighbour, Neighbour, Page) {
     let answering = programs::path("answering-page").to_string_lossy().into_owned();
     let command: Vec<&str> = [answering.as_str()].iter().chain(with).copied().collect();
     let (phone, tv) = (Setup::new("phone").start(), Setup::new("tv").page("app:*", &command).start());
     let mut page = phone.page();
     until("the phone sees the TV", || page.sees(tv.name()).then_some(()));
-    (phone, tv)
+    (phone, tv, page)
 }
 
 /// A page on the TV, connected to this one by a data channel.
@@ -63,7 +64,7 @@ fn talk(page: &mut Page, connection: ConnectionId) {
 /// PS-06, PS-07, PS-15, PS-16, PS-18 to PS-20: text and binary, both ways, in order, and past both services.
 #[test]
 fn pages_talk_past_their_services() {
-    let (phone, tv) = boxes(&["--data-channel"]);
+    let (phone, tv, _watcher) = boxes(&["--data-channel"]);
     let (mut page, connection, _) = connected(&phone, &tv);
     let before = traffic([&phone, &tv]);
     talk(&mut page, connection);
@@ -77,7 +78,7 @@ fn pages_talk_past_their_services() {
 /// PS-21: who builds no data channel is talked to as before, and the services count it.
 #[test]
 fn a_page_that_builds_no_data_channel_is_talked_to_by_tcp() {
-    let (phone, tv) = boxes(&[]);
+    let (phone, tv, _watcher) = boxes(&[]);
     let mut page = phone.page();
     let (connection, _) = page.start_over(TransportKind::DataChannel, PAGE, tv.name());
     page.wait_for(connection, ConnectionState::Connected);
@@ -92,7 +93,7 @@ fn a_page_that_builds_no_data_channel_is_talked_to_by_tcp() {
 /// PS-09: closed from either side and taken up again, by a data channel each time; what was said before arrives.
 #[test]
 fn a_data_channel_is_closed_and_built_again() {
-    let (phone, tv) = boxes(&["--data-channel"]);
+    let (phone, tv, _watcher) = boxes(&["--data-channel"]);
     let (mut page, connection, presentation) = connected(&phone, &tv);
     page.say(connection, "last words");
     page.ask(Command::Close { connection, went_away: false }).unwrap();
@@ -109,12 +110,12 @@ fn a_data_channel_is_closed_and_built_again() {
 /// PS-30, PS-35: the process of the phone's page is killed, or says that it goes away; the TV's page learns it at once.
 #[test]
 fn a_page_that_goes_away_is_missed_at_once() {
-    let (phone, tv) = boxes(&["--data-channel"]);
+    let (phone, tv, _watcher) = boxes(&["--data-channel"]);
     let (mut page, connection, _) = connected(&phone, &tv);
     page.ask(Command::Close { connection, went_away: true }).unwrap();
     until("the other page knows", || tv.log().contains("is closed: Some(WentAway)").then_some(()));
 
-    let (phone, tv) = boxes(&["--data-channel"]);
+    let (phone, tv, _watcher) = boxes(&["--data-channel"]);
     let quiet = descriptors(&[&phone, &tv]);
     let (mut process, presentation) = page_process(&phone, &tv);
     process.kill().unwrap();
@@ -127,7 +128,7 @@ fn a_page_that_goes_away_is_missed_at_once() {
 /// PS-10, PS-35: the TV's page is killed, and with it its presentation ends.
 #[test]
 fn a_shown_page_that_is_killed_ends_its_presentation() {
-    let (phone, tv) = boxes(&["--data-channel"]);
+    let (phone, tv, _watcher) = boxes(&["--data-channel"]);
     let quiet = descriptors(&[&phone, &tv]);
     let (mut page, connection, _) = connected(&phone, &tv);
     for receiver in tv.receivers() {

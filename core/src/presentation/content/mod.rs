@@ -253,6 +253,7 @@ impl Content {
     }
 
     /// Takes an event.
+    #[allow(clippy::too_many_lines, reason = "the whole table in one place, every pair by name")]
     pub fn handle(&mut self, now: Instant, event: Event) {
         use {Event as E, Phase as P};
         match (self.phase, event) {
