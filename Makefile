@@ -21,9 +21,12 @@ MUTATED := -p greenroom-core -p greenroom-hal-mock -p greenroom-hal-linux -p gre
 BUILT ?= $(BUILDS)/release
 PREFIX ?= /usr/local
 DESTDIR ?=
-COMMANDS := greenroomd greenroomctl greenroom-play greenroom-appmanager greenroom-receiver
+COMMANDS := greenroomd greenroomctl greenroom-play greenroom-appmanager greenroom-receiver greenroom-browser greenroom-web
 INSTALLED := $(DESTDIR)$(PREFIX)
 CONFIGURATION := $(DESTDIR)/etc/greenroom/greenroom.toml
+
+# Whether a browser is installed for the tests that need one: 1. Without one they say that they were skipped.
+BROWSER ?=
 
 # How long `make fuzz` fuzzes each target.
 SECONDS ?= 3
@@ -81,7 +84,7 @@ install: ## Install what `make release` built, below DESTDIR and PREFIX (/usr/lo
 
 uninstall: ## Remove what `make install` installed, but not a configuration that was changed
 	rm -f $(COMMANDS:%="$(INSTALLED)/bin/%") "$(INSTALLED)"/libexec/greenroom/greenroom-{session,presentation}
-	rm -f "$(INSTALLED)"/share/man/man1/greenroom{ctl,-play,-appmanager}{,-*}.1 "$(INSTALLED)"/share/man/man8/greenroom{d,-session,-presentation,-receiver}.8
+	rm -f "$(INSTALLED)"/share/man/man1/greenroom{ctl,-play,-appmanager}{,-*}.1 "$(INSTALLED)"/share/man/man8/greenroom{d,-session,-presentation,-receiver,-browser,-web}.8
 	rm -f $(COMMANDS:%="$(INSTALLED)/share/bash-completion/completions/%.bash") $(COMMANDS:%="$(INSTALLED)/share/zsh/site-functions/_%")
 	rm -f $(COMMANDS:%="$(INSTALLED)/share/fish/vendor_completions.d/%.fish")
 	rm -f "$(INSTALLED)/lib/systemd/system/greenroom.service" "$(INSTALLED)/lib/sysusers.d/greenroom.conf"
@@ -94,7 +97,7 @@ clean: ## Remove everything that was built
 	cargo clean
 
 packages: ## Install the Debian packages that are missing
-	.ci/packages programs fuzz firmware
+	.ci/packages programs fuzz firmware $(if $(filter 1,$(BROWSER)),browser)
 
 format: ## Check the formatting
 	cargo fmt --all --check

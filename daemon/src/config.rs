@@ -3,6 +3,7 @@
 mod layers;
 mod presentation;
 mod values;
+mod web;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -23,6 +24,7 @@ pub use values::{AppName, Mode, NameText, OwnerText, Sink, SocketText};
 use values::{
     arguments, full_path, key_sessions, playback_sessions, spares, trace_bytes, variables, web_audio_players, within,
 };
+pub use web::{HostName, TokenText, WebOrigin, WebSection};
 
 use crate::keys::Provider;
 use crate::log::Format;
@@ -370,6 +372,14 @@ impl Config {
         match self.presentation.program.as_os_str().is_empty() {
             true => runtime::presentation_program(),
             false => self.presentation.program.clone(),
+        }
+    }
+
+    /// The program that serves browsers.
+    pub fn web_program(&self) -> PathBuf {
+        match self.presentation.web.program.as_os_str().is_empty() {
+            true => runtime::web_program(),
+            false => self.presentation.web.program.clone(),
         }
     }
 

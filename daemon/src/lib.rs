@@ -4,8 +4,9 @@
 //! |---|---|
 //! | [`app_protocol`] | what an application manager and an app say to each other |
 //! | [`appmanager`] | a sample application manager |
+//! | [`browser`] | showing a page of another device in a browser |
 //! | [`command_line`] | the programs' command lines |
-//! | [`companion`] | the presentation service as the manager's companion |
+//! | [`companion`] | the manager's companions: the presentation service, and what serves browsers |
 //! | [`config`] | the manager's configuration file |
 //! | [`control`] | asking the manager, and hearing its events |
 //! | [`keys`] | which key systems session servers have |
@@ -17,10 +18,12 @@
 //! | [`receiver`] | showing a page of another device by playing a file |
 //! | [`runtime`] | where sockets and programs lie when nobody says otherwise |
 //! | [`service`] | what the service manager, systemd, is told |
+//! | [`web`] | the Presentation API for pages in browsers |
 
 pub mod access;
 pub mod app_protocol;
 pub mod appmanager;
+pub mod browser;
 pub mod command_line;
 pub mod companion;
 pub mod config;
@@ -36,5 +39,6 @@ pub mod receiver;
 pub mod runtime;
 pub mod service;
 mod terminal;
+pub mod web;
 
 const _: () = assert!(!greenroom_core::planted::IS_ENABLED, "no program is built with planted bugs");

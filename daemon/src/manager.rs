@@ -24,7 +24,7 @@ use greenroom_hal_linux::signals::{Asked, Signals};
 use tracing::{error, info, warn};
 
 use crate::access::{Access, AccessError};
-use crate::companion::PresentationService;
+use crate::companion::Companions;
 use crate::config::Config;
 use crate::log::Logging;
 use crate::runtime;
@@ -37,7 +37,7 @@ const DIRECTORY_BYTES_MAX: usize = SOCKET_PATH_BYTES_MAX - "/a.sock".len();
 const OWN_SOCKETS: &str = ".sock";
 
 const SIGNALS: Token = Token { kind: FIRST_FREE_KIND, index: 0, generation: 0 };
-const KIND_PRESENTATION: u8 = FIRST_FREE_KIND + 1;
+const KINDS_OF_COMPANIONS: [u8; 2] = [FIRST_FREE_KIND + 1, FIRST_FREE_KIND + 2];
 
 /// Why the manager did not start, or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -183,15 +183,15 @@ fn serve(config: Config, file: Option<&Path>, logging: Logging, mut signals: Sig
     let (mut host, control) = open(config, logging, &path)?;
     host.events.watch(&signals, SIGNALS, Interest::Read)?;
     let settings = host.config.settings();
-    let mut presentation = PresentationService::configured(&host.config, file, settings, KIND_PRESENTATION);
+    let mut companions = Companions::configured(&host.config, file, settings, KINDS_OF_COMPANIONS);
     let recorder = recorder(&mut host);
     let mut driver = Driver::new(Manager::new(settings), host, control, recorder);
     let mut service = Service::from_environment(Clock.now());
     driver.start().map_err(ManagerError::Watch)?;
     service.ready();
     info!("the manager listens at {}, {} decoder(s)", path.display(), settings.decoders);
-    let ended = pump(&mut driver, &mut signals, &mut service, &mut presentation);
-    let ended = ended.and_then(|()| end(&mut driver, presentation));
+    let ended = pump(&mut driver, &mut signals, &mut service, &mut companions);
+    let ended = ended.and_then(|()| end(&mut driver, companions));
     service.stopping();
     driver.host().files.remove(text(&path)?);
     info!("the manager has ended");
@@ -210,15 +210,13 @@ fn pump(
     driver: &mut Driver,
     signals: &mut Signals,
     service: &mut Service,
-    presentation: &mut Option<PresentationService>,
+    companions: &mut Companions,
 ) -> Result<(), ManagerError> {
     loop {
         let own = earliest(driver.next_deadline(), service.next_deadline());
-        let deadline = earliest(own, presentation.as_ref().and_then(PresentationService::next_deadline));
+        let deadline = earliest(own, companions.next_deadline());
         let ready = driver.host().events.wait(deadline)?;
-        if let Some(presentation) = presentation {
-            presentation.turn(Clock.now(), &mut driver.host().events, &ready);
-        }
+        companions.turn(Clock.now(), &mut driver.host().events, &ready);
         if is_told_to_end(signals, &ready)? && driver.terminate(Clock.now()) == Turn::Exit {
             return Ok(());
         }
@@ -227,22 +225,19 @@ fn pump(
         }
         if driver.machine().is_ending() {
             service.stopping();
-            if let Some(presentation) = presentation {
-                presentation.stop(Clock.now(), &mut driver.host().events);
-            }
+            companions.stop(Clock.now(), &mut driver.host().events);
         }
         service.progressed(Clock.now(), in_use(driver.machine()));
     }
 }
 
-/// No app is left; waits for the presentation service.
-fn end(driver: &mut Driver, presentation: Option<PresentationService>) -> Result<(), ManagerError> {
-    let Some(mut presentation) = presentation else { return Ok(()) };
+/// No app is left; waits for the companions.
+fn end(driver: &mut Driver, mut companions: Companions) -> Result<(), ManagerError> {
     let events = &mut driver.host().events;
-    presentation.stop(Clock.now(), events);
-    while !presentation.is_over() {
-        let ready = events.wait(presentation.next_deadline())?;
-        presentation.turn(Clock.now(), events, &ready);
+    companions.stop(Clock.now(), events);
+    while !companions.are_over() {
+        let ready = events.wait(companions.next_deadline())?;
+        companions.turn(Clock.now(), events, &ready);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 const SESSION_PROGRAM: &str = "greenroom-session";
 const PRESENTATION_PROGRAM: &str = "greenroom-presentation";
+const WEB_PROGRAM: &str = "greenroom-web";
 
 /// The environment variable that names the manager's control socket.
 pub const CONTROL_VARIABLE: &str = "GREENROOM_CONTROL";
@@ -66,6 +67,11 @@ pub fn session_program() -> PathBuf {
 /// The presentation service's program.
 pub fn presentation_program() -> PathBuf {
     own_program(PRESENTATION_PROGRAM)
+}
+
+/// The program that serves browsers.
+pub fn web_program() -> PathBuf {
+    own_program(WEB_PROGRAM)
 }
 
 /// A program of ours: beside this one, where a build leaves it, else where an installation has it, in

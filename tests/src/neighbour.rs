@@ -85,6 +85,13 @@ impl Setup {
         self.page(urls, &[&receiver.to_string_lossy(), "--app", app, "--media", &media, "{url}"])
     }
 
+    /// More lines of configuration: whole tables, as they stand in the file.
+    #[must_use]
+    pub fn more(mut self, lines: &str) -> Self {
+        self.more.push_str(lines);
+        self
+    }
+
     /// Starts the service and waits until it answers.
     ///
     /// # Panics

@@ -159,12 +159,14 @@ impl Installation {
 }
 
 /// With the sections of the manual that they are in.
-const COMMANDS: [(&str, u8); 5] = [
+const COMMANDS: [(&str, u8); 7] = [
     ("greenroomd", 8),
     ("greenroomctl", 1),
     ("greenroom-play", 1),
     ("greenroom-appmanager", 1),
     ("greenroom-receiver", 8),
+    ("greenroom-browser", 8),
+    ("greenroom-web", 8),
 ];
 
 #[test]

@@ -4,12 +4,14 @@
 use clap::{Command, CommandFactory};
 
 pub mod appmanager;
+pub mod browser;
 pub mod ctl;
 pub mod greenroomd;
 pub mod play;
 pub mod presentation;
 pub mod receiver;
 pub mod session;
+pub mod web;
 
 /// A program, as its manual knows it.
 #[derive(Debug)]
@@ -23,11 +25,13 @@ pub struct Program {
 }
 
 /// All of them.
-pub fn programs() -> [Program; 7] {
+pub fn programs() -> [Program; 9] {
     [
         Program { command: greenroomd::Arguments::command(), section: 8, is_in_path: true },
         Program { command: session::Arguments::command(), section: 8, is_in_path: false },
         Program { command: presentation::Arguments::command(), section: 8, is_in_path: false },
+        Program { command: web::Arguments::command(), section: 8, is_in_path: true },
+        Program { command: browser::Arguments::command(), section: 8, is_in_path: true },
         Program { command: receiver::Arguments::command(), section: 8, is_in_path: true },
         Program { command: ctl::Arguments::command(), section: 1, is_in_path: true },
         Program { command: play::Arguments::command(), section: 1, is_in_path: true },

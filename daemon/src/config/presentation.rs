@@ -8,6 +8,7 @@ use greenroom_core::presentation::pages;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use super::WebSection;
 use super::values::{Mode, NameText, OwnerText, SocketText, arguments, check_full_path, full_path, within};
 
 /// Pages of other devices on this box's screen, and its own on theirs.
@@ -43,6 +44,8 @@ pub struct PresentationSection {
     pub group: OwnerText,
     /// What may be shown, and how.
     pub page: Vec<PageSection>,
+    /// Whether pages in browsers may use the service.
+    pub web: WebSection,
 }
 
 impl Default for PresentationSection {
@@ -61,6 +64,7 @@ impl Default for PresentationSection {
             owner: OwnerText::default(),
             group: OwnerText::default(),
             page: Vec::new(),
+            web: WebSection::default(),
         }
     }
 }

@@ -1,0 +1,19 @@
+//! Pages in a real browser, on both ends of a presentation: two boxes, each with its service and its bridge, a Chromium as
+//! the phone, and one on the TV that the launcher starts.
+//!
+//! Without Chromium each test says that it was skipped.
+
+mod chromium;
+mod hostile;
+mod interface;
+mod people;
+mod stage;
+mod talk;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// One at a time: each test has two browsers.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
