@@ -31,7 +31,7 @@ pub(super) enum Stopped {
 }
 
 /// What is compared.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Gate {
     /// Names of this server, in lower case, besides `localhost` and addresses.
     pub(super) hosts: Vec<String>,

@@ -90,8 +90,7 @@ fn because(step: &'static str) -> impl FnOnce(std::io::Error) -> WebError {
     move |cause| WebError::Platform { step, cause }
 }
 
-/// What all pages share.
-#[derive(Debug)]
+/// What all pages share. It holds secrets, so nothing prints it.
 struct Bridge {
     gate: Gate,
     presentation: PathBuf,
