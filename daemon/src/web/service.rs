@@ -60,8 +60,9 @@ impl ServiceClient {
         let socket = SeqPacket::connect(path, CONNECT_TIMEOUT)?;
         socket.make_room_for(PRESENTER_MESSAGE_BYTES_MAX)?;
         let buffer = vec![0; PRESENTER_MESSAGE_BYTES_MAX].into_boxed_slice();
-        let mut client =
-            Self { socket: AsyncFd::new(Watched(socket))?, sequence: 0, waiting: VecDeque::new(), buffer };
+        #[allow(deprecated, reason = "what replaces it is unsafe; a `Watched` owns its descriptor and never changes it")]
+        let socket = AsyncFd::new(Watched(socket))?;
+        let mut client = Self { socket, sequence: 0, waiting: VecDeque::new(), buffer };
         client.ask(Command::Hello)?;
         Ok(client)
     }
