@@ -149,7 +149,9 @@ impl Drop for Place {
     fn drop(&mut self) {
         // A process of the browser that is just ending may still write.
         let until = Instant::now() + Duration::from_secs(1);
-        while fs::remove_dir_all(&self.0).is_err_and(|error| error.kind() != ErrorKind::NotFound) && Instant::now() < until {
+        while fs::remove_dir_all(&self.0).is_err_and(|error| error.kind() != ErrorKind::NotFound)
+            && Instant::now() < until
+        {
             sleep(LOOK_INTERVAL);
         }
     }
@@ -166,7 +168,8 @@ fn entrance(url: &str, token: LaunchToken, port: u16) -> String {
 
 fn start(command: &[String], page: &str, profile: &Path) -> Result<Child, BrowserError> {
     let profile = profile.join("profile").to_string_lossy().into_owned();
-    let mut words = command.iter().map(|word| OsString::from(word.replace("{page}", page).replace("{profile}", &profile)));
+    let mut words =
+        command.iter().map(|word| OsString::from(word.replace("{page}", page).replace("{profile}", &profile)));
     let program = words.next().unwrap_or_default();
     Command::new(&program)
         .args(words)
@@ -211,7 +214,10 @@ mod tests {
     #[test]
     fn the_entrance_leads_to_the_page_and_nowhere_else() {
         let page = entrance("https://tv.example/x", TOKEN, 8010);
-        assert!(page.contains(&format!("\"https://tv.example/x#greenroom-launch={}:8010\"", "a7".repeat(16))), "{page}");
+        assert!(
+            page.contains(&format!("\"https://tv.example/x#greenroom-launch={}:8010\"", "a7".repeat(16))),
+            "{page}"
+        );
         let page = entrance("https://tv.example/#at=3", TOKEN, 8010);
         assert!(page.contains("#at=3&greenroom-launch="), "{page}");
         let page = entrance("https://tv.example/\"</script><script>alert(1)//", TOKEN, 8010);

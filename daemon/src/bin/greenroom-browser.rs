@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use greenroom_core::message::LogLevels;
+use greenroom_daemon::browser;
 use greenroom_daemon::command_line::browser::Arguments;
 use greenroom_daemon::log::{Format, Logging};
-use greenroom_daemon::browser;
 use greenroom_hal_linux::harden::harden;
 use greenroom_hal_linux::signals::Signals;
 

@@ -99,8 +99,8 @@ fn host_name(text: &str) -> Result<String, String> {
 fn origin(text: &str) -> Result<String, String> {
     let wrong = || format!("'{text}' is no origin; write one like https://tv.example, without a path or a final /");
     let (scheme, host) = text.split_once("://").ok_or_else(wrong)?;
-    let is_host = !host.is_empty()
-        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte));
+    let is_host =
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte));
     if !matches!(scheme, "http" | "https") || !is_host {
         return Err(wrong());
     }
@@ -126,7 +126,9 @@ mod tests {
     #[test]
     fn an_origin_has_no_path_and_is_compared_in_lower_case() {
         assert_eq!(origin("HTTPS://TV.example:8443").unwrap(), "https://tv.example:8443");
-        for text in ["", "tv.example", "https://", "https://tv.example/", "file:///", "ftp://tv.example", "https://a b", "null"] {
+        for text in
+            ["", "tv.example", "https://", "https://tv.example/", "file:///", "ftp://tv.example", "https://a b", "null"]
+        {
             assert!(origin(text).is_err(), "{text}");
         }
     }

@@ -2,8 +2,8 @@
 //! begins with its connection. `docs/web.md` has the list.
 
 use greenroom_core::message::presentation::{
-    CloseReason, Command, ConnectionId, ConnectionState, ConnectionStatus, DeviceStatus, Event, NoDevice, Payload, Piece,
-    Refusal, SelectionId, TransportKind, Urls,
+    CloseReason, Command, ConnectionId, ConnectionState, ConnectionStatus, DeviceStatus, Event, NoDevice, Payload,
+    Piece, Refusal, SelectionId, TransportKind, Urls,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -227,9 +227,7 @@ impl Order {
             }
             Self::Close { connection, went_away } => Command::Close { connection: connection.0, went_away: *went_away },
             Self::Terminate { connection } => Command::Terminate { connection: connection.0 },
-            Self::Send { connection, text } => {
-                Command::Send { connection: connection.0, payload: Payload::Text(text) }
-            }
+            Self::Send { connection, text } => Command::Send { connection: connection.0, payload: Payload::Text(text) },
             Self::WatchAvailability { urls } => Command::WatchAvailability { urls: taken(urls) },
             Self::UnwatchAvailability => Command::UnwatchAvailability,
             Self::Listen => Command::ListenForConnections,
@@ -400,8 +398,13 @@ mod tests {
     fn a_page_asks_in_objects_that_have_a_number() {
         let asked = asked(r#"{"id":7,"do":"start","urls":["https://tv.example/"],"device":null}"#);
         assert_eq!(asked.id, 7);
-        let Some(Command::Start { presentation_id: "", urls, origin: "https://phone.example", device: None, transport }) =
-            asked.order.command("https://phone.example")
+        let Some(Command::Start {
+            presentation_id: "",
+            urls,
+            origin: "https://phone.example",
+            device: None,
+            transport,
+        }) = asked.order.command("https://phone.example")
         else {
             panic!("{asked:?}")
         };
@@ -421,7 +424,16 @@ mod tests {
 
     #[test]
     fn what_is_no_order_is_none() {
-        for text in ["", "null", "[]", "{}", r#"{"id":1}"#, r#"{"do":"listen"}"#, r#"{"id":-1,"do":"listen"}"#, r#"{"id":1,"do":"reboot"}"#] {
+        for text in [
+            "",
+            "null",
+            "[]",
+            "{}",
+            r#"{"id":1}"#,
+            r#"{"do":"listen"}"#,
+            r#"{"id":-1,"do":"listen"}"#,
+            r#"{"id":1,"do":"reboot"}"#,
+        ] {
             assert!(serde_json::from_str::<Asked>(text).is_err(), "{text}");
         }
     }
@@ -469,7 +481,10 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let error = told(ConnectionState::Closed, Some(CloseReason::Error(Reason::TIMEOUT)));
-        assert_eq!((&error["connection"], &error["state"], &error["reason"]), (&json!("3.513"), &json!("closed"), &json!("error")));
+        assert_eq!(
+            (&error["connection"], &error["state"], &error["reason"]),
+            (&json!("3.513"), &json!("closed"), &json!("error"))
+        );
         assert_eq!(told(ConnectionState::Connected, None)["reason"], Value::Null);
         assert_eq!(told(ConnectionState::Closed, Some(CloseReason::WentAway))["reason"], "wentaway");
     }
@@ -478,7 +493,9 @@ mod tests {
     fn a_refusal_names_the_exception_that_a_page_throws() {
         assert_eq!(exception(Refusal::NoDevice), "NotFoundError");
         assert_eq!(exception(Refusal::Cancelled), "NotAllowedError");
-        let Frame::Text(text) = refused(7, Refusal::WrongState { state: ConnectionState::Closed }) else { panic!("a text") };
+        let Frame::Text(text) = refused(7, Refusal::WrongState { state: ConnectionState::Closed }) else {
+            panic!("a text")
+        };
         let error = &serde_json::from_str::<Value>(&text).unwrap()["error"];
         assert_eq!((&error["name"], &error["refusal"]), (&json!("InvalidStateError"), &json!("WrongState")));
     }

@@ -52,7 +52,9 @@ const FILES: [File; 14] = [
 
 /// A path for each.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    FILES.into_iter().fold(Router::new(), |router, file| router.route(file.path, get(move || async move { give(file) })))
+    FILES
+        .into_iter()
+        .fold(Router::new(), |router, file| router.route(file.path, get(move || async move { give(file) })))
 }
 
 /// Other origins may take what is here, as pages take the script; they see nothing by it that they could not make themselves.

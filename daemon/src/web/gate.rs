@@ -146,10 +146,19 @@ mod tests {
     #[test]
     fn only_its_own_names_and_addresses_are_known() {
         let gate = gate();
-        for host in ["localhost", "LOCALHOST:8010", "127.0.0.1:8010", "192.168.1.5", "[::1]:8010", "[::1]", "Box.local:80"] {
+        for host in
+            ["localhost", "LOCALHOST:8010", "127.0.0.1:8010", "192.168.1.5", "[::1]:8010", "[::1]", "Box.local:80"]
+        {
             assert!(gate.knows_host(host), "{host}");
         }
-        for host in ["", "evil.example:8010", "box.local.evil.example", "localhost.evil.example", "127.0.0.1.evil.example", ":8010"] {
+        for host in [
+            "",
+            "evil.example:8010",
+            "box.local.evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            ":8010",
+        ] {
             assert!(!gate.knows_host(host), "{host}");
         }
     }
@@ -173,7 +182,15 @@ mod tests {
     /// PS-36
     #[test]
     fn pages_from_elsewhere_are_stopped_whatever_they_know() {
-        for origin in ["", "null", "http://tv.example", "https://tv.example.evil.example", "file://", "http://127.0.0.1:8011", "http://localhost:8010"] {
+        for origin in [
+            "",
+            "null",
+            "http://tv.example",
+            "https://tv.example.evil.example",
+            "file://",
+            "http://127.0.0.1:8011",
+            "http://localhost:8010",
+        ] {
             assert_eq!(role(&gate(), origin, TOKEN), Err(Stopped::Origin), "{origin}");
         }
     }

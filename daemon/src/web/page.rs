@@ -264,9 +264,7 @@ impl Page {
             (Pending::Claim { .. } | Pending::Welcome { .. }, _) => {
                 thrown(close_code::POLICY, gate::Stopped::NotLaunched.to_string())
             }
-            (Pending::Plain { id } | Pending::Listed { id, .. }, Err(refusal)) => {
-                Ok(Some(codec::refused(id, refusal)))
-            }
+            (Pending::Plain { id } | Pending::Listed { id, .. }, Err(refusal)) => Ok(Some(codec::refused(id, refusal))),
             (Pending::Plain { id }, Ok(answer)) => Ok(Some(codec::done(id, &plain(&answer)))),
             (Pending::Listed { id, found }, Ok(answer)) => self.listed(id, found, &answer),
         }

@@ -60,7 +60,10 @@ impl ServiceClient {
         let socket = SeqPacket::connect(path, CONNECT_TIMEOUT)?;
         socket.make_room_for(PRESENTER_MESSAGE_BYTES_MAX)?;
         let buffer = vec![0; PRESENTER_MESSAGE_BYTES_MAX].into_boxed_slice();
-        #[allow(deprecated, reason = "what replaces it is unsafe; a `Watched` owns its descriptor and never changes it")]
+        #[allow(
+            deprecated,
+            reason = "what replaces it is unsafe; a `Watched` owns its descriptor and never changes it"
+        )]
         let socket = AsyncFd::new(Watched(socket))?;
         let mut client = Self { socket, sequence: 0, waiting: VecDeque::new(), buffer };
         client.ask(Command::Hello)?;
@@ -88,7 +91,8 @@ impl ServiceClient {
     /// Sends what waits, and gives the next message; [`message`] reads it. Nothing is lost when this is called off.
     pub(super) async fn next(&mut self) -> Result<Vec<u8>, ServiceError> {
         loop {
-            let wanted = if self.waiting.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+            let wanted =
+                if self.waiting.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
             let mut guard = self.socket.ready_mut(wanted).await?;
             let ready = guard.ready();
             let socket = &mut guard.get_inner_mut().0;

@@ -69,7 +69,9 @@ fn read(path: &Path) -> io::Result<String> {
     fs::File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
     let token: Result<TokenText, _> = text.trim().parse();
     let token = token.ok().filter(|token| !token.as_str().is_empty());
-    token.map(|token| token.as_str().to_owned()).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "it holds no token"))
+    token
+        .map(|token| token.as_str().to_owned())
+        .ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "it holds no token"))
 }
 
 #[cfg(test)]

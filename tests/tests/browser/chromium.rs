@@ -1,18 +1,17 @@
-//! A headless Chromium from Debian's packages, driven by its own driver.
+//! A headless Chromium from Debian's packages, driven by its own driver, which speaks the W3C's WebDriver: JSON over HTTP.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use fantoccini::wd::{Capabilities, WindowHandle};
-use fantoccini::{Client, ClientBuilder, Locator};
-use greenroom_tests::deadline::PATIENCE;
-use hyper_util::client::legacy::connect::HttpConnector;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use greenroom_tests::deadline::{PATIENCE, until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use ureq::Agent;
 
 const BROWSER: &str = "/usr/bin/chromium";
 const DRIVER: &str = "/usr/bin/chromedriver";
@@ -61,11 +60,15 @@ pub(crate) fn receiver_command() -> Vec<String> {
 
 /// A browser and its driver. Dropping it ends both.
 pub(crate) struct Chromium {
-    runtime: Runtime,
-    client: Option<Client>,
+    agent: Agent,
+    /// The address of the session.
+    session: String,
     driver: Child,
     _profile: TempDir,
 }
+
+/// The name of one of a browser's windows.
+pub(crate) type Window = String;
 
 impl Chromium {
     /// A browser with one empty page.
@@ -73,67 +76,79 @@ impl Chromium {
         let profile = tempfile::tempdir().expect("a directory can be made");
         let mut arguments = arguments();
         arguments.push(format!("--user-data-dir={}", profile.path().join("profile").display()));
-        Self::with(profile, json!({ "binary": BROWSER, "args": arguments }))
+        Self::with(profile, &json!({ "binary": BROWSER, "args": arguments }))
     }
 
     /// One that runs already and listens there for who looks at it.
     pub(crate) fn attached_to(port: u16) -> Self {
         let profile = tempfile::tempdir().expect("a directory can be made");
-        Self::with(profile, json!({ "debuggerAddress": format!("127.0.0.1:{port}") }))
+        Self::with(profile, &json!({ "debuggerAddress": format!("127.0.0.1:{port}") }))
     }
 
-    fn with(profile: TempDir, options: Value) -> Self {
+    fn with(profile: TempDir, options: &Value) -> Self {
         let log = fs::File::create(profile.path().join("driver.log")).expect("a log can be made");
-        let mut driver = Command::new(DRIVER)
+        let driver = Command::new(DRIVER)
             .arg("--port=0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
             .expect("chromedriver starts");
-        let port = port_of(&mut driver);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let mut capabilities = Capabilities::new();
-        capabilities.insert("goog:chromeOptions".into(), options);
-        capabilities.insert("timeouts".into(), json!({ "script": SCRIPT_TIMEOUT_MS }));
-        let mut builder = ClientBuilder::new(HttpConnector::new());
-        let address = format!("http://127.0.0.1:{port}");
-        let connecting = builder.capabilities(capabilities).connect(&address);
-        let client = runtime.block_on(connecting).expect("a browser starts");
-        Self { runtime, client: Some(client), driver, _profile: profile }
+        let timeout = Some(Duration::from_millis(2 * SCRIPT_TIMEOUT_MS));
+        let agent = Agent::config_builder().http_status_as_error(false).timeout_global(timeout).build().new_agent();
+        let mut made = Self { agent, session: String::new(), driver, _profile: profile };
+        let driver = format!("http://127.0.0.1:{}/session", port_of(&mut made.driver));
+        made.session.clone_from(&driver);
+        let wanted = json!({ "goog:chromeOptions": options, "timeouts": { "script": SCRIPT_TIMEOUT_MS } });
+        let told = made.post("", &json!({ "capabilities": { "alwaysMatch": wanted } }));
+        made.session = format!("{driver}/{}", told["sessionId"].as_str().expect("a session"));
+        made
     }
 
-    fn client(&self) -> &Client {
-        self.client.as_ref().expect("it runs")
+    /// What the driver answers, or why it does not do it.
+    fn try_post(&self, path: &str, body: &Value) -> Result<Value, String> {
+        let answer = self.agent.post(format!("{}{path}", self.session)).send_json(body);
+        value_of(answer)
+    }
+
+    #[track_caller]
+    fn post(&self, path: &str, body: &Value) -> Value {
+        self.try_post(path, body).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    #[track_caller]
+    fn get(&self, path: &str) -> Value {
+        let told = value_of(self.agent.get(format!("{}{path}", self.session)).call());
+        told.unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
     /// Opens a page in the present window.
     #[track_caller]
     pub(crate) fn open(&self, url: &str) {
-        self.runtime.block_on(self.client().goto(url)).expect("the page is opened");
+        self.post("/url", &json!({ "url": url }));
     }
 
     /// Loads the page in the present window again.
     #[track_caller]
     pub(crate) fn reload(&self) {
-        self.runtime.block_on(self.client().refresh()).expect("the page is loaded");
+        self.post("/refresh", &json!({}));
     }
 
     /// Runs a script in the page, which gives something.
     #[track_caller]
     pub(crate) fn run(&self, script: &str, arguments: &[Value]) -> Value {
-        self.runtime.block_on(self.client().execute(script, arguments.to_vec())).expect("the script runs")
+        self.post("/execute/sync", &json!({ "script": script, "args": arguments }))
     }
 
     /// Runs an expression that gives a promise, and waits for what that becomes.
     #[track_caller]
     pub(crate) fn wait(&self, expression: &str, arguments: &[Value]) -> Value {
         let script = format!(
-            "const done = arguments[arguments.length - 1]; (async (...args) => ({expression}))(...[...arguments].slice(0, -1))\
+            "const done = arguments[arguments.length - 1];\
+             (async (...args) => ({expression}))(...[...arguments].slice(0, -1))\
              .then((value) => done({{ value }}), (error) => done({{ error: `${{error.name}}: ${{error.message}}` }}));"
         );
-        let told = self.runtime.block_on(self.client().execute_async(&script, arguments.to_vec()));
-        let told = told.expect("the script runs");
+        let told = self.post("/execute/async", &json!({ "script": script, "args": arguments }));
         assert!(told.get("error").is_none(), "{expression}: {told}");
         told["value"].clone()
     }
@@ -147,83 +162,89 @@ impl Chromium {
         }
     }
 
-    /// Clicks what a selector finds, as a person does.
+    /// The address of what a selector finds, once there is something.
+    #[track_caller]
+    fn find(&self, selector: &str) -> String {
+        let query = json!({ "using": "css selector", "value": selector });
+        let found = until(selector, || self.try_post("/element", &query).ok());
+        let name = found.as_object().and_then(|found| found.values().next()).and_then(Value::as_str);
+        format!("/element/{}", name.expect("it has a name"))
+    }
+
+    /// Clicks what a selector finds, as a person does. What is drawn anew meanwhile is looked for again.
     #[track_caller]
     pub(crate) fn click(&self, selector: &str) {
-        let clicked = self.runtime.block_on(async {
-            let found = self.client().wait().for_element(Locator::Css(selector)).await?;
-            found.click().await
-        });
-        clicked.expect("it can be clicked");
+        until(selector, || self.try_post(&format!("{}/click", self.find(selector)), &json!({})).ok());
     }
 
     /// Types into what a selector finds.
     #[track_caller]
     pub(crate) fn type_into(&self, selector: &str, text: &str) {
-        let typed = self.runtime.block_on(async {
-            let found = self.client().wait().for_element(Locator::Css(selector)).await?;
-            found.clear().await?;
-            found.send_keys(text).await
-        });
-        typed.expect("it can be typed into");
+        let found = self.find(selector);
+        self.post(&format!("{found}/clear"), &json!({}));
+        self.post(&format!("{found}/value"), &json!({ "text": text }));
     }
 
     /// Opens another window, which is the present one from then on; gives the one that was.
     #[track_caller]
-    pub(crate) fn another_window(&self) -> WindowHandle {
-        self.runtime
-            .block_on(async {
-                let before = self.client().window().await?;
-                let made = self.client().new_window(true).await?;
-                self.client().switch_to_window(made.handle).await?;
-                Ok::<_, fantoccini::error::CmdError>(before)
-            })
-            .expect("a window is opened")
+    pub(crate) fn another_window(&self) -> Window {
+        let before = self.window();
+        let made = self.post("/window/new", &json!({ "type": "tab" }));
+        self.look_at(made["handle"].as_str().expect("a window"));
+        before
     }
 
     /// The present window.
     #[track_caller]
-    pub(crate) fn window(&self) -> WindowHandle {
-        self.runtime.block_on(self.client().window()).expect("there is one")
-    }
-
-    /// How many windows there are.
-    #[track_caller]
-    pub(crate) fn windows(&self) -> Vec<WindowHandle> {
-        self.runtime.block_on(self.client().windows()).expect("they are counted")
+    pub(crate) fn window(&self) -> Window {
+        self.get("/window").as_str().expect("a window").to_owned()
     }
 
     /// Makes a window the present one.
     #[track_caller]
-    pub(crate) fn look_at(&self, window: &WindowHandle) {
-        self.runtime.block_on(self.client().switch_to_window(window.clone())).expect("it is there");
+    pub(crate) fn look_at(&self, window: &str) {
+        self.post("/window", &json!({ "handle": window }));
     }
 
     /// Closes the present window; another one has to be looked at then.
     #[track_caller]
     pub(crate) fn close_window(&self) {
-        self.runtime.block_on(self.client().close_window()).expect("it closes");
+        let closed = value_of(self.agent.delete(format!("{}/window", self.session)).call());
+        closed.expect("it closes");
     }
 
     /// Writes what the present window shows at this size into `target/demo`.
     #[track_caller]
     pub(crate) fn picture(&self, name: &str, (width, height): (u32, u32)) {
-        let picture = self.runtime.block_on(async {
-            self.client().set_window_size(width, height).await?;
-            self.client().screenshot().await
-        });
+        self.post("/window/rect", &json!({ "width": width, "height": height }));
+        self.keep_picture(name);
+    }
+
+    /// Writes what the present window shows into `target/demo`.
+    #[track_caller]
+    pub(crate) fn keep_picture(&self, name: &str) {
+        let picture = self.get("/screenshot");
+        let picture = STANDARD.decode(picture.as_str().expect("a text")).expect("it is base64");
         let directory = demo_directory();
         fs::create_dir_all(&directory).expect("the directory can be made");
-        fs::write(directory.join(name), picture.expect("a picture is taken")).expect("it can be written");
+        fs::write(directory.join(name), picture).expect("it can be written");
+    }
+}
+
+/// The value of an answer. The driver says in it what went wrong, too.
+fn value_of(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, String> {
+    let mut answer = answer.map_err(|error| error.to_string())?;
+    let told: Value = answer.body_mut().read_json().map_err(|error| error.to_string())?;
+    match told["value"].get("error") {
+        Some(error) => Err(format!("{error}: {}", told["value"]["message"])),
+        None => Ok(told["value"].clone()),
     }
 }
 
 impl Drop for Chromium {
     fn drop(&mut self) {
-        if let Some(client) = self.client.take() {
-            // One that has gone already is closed.
-            let _ = self.runtime.block_on(client.close());
-        }
+        // One that has gone already is closed.
+        let _ = self.agent.delete(&self.session).call();
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }

@@ -47,7 +47,9 @@ fn nobody_from_elsewhere_is_let_in_and_nobody_acts_for_somebody_else() {
     let refused = |orders: Vec<Value>, name: &str| {
         let words: Vec<Value> = std::iter::once(hello.clone()).chain(orders.iter().cloned()).collect();
         let told = probe(json!(words));
-        for (order, told) in orders.iter().zip(&told["heard"].as_array().expect("a list")[1..]) {
+        // The bridge refuses some by itself, before the service has answered the greeting.
+        let answers = told["heard"].as_array().expect("a list").iter().filter(|told| told["id"] != 1);
+        for (order, told) in orders.iter().zip(answers) {
             assert_eq!(told["error"]["name"], name, "{order}: {told}");
         }
     };
@@ -98,10 +100,9 @@ fn nobody_from_elsewhere_is_let_in_and_nobody_acts_for_somebody_else() {
     // A page with an address that claims a launch.
     let claimed = format!("{}#greenroom-launch={}:{}", stage.site.receiver(), "a7".repeat(16), stage.tv_web.port);
     stage.browser.open(&claimed);
-    let told = stage.browser.wait(
-        "await navigator.presentation.receiver.connectionList.then(() => 'a receiver', ({ name }) => name)",
-        &[],
-    );
+    let told = stage
+        .browser
+        .wait("await navigator.presentation.receiver.connectionList.then(() => 'a receiver', ({ name }) => name)", &[]);
     assert_ne!(told, "a receiver");
 }
 

@@ -23,7 +23,10 @@ fn the_interface_behaves_as_the_w3c_has_it() {
 
     // Without a person's click nothing starts; with one, only one at a time.
     assert_eq!(
-        stage.browser.wait("await new PresentationRequest(args[0]).start().catch(({ name }) => name)", &[json!("https://x.example/")]),
+        stage.browser.wait(
+            "await new PresentationRequest(args[0]).start().catch(({ name }) => name)",
+            &[json!("https://x.example/")]
+        ),
         "InvalidAccessError"
     );
     stage.browser.run("job = () => { jobs.start(arguments[0]); new PresentationRequest(arguments[0]).start().catch(({ name }) => note('second', name)); }", &[json!(stage.site.receiver())]);

@@ -13,7 +13,6 @@ use super::{chromium, turn};
 
 const PHONE: (u32, u32) = (500, 900);
 const DESKTOP: (u32, u32) = (1280, 900);
-const TV: (u32, u32) = (1280, 720);
 
 /// PS-01, PS-10, PS-18
 #[test]
@@ -30,7 +29,10 @@ fn a_person_opens_the_link_shows_a_page_talks_to_it_and_ends_it() {
     browser.open(&stage.phone_web.url(&format!("/#token={TOKEN}")));
     browser.reload();
     browser.until("document.querySelector('#devices input') && !document.getElementById('begin').disabled");
-    assert!(!browser.run("return location.href", &[]).as_str().unwrap().contains(TOKEN), "it is not kept in the history");
+    assert!(
+        !browser.run("return location.href", &[]).as_str().unwrap().contains(TOKEN),
+        "it is not kept in the history"
+    );
     browser.type_into("#url", &stage.tv_web.url("/receiver"));
     browser.click(&format!("input[value='{}']", stage.tv.name()));
     browser.click("#begin");
@@ -82,7 +84,7 @@ fn picture_of_tv(tv: &Neighbour) {
     let browser = Chromium::attached_to(port);
     browser.until("document.querySelectorAll('.said p').length === 2");
     browser.until("document.getElementById('video').currentTime > 0");
-    browser.picture("web-tv.png", TV);
+    browser.keep_picture("web-tv.png");
 }
 
 /// SM-39, PS-36: the manager starts what serves browsers, and starts it again; the page lives on.

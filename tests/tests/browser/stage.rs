@@ -89,14 +89,13 @@ impl Drop for Web {
 /// `http://localhost:PORT` is another one, with the same pages.
 pub(crate) struct Site {
     pub(crate) port: u16,
-    _runtime: tokio::runtime::Runtime,
 }
 
 impl Site {
+    /// It is there as long as the tests are.
     fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.expect("a runtime");
-        let html = |text: &'static str| get(move || async move { ([(CONTENT_TYPE, "text/html; charset=utf-8")], text) });
+        let html =
+            |text: &'static str| get(move || async move { ([(CONTENT_TYPE, "text/html; charset=utf-8")], text) });
         let script = get(async || {
             let text = include_str!("../../../daemon/web/presentation.js");
             ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], text)
@@ -106,11 +105,17 @@ impl Site {
             .route("/receiver", html(include_str!("receiver.html")))
             .route("/empty", html("<!doctype html><title>empty</title>"))
             .route("/presentation.js", script);
-        let listener = runtime.block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
-        let listener = listener.expect("there is a port");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a port");
+        listener.set_nonblocking(true).expect("it can be watched");
         let port = listener.local_addr().expect("it listens").port();
-        runtime.spawn(async move { axum::serve(listener, pages).await });
-        Self { port, _runtime: runtime }
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("it can be watched");
+                axum::serve(listener, pages).await
+            })
+        });
+        Self { port }
     }
 
     pub(crate) fn origin(&self) -> String {
@@ -142,8 +147,7 @@ impl Chooser {
         client.request(Order::WatchSelections).expect("it may choose");
         let choose = move || {
             while !told.load(Ordering::Relaxed) {
-                let event = client.next_event(Instant::now() + Duration::from_millis(20));
-                let selection = match event {
+                let selection = match client.next_event(Instant::now() + Duration::from_millis(20)) {
                     Ok(Some(Event::SelectionAsked { selection, .. })) => selection,
                     Ok(_) => continue,
                     Err(_) => return,
