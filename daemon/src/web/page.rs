@@ -84,8 +84,14 @@ pub(super) async fn serve(mut socket: WebSocket, from: Visitor, bridge: &Bridge,
         Left::Thrown(code, why) => CloseFrame { code, reason: short(&why).into() },
         Left::Service(error) => CloseFrame { code: close_code::TRY_AGAIN, reason: short(&error.to_string()).into() },
     };
+    // Who closes before the other side has would reset the connection, and with it the reason.
+    let closing = async {
+        socket.send(WebMessage::Close(Some(frame))).await?;
+        while let Some(Ok(_)) = socket.recv().await {}
+        Ok::<(), axum::Error>(())
+    };
     // Who does not hear it sees that the connection ends.
-    let _ = timeout(SEND_TIMEOUT, socket.send(WebMessage::Close(Some(frame)))).await;
+    let _ = timeout(SEND_TIMEOUT, closing).await;
 }
 
 /// As much as a closing frame holds.

@@ -61,6 +61,7 @@ fn somebody_elses_page_asks(stage: &Stage) {
     stage.press("start", &json!(stage.site.receiver()));
     stage.browser.look_at(&person);
     stage.browser.until("document.querySelector('#choices button')");
+    stage.browser.run("scrollTo(0, 0)", &[]);
     stage.browser.picture("web-choice-phone.png", PHONE);
     stage.browser.click("#choices button.plain");
     stage.browser.look_at(&page);
