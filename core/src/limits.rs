@@ -162,9 +162,12 @@ pub const CHANNEL_PINGS_MAX: u8 = 3;
 pub const CHANNEL_UNUSED_TIMEOUT: Duration = Duration::from_secs(300);
 /// So many lines that are no JSON are forgiven on one control channel.
 pub const CHANNEL_GARBAGE_MAX: u8 = 16;
-/// A connection is made within this after it was asked for (PS-30): longer than the page may load.
+/// A connection is made within this after it was asked for (PS-30), unless the service is configured otherwise: longer than
+/// the page may load.
 pub const ESTABLISH_TIMEOUT: Duration = Duration::from_secs(20);
-/// A page that is launched is there within this (PS-13).
+/// No service is configured to wait longer than this for a connection: who asks it waits a little longer for its answer.
+pub const ESTABLISH_TIMEOUT_MAX: Duration = Duration::from_secs(120);
+/// A page that is launched is there within this (PS-13), unless the service is configured otherwise.
 pub const PAGE_LOAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The other device acknowledges the end of a presentation within this (PS-10).
 pub const TERMINATE_ACK_TIMEOUT: Duration = Duration::from_secs(5);

@@ -568,6 +568,8 @@ mod tests {
             ("[control]\nsocket = 'run/control.sock'", "line 2", "starts with /"),
             ("[socket]\ndirectory = 'run'", "line 2", "starts with /"),
             ("[presentation]\nport = 70000", "line 2", "from 0 to 65535"),
+            ("[presentation]\nestablish_timeout_ms = 0", "line 2", "from 1 to 120000, not 0"),
+            ("[presentation]\npage_load_timeout_ms = 120001", "line 2", "from 1 to 120000"),
             ("[[presentation.page]]\nurls = ['https://tv.example*']", "line 2", "https://tv.example/*"),
             ("[[presentation.page]]\ndevices = ['TV']", "line 2", "fingerprint"),
             ("[[presentation.page]]\ncommand = ['browser']", "line 2", "full path"),

@@ -111,6 +111,8 @@ fn place(config: &Config) -> Result<Place, PresentationError> {
         state_directory,
         socket: text(socket)?,
         socket_access: (section.mode.0, section.owner.as_str().to_owned(), section.group.as_str().to_owned()),
+        page_load_timeout: section.page_load_timeout(),
+        establish_timeout: section.establish_timeout(),
     })
 }
 

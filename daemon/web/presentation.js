@@ -12,12 +12,10 @@
   const script = document.currentScript;
   /** Of the data channel, as Mozilla's programs have it. */
   const LABEL = "presentationAPI";
-  /** An offer that came to nothing within this is given up. */
-  const BUILD_TIMEOUT_MS = 20_000;
   /** Without servers to ask, a browser has its addresses within this. */
   const GATHER_TIMEOUT_MS = 200;
   /** Who closes waits so long for what is still on its way. */
-  const CLOSE_TIMEOUT_MS = 2_000;
+  const CLOSE_TIMEOUT_MS = 10_000;
   /** A terminated connection's channel waits so long for the other device's word: its end alone would look like a loss. */
   const TERMINATE_TIMEOUT_MS = 5_000;
   /** How long a person may take to open the page on which devices are chosen. */
@@ -69,6 +67,8 @@
     onbytes = () => {};
     onlost = () => {};
     token = "";
+    /** Milliseconds after which the service gives up a connection that is not made. */
+    establishTimeout = 0;
 
     /** Asks; the answer, or an exception with the W3C's name. */
     async ask(order, values = {}) {
@@ -121,7 +121,9 @@
         };
       });
       socket.onclose = ({ reason }) => this.#lose(reason || "the bridge has gone");
-      return this.#ask("hello", { token: this.token, ...(launch && { launch: launch.token }) });
+      const welcome = await this.#ask("hello", { token: this.token, ...(launch && { launch: launch.token }) });
+      this.establishTimeout = welcome.establishTimeout;
+      return welcome;
     }
 
     #lose(why) {
@@ -164,7 +166,7 @@
     constructor(name, offers, told) {
       this.name = name;
       this.told = told;
-      this.#timer = setTimeout(() => this.#fail("the other page was not reached in time"), BUILD_TIMEOUT_MS);
+      this.#timer = setTimeout(() => this.#fail("the other page was not reached in time"), bridge.establishTimeout);
       this.#peer.onicecandidate = ({ candidate }) => {
         // Until then they are part of the description.
         if (!candidate?.candidate || !this.#isDescribed) return;

@@ -69,7 +69,7 @@ impl PresentationHome {
     pub fn start(&mut self, port: u16, protection: Protection) -> Result<PresentationDriver<Self>, SimulatedError> {
         let (listener, presenters) = self.open(port, protection)?;
         let Ok(device_id) = self.name.as_str().try_into() else { unreachable!("test code gives a short name") };
-        let settings = Settings { device_id, others_may_join: false };
+        let settings = Settings { device_id, ..Settings::default() };
         let platform = &mut self.platform;
         platform.events.watch(&platform.discovery, PresentationDriver::<Self>::DISCOVERY, Interest::Read)?;
         let driver = PresentationDriver::new(self, settings, listener, presenters);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use greenroom_core::message::presentation::{
     Answer, CloseReason, Command, ConnectionId, ConnectionState, Event, Payload, Refusal, Traffic, TransportKind,
@@ -31,6 +31,7 @@ pub struct Setup {
     name: String,
     control: PathBuf,
     runs_within: Vec<String>,
+    keys: String,
     more: String,
 }
 
@@ -47,6 +48,7 @@ impl Setup {
             name: format!("{name} {}-{number}", std::process::id()),
             control: PathBuf::from("/nowhere/control.sock"),
             runs_within: Vec::new(),
+            keys: String::new(),
             more: String::new(),
         }
     }
@@ -60,6 +62,14 @@ impl Setup {
     #[must_use]
     pub fn control(mut self, socket: &Path) -> Self {
         socket.clone_into(&mut self.control);
+        self
+    }
+
+    /// It waits so long for a page that loads, and for a connection that is made.
+    #[must_use]
+    pub fn waits(mut self, load: Duration, establish: Duration) -> Self {
+        let (load, establish) = (load.as_millis(), establish.as_millis());
+        self.keys = format!("page_load_timeout_ms = {load}\nestablish_timeout_ms = {establish}\n");
         self
     }
 
@@ -101,9 +111,10 @@ impl Setup {
         let configuration = place.join("presentation.toml");
         let text = format!(
             "[control]\nsocket = {:?}\n[presentation]\nenabled = true\nname = {:?}\nsocket = \"{directory}/presentation.sock\"\n\
-             state_directory = \"{directory}/state\"\n{}",
+             state_directory = \"{directory}/state\"\n{}{}",
             self.control,
             self.name,
+            self.keys,
             self.more,
             directory = place.display(),
         );

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use greenroom_core::hal::{Fingerprint, Visitor};
+use greenroom_core::limits::{ESTABLISH_TIMEOUT, ESTABLISH_TIMEOUT_MAX, PAGE_LOAD_TIMEOUT};
 use greenroom_core::presentation::pages;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -42,6 +44,12 @@ pub struct PresentationSection {
     pub owner: OwnerText,
     /// Its group; empty for the service's own.
     pub group: OwnerText,
+    /// How long a page may load.
+    #[serde(deserialize_with = "wait_ms")]
+    pub page_load_timeout_ms: u32,
+    /// How long a connection may take to be made.
+    #[serde(deserialize_with = "wait_ms")]
+    pub establish_timeout_ms: u32,
     /// What may be shown, and how.
     pub page: Vec<PageSection>,
     /// Whether pages in browsers may use the service.
@@ -63,10 +71,29 @@ impl Default for PresentationSection {
             mode: Mode::default(),
             owner: OwnerText::default(),
             group: OwnerText::default(),
+            page_load_timeout_ms: PAGE_LOAD_TIMEOUT.as_millis() as u32,
+            establish_timeout_ms: ESTABLISH_TIMEOUT.as_millis() as u32,
             page: Vec::new(),
             web: WebSection::default(),
         }
     }
+}
+
+impl PresentationSection {
+    /// A page that is launched is there within this (PS-13).
+    pub fn page_load_timeout(&self) -> Duration {
+        Duration::from_millis(self.page_load_timeout_ms.into())
+    }
+
+    /// A connection is made within this (PS-30).
+    pub fn establish_timeout(&self) -> Duration {
+        Duration::from_millis(self.establish_timeout_ms.into())
+    }
+}
+
+/// Nobody waits for ever (PS-30).
+fn wait_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    within::<1, { ESTABLISH_TIMEOUT_MAX.as_millis() as i64 }, _, _>(deserializer)
 }
 
 /// Pages that may be shown, for whom, and what shows them.
@@ -133,6 +160,18 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+
+    /// PS-13, PS-30
+    #[test]
+    fn waits_are_as_configured_and_as_the_core_has_them_by_default() {
+        let waits = |text: &str| {
+            let section: PresentationSection = toml::from_str(text).unwrap();
+            (section.page_load_timeout(), section.establish_timeout())
+        };
+        assert_eq!(waits(""), (PAGE_LOAD_TIMEOUT, ESTABLISH_TIMEOUT));
+        let configured = waits("page_load_timeout_ms = 1\nestablish_timeout_ms = 120000");
+        assert_eq!(configured, (Duration::from_millis(1), ESTABLISH_TIMEOUT_MAX));
+    }
 
     /// PS-11, PS-34
     #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use greenroom_core::limits::ESTABLISH_TIMEOUT;
+use greenroom_core::limits::ESTABLISH_TIMEOUT_MAX;
 use greenroom_core::message::presentation::{
     Answer, CloseReason, Command, ConnectionId, ConnectionState, Event, Payload, Refusal, SelectionId, TransportKind,
     Urls,
@@ -17,6 +17,8 @@ use crate::command_line::ctl::PresentOrder;
 
 /// Who asks for a device, as the one who chooses it is told.
 const ORIGIN: &str = "greenroomctl";
+/// The service has said before this what has become of a connection that it makes.
+const CONNECT_TIMEOUT: Duration = ESTABLISH_TIMEOUT_MAX.saturating_add(Duration::from_secs(10));
 /// A transport that takes nothing for so long is stuck.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 const SEND_PAUSE: Duration = Duration::from_millis(20);
@@ -242,7 +244,7 @@ impl Session<'_> {
     }
 
     fn wait_until_connected(&mut self, connection: ConnectionId) -> Result<(), PresentError> {
-        let deadline = Instant::now() + 2 * ESTABLISH_TIMEOUT;
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
         loop {
             match self.client.next_event(deadline)? {
                 None => return Err(PresentError::Late),

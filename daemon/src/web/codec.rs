@@ -222,8 +222,7 @@ impl Order {
                 },
             },
             Self::Reconnect { presentation, urls } => {
-                let transport = TransportKind::DataChannel;
-                Command::Resume { presentation_id: presentation, urls: taken(urls), transport }
+                Command::Reconnect { presentation_id: presentation, urls: taken(urls) }
             }
             Self::Close { connection, went_away } => Command::Close { connection: connection.0, went_away: *went_away },
             Self::Terminate { connection } => Command::Terminate { connection: connection.0 },
@@ -377,7 +376,7 @@ fn built_event(connection: ConnectionId, piece: &Piece<'_>) -> Option<Value> {
         Piece::Offer(text) => ("offer", text),
         Piece::Answer(text) => ("answer", text),
         Piece::Candidate(text) => ("candidate", text),
-        Piece::Open | Piece::Closed => return None,
+        Piece::Open | Piece::Closed | Piece::Over(_) => return None,
     };
     Some(json!({ "event": event, "connection": connection_name(connection), "text": text }))
 }

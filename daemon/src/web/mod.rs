@@ -94,6 +94,8 @@ fn because(step: &'static str) -> impl FnOnce(std::io::Error) -> WebError {
 struct Bridge {
     gate: Gate,
     presentation: PathBuf,
+    /// The service gives up a connection that is not made within this; pages are told.
+    establish_timeout: Duration,
     board: board::Reader,
     /// Of pages that are let in.
     places: Arc<Semaphore>,
@@ -130,6 +132,7 @@ pub fn run(config: &Config, link: Option<SeqPacket>) -> Result<(), WebError> {
         let bridge = Bridge {
             gate,
             presentation: config.presentation_socket(),
+            establish_timeout: config.presentation.establish_timeout(),
             board: board::start(config.control_socket()),
             places: Arc::new(Semaphore::new(usize::from(web.pages_max))),
             strangers: Arc::new(Semaphore::new(CONNECTIONS_MAX)),

@@ -1,7 +1,7 @@
 //! One page: a WebSocket on one side, one client of the presentation service on the other.
 //!
 //! ```text
-//!  connected --hello, within ten seconds--> let in --ReceiverReady where it was launched--> served --either side goes--> over
+//!  connected --hello, within 30 s--> let in --ReceiverReady where it was launched--> served --either side goes--> over
 //!      |                                        |                     |
 //!      +------- late, garbage, stopped ---------+------ refused ------+--> told why, and closed
 //! ```
@@ -22,7 +22,7 @@ use super::gate::{self, Role, Shown};
 use super::service::{ServiceClient, ServiceError, message};
 
 /// Who connects says who it is within this.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
 /// A browser takes what it is sent within this.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// A browser answers each of these, so that one that is switched off is noticed.
@@ -117,6 +117,7 @@ async fn meet(socket: &mut WebSocket, from: &Visitor, bridge: &Bridge) -> Result
         origin: from.origin.clone(),
         role,
         service,
+        establish_timeout: bridge.establish_timeout,
         pending: HashMap::new(),
         board: bridge.board.clone(),
         is_watching: false,
@@ -147,6 +148,8 @@ struct Page {
     origin: String,
     role: Role,
     service: ServiceClient,
+    /// The service gives up a connection after this.
+    establish_timeout: Duration,
     /// By the number that the service's answer will have.
     pending: HashMap<u32, Pending>,
     board: super::board::Reader,
@@ -261,7 +264,7 @@ impl Page {
         match (pending, result) {
             (Pending::Welcome { id, is_over: true }, Ok(_)) => {
                 let role = if self.role == Role::Person { "person" } else { "page" };
-                Ok(Some(codec::done(id, &json!({ "role": role }))))
+                Ok(Some(codec::done(id, &self.welcome(json!({ "role": role })))))
             }
             (Pending::Welcome { is_over: false, .. }, Ok(_)) => Ok(None),
             (Pending::Claim { id }, Ok(Answer::Receiver { presentation_id, url })) => {
@@ -281,7 +284,14 @@ impl Page {
         if gate::origin_of(url).as_deref() != Some(self.origin.to_ascii_lowercase().as_str()) {
             return thrown(close_code::POLICY, gate::Stopped::NotLaunched.to_string());
         }
-        Ok(codec::done(id, &json!({ "role": "receiver", "presentation": presentation, "url": url })))
+        let role = json!({ "role": "receiver", "presentation": presentation, "url": url });
+        Ok(codec::done(id, &self.welcome(role)))
+    }
+
+    /// What every page is told, beside who it is.
+    fn welcome(&self, mut role: Value) -> Value {
+        role["establishTimeout"] = json!(self.establish_timeout.as_millis());
+        role
     }
 
     fn listed(&mut self, id: u32, mut found: Vec<Value>, answer: &Answer<'_>) -> Result<Option<Frame>, Left> {

@@ -67,6 +67,8 @@ impl ServiceClient {
         let socket = AsyncFd::new(Watched(socket))?;
         let mut client = Self { socket, sequence: 0, waiting: VecDeque::new(), buffer };
         client.ask(Command::Hello)?;
+        // A browser builds data channels (PS-20). There is no other answer than that it is done.
+        client.ask(Command::RegisterBuilder)?;
         Ok(client)
     }
 

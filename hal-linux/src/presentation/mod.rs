@@ -13,6 +13,7 @@ mod receivers;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 use greenroom_core::driver::{PresentationDriver, PresentationHost, PresentationPlatform};
 use greenroom_core::hal::{
@@ -61,6 +62,10 @@ pub struct Place {
     pub socket: String,
     /// The mode of that socket, its user and its group; empty for our own.
     pub socket_access: (u16, String, String),
+    /// A page that is launched is there within this.
+    pub page_load_timeout: Duration,
+    /// A connection is made within this.
+    pub establish_timeout: Duration,
 }
 
 /// What the integrator decides.
@@ -152,7 +157,12 @@ fn run<P: Policy + Clone>(
         host.platform.events.watch(parent.link(), token(1), Interest::Read)?;
     }
     host.platform.events.watch(&host.platform.discovery, Driver::<P>::DISCOVERY, Interest::Read)?;
-    let settings = Settings { device_id: name.clone(), others_may_join: false };
+    let settings = Settings {
+        device_id: name.clone(),
+        page_load_timeout: place.page_load_timeout,
+        establish_timeout: place.establish_timeout,
+        ..Settings::default()
+    };
     let port = listener.local_address().port();
     let no_memory = || LinuxError::other("serve", ErrorKind::Exhausted, "there is no memory for messages");
     let mut driver = Driver::new(&mut host, settings, listener, door).ok_or_else(no_memory)?;

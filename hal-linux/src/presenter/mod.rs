@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use greenroom_core::codec::postcard::CodecError;
 use greenroom_core::hal::{Error, ErrorKind};
-use greenroom_core::limits::{ESTABLISH_TIMEOUT, SELECTION_TIMEOUT};
+use greenroom_core::limits::{ESTABLISH_TIMEOUT_MAX, SELECTION_TIMEOUT};
 use greenroom_core::message::presentation::Refusal;
 use rustix::event::{PollFd, Timespec, poll};
 use rustix::io::Errno;
@@ -30,7 +30,7 @@ pub use token::{LAUNCH_TOKEN_VARIABLE, inherited_token};
 use crate::error::LinuxError;
 
 /// The service answers within this: a person may choose a device first.
-pub(crate) const ANSWER_TIMEOUT: Duration = SELECTION_TIMEOUT.saturating_add(ESTABLISH_TIMEOUT);
+pub(crate) const ANSWER_TIMEOUT: Duration = SELECTION_TIMEOUT.saturating_add(ESTABLISH_TIMEOUT_MAX);
 
 /// Why the service could not be asked, or what it refused.
 #[derive(Debug, thiserror::Error)]

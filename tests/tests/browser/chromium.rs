@@ -4,19 +4,18 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use greenroom_tests::deadline::{PATIENCE, until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use ureq::Agent;
 
+use super::{PATIENCE, until};
+
 const BROWSER: &str = "/usr/bin/chromium";
 const DRIVER: &str = "/usr/bin/chromedriver";
-/// A profile has to be written, and pages drawn, on a machine that does other things.
-const SCRIPT_TIMEOUT_MS: u64 = 60_000;
 
 /// Whether there is one; says loudly that the tests are skipped where there is none.
 pub(crate) fn is_there() -> bool {
@@ -94,12 +93,12 @@ impl Chromium {
             .stderr(log)
             .spawn()
             .expect("chromedriver starts");
-        let timeout = Some(Duration::from_millis(2 * SCRIPT_TIMEOUT_MS));
+        let timeout = Some(2 * PATIENCE);
         let agent = Agent::config_builder().http_status_as_error(false).timeout_global(timeout).build().new_agent();
         let mut made = Self { agent, session: String::new(), driver, _profile: profile };
         let driver = format!("http://127.0.0.1:{}/session", port_of(&mut made.driver));
         made.session.clone_from(&driver);
-        let wanted = json!({ "goog:chromeOptions": options, "timeouts": { "script": SCRIPT_TIMEOUT_MS } });
+        let wanted = json!({ "goog:chromeOptions": options, "timeouts": { "script": PATIENCE.as_millis() } });
         let told = made.post("", &json!({ "capabilities": { "alwaysMatch": wanted } }));
         made.session = format!("{driver}/{}", told["sessionId"].as_str().expect("a session"));
         made

@@ -1,7 +1,6 @@
 //! The bridge's own pages, as a person uses them.
 
 use greenroom_core::message::TargetState;
-use greenroom_tests::deadline::until;
 use greenroom_tests::neighbour::Neighbour;
 use greenroom_tests::observe;
 use greenroom_tests::tv_box::Setup;
@@ -9,7 +8,7 @@ use serde_json::json;
 
 use super::chromium::Chromium;
 use super::stage::{Stage, TOKEN};
-use super::{chromium, turn};
+use super::{chromium, turn, until};
 
 const PHONE: (u32, u32) = (500, 900);
 const DESKTOP: (u32, u32) = (1280, 900);

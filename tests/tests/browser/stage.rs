@@ -14,13 +14,13 @@ use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use greenroom_core::message::presentation::{Command as Order, Event};
 use greenroom_hal_linux::presentation::PresenterClient;
-use greenroom_tests::deadline::until;
 use greenroom_tests::neighbour::{Neighbour, Setup};
 use greenroom_tests::programs;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::chromium::{self, Chromium};
+use super::{PATIENCE, until};
 
 pub(crate) const TOKEN: &str = "a-token-of-the-tests";
 
@@ -258,7 +258,7 @@ fn serve(setup: Setup, site: &Site, port: u16) -> (Neighbour, Web) {
         "[presentation.web]\nenabled = true\nlisten = \"127.0.0.1:{port}\"\ntoken = \"{TOKEN}\"\norigins = [\"{}\"]\n",
         site.origin()
     );
-    let neighbour = setup.more(&section).start();
+    let neighbour = setup.waits(PATIENCE / 2, PATIENCE).more(&section).start();
     let web = Web::start(&neighbour, port);
     (neighbour, web)
 }

@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::stage::Stage;
-use super::{chromium, turn};
+use super::{chromium, turn, until};
 
 /// PS-06, PS-07, PS-09, PS-10, PS-12, PS-16 to PS-19, PS-35
 #[test]
@@ -91,7 +91,7 @@ fn two_controllers_have_connections_of_their_own_and_one_that_goes_leaves_the_ot
     stage.browser.close_window();
     stage.browser.look_at(&first);
     let gone = || stage.say("history") == r#"["connected","connected","wentaway"]"#;
-    greenroom_tests::deadline::until("the page on the TV knows", || gone().then_some(()));
+    until("the page on the TV knows", || gone().then_some(()));
     assert_eq!(stage.say("count"), "1");
     stage.browser.run("connection.terminate()", &[]);
     stage.expect("terminate");
@@ -127,7 +127,7 @@ fn who_is_left_when_a_box_or_its_bridge_is_killed_is_told() {
     let closed = stage.expect("close");
     assert_eq!(closed["state"], "closed", "{closed}");
     for receiver in receivers {
-        greenroom_tests::deadline::until("the TV's browser has ended", || {
+        until("the TV's browser has ended", || {
             (!greenroom_tests::observe::exists(receiver) || greenroom_tests::observe::is_zombie(receiver)).then_some(())
         });
     }

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Todo;
 use crate::limits::{
-    DATA_CHANNEL_BUFFERED_BYTES_MAX, DATA_CHANNEL_TIMEOUT, DEPARTURE_TIMEOUT, ESTABLISH_TIMEOUT,
+    DATA_CHANNEL_BUFFERED_BYTES_MAX, DATA_CHANNEL_TIMEOUT, DEPARTURE_TIMEOUT, ESTABLISH_TIMEOUT_MAX,
     TRANSPORT_MESSAGE_BYTES_MAX,
 };
 use crate::message::papi::Reason;
@@ -260,7 +260,8 @@ impl Content {
             // What was built before is not what is wanted now.
             (_, E::Build { offers }) => self.build(now, offers),
 
-            (P::Describing, E::Described) => self.said(P::Offering, now.after(ESTABLISH_TIMEOUT)),
+            // The service knows how long it waits for the other device, and says when it does not any more.
+            (P::Describing, E::Described) => self.said(P::Offering, now.after(ESTABLISH_TIMEOUT_MAX)),
             (P::Answering, E::Described) => self.said(P::Opening, now.after(DATA_CHANNEL_TIMEOUT)),
             (P::Listening, E::OfferHeard) => {
                 self.phase = P::Answering;

@@ -138,7 +138,7 @@ fn whatever_is_being_built_has_a_limit_and_is_reported_at_it() {
     use Phase as P;
     for (name, mut content) in situations() {
         let builds = matches!(content.phase(), P::Describing | P::Offering | P::Listening | P::Answering | P::Opening);
-        let limit = if content.phase() == P::Offering { ESTABLISH_TIMEOUT } else { DATA_CHANNEL_TIMEOUT };
+        let limit = if content.phase() == P::Offering { ESTABLISH_TIMEOUT_MAX } else { DATA_CHANNEL_TIMEOUT };
         match content.phase() {
             P::Draining => assert_eq!(content.deadline(), Some(LATER.after(DEPARTURE_TIMEOUT)), "{name}"),
             _ => assert_eq!(content.deadline(), builds.then(|| LATER.after(limit)), "{name}"),

@@ -192,8 +192,14 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         if id.is_empty() || self.connections.in_use() == self.connections.capacity() {
             return self.leave_channel(now, handle, Reason::OPERATION);
         }
-        let shown =
-            Shown { page: Page::new(now), origin, token: None, receiver: None, is_listening: false, settle: None };
+        let shown = Shown {
+            page: Page::new(now, self.settings.page_load_timeout),
+            origin,
+            token: None,
+            receiver: None,
+            is_listening: false,
+            settle: None,
+        };
         let presentation =
             Presentation { id, url, device_id, first_connection: None, shown: Some(shown), is_touched: false };
         let Some(presentation) = self.add_presentation(presentation) else {
@@ -238,7 +244,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
     fn admit(&mut self, now: Instant, handle: ChannelHandle, presentation: PresentationHandle, ack: Word) {
         let shown = self.presentations.get(presentation).and_then(|it| it.shown.as_ref());
         let page = shown.is_some_and(|shown| shown.page.phase() == page::Phase::Ready);
-        let session = Session::Presenting(Presenting::new(now, page));
+        let session = Session::Presenting(Presenting::new(now, self.settings.establish_timeout, page));
         let Some(connection) = self.add_connection(presentation, session, None) else { return };
         if let Some(entry) = self.connections.get_mut(connection) {
             entry.channel = Some(handle);

@@ -41,6 +41,8 @@ mod selections;
 #[cfg(test)]
 mod tests;
 
+use core::time::Duration;
+
 use heapless::{Deque, Vec};
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +52,10 @@ pub use self::entries::{ChannelEntry, Connection, Device, Presentation, Selectio
 use super::control_channel::Word;
 use crate::codec::papi::Garbage;
 use crate::driver::Machine;
-use crate::limits::{CHANNELS_MAX, CONNECTIONS_MAX, DEVICES_MAX, PRESENTATIONS_MAX, PRESENTERS_MAX, SELECTIONS_MAX};
+use crate::limits::{
+    CHANNELS_MAX, CONNECTIONS_MAX, DEVICES_MAX, ESTABLISH_TIMEOUT, PAGE_LOAD_TIMEOUT, PRESENTATIONS_MAX,
+    PRESENTERS_MAX, SELECTIONS_MAX,
+};
 use crate::message::papi::{Message, Reason};
 use crate::message::presentation::{
     CloseReason, Command, ConnectionId, ConnectionState, DeviceId, LaunchToken, Refusal, SelectionId, TransportKind,
@@ -393,12 +398,28 @@ pub enum Done {
 }
 
 /// What the service does as it is configured.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// What this box calls itself on the network.
     pub device_id: DeviceId,
     /// Whether a device that knows the name of a presentation may join it, and not only the one that started it.
     pub others_may_join: bool,
+    /// A page that is launched is there within this (PS-13).
+    pub page_load_timeout: Duration,
+    /// A connection is made within this after it was asked for (PS-30): longer than the page may load. At most
+    /// [`ESTABLISH_TIMEOUT_MAX`](crate::limits::ESTABLISH_TIMEOUT_MAX).
+    pub establish_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            device_id: DeviceId::new(),
+            others_may_join: false,
+            page_load_timeout: PAGE_LOAD_TIMEOUT,
+            establish_timeout: ESTABLISH_TIMEOUT,
+        }
+    }
 }
 
 /// The input was not taken; it changed nothing.

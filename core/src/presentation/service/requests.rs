@@ -271,7 +271,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         transport: TransportKind,
         again: bool,
     ) -> Result<ConnectionHandle, Refusal> {
-        let session = Session::Controlling(Controlling::new(now, transport, again));
+        let session = Session::Controlling(Controlling::new(now, self.settings.establish_timeout, transport, again));
         let capacity = self.connections.capacity();
         let full = Refusal::Full { table: TableName::Connections, capacity };
         self.add_connection(presentation, session, Some(owner)).ok_or(full)

@@ -1,9 +1,11 @@
 //! The controlling end of a connection: this box asked for the page (PS-01 to PS-10).
 
+use core::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{WrongState, lost_too_early, spoken};
-use crate::limits::{CLOSED_KEPT, ESTABLISH_TIMEOUT, TERMINATE_ACK_TIMEOUT};
+use crate::limits::{CLOSED_KEPT, TERMINATE_ACK_TIMEOUT};
 use crate::message::papi::Reason;
 use crate::message::presentation::{CloseReason, ConnectionState, TransportKind};
 use crate::presentation::Todo;
@@ -136,6 +138,7 @@ const DEEDS: &[Deed] = &[
 pub struct Controlling {
     phase: Phase,
     kind: TransportKind,
+    establish_timeout: Duration,
     deadline: Option<Instant>,
     reason: Option<CloseReason>,
     channel_reason: Reason,
@@ -148,11 +151,13 @@ pub struct Controlling {
 }
 
 impl Controlling {
-    /// A connection that is to be made: to a new presentation, or `again` to one that was launched before.
-    pub fn new(now: Instant, kind: TransportKind, again: bool) -> Self {
+    /// A connection that is to be made, this time and each later one within `establish_timeout`: to a new presentation, or
+    /// `again` to one that was launched before.
+    pub fn new(now: Instant, establish_timeout: Duration, kind: TransportKind, again: bool) -> Self {
         let mut connection = Self {
             phase: Phase::Closed,
             kind,
+            establish_timeout,
             deadline: None,
             reason: None,
             channel_reason: Reason::NORMAL,
@@ -373,7 +378,7 @@ impl Controlling {
         self.drop_channel(Reason::NORMAL);
         self.phase = Phase::Reaching { again };
         self.reason = None;
-        self.deadline = planted!("connects_for_ever", None, Some(now.after(ESTABLISH_TIMEOUT)));
+        self.deadline = planted!("connects_for_ever", None, Some(now.after(self.establish_timeout)));
         self.has_channel = true;
         self.add(Deed::OpenChannel);
         self.add(Deed::Tell);
@@ -471,7 +476,7 @@ impl Controlling {
         if is_reached {
             return self.ask_end(now);
         }
-        self.deadline = Some(now.after(ESTABLISH_TIMEOUT));
+        self.deadline = Some(now.after(self.establish_timeout));
         if !is_reaching {
             self.has_channel = true;
             self.add(Deed::OpenChannel);

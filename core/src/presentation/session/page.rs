@@ -1,9 +1,11 @@
 //! A page that this box shows for another device: launched, loaded, ended (PS-11 to PS-13, PS-35).
 
+use core::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::WrongState;
-use crate::limits::{CLOSED_KEPT, PAGE_LOAD_TIMEOUT, TERMINATE_ACK_TIMEOUT};
+use crate::limits::{CLOSED_KEPT, TERMINATE_ACK_TIMEOUT};
 use crate::message::papi::Reason;
 use crate::presentation::Todo;
 use crate::time::Instant;
@@ -92,9 +94,9 @@ pub struct Page {
 }
 
 impl Page {
-    /// A page that is to be launched.
-    pub fn new(now: Instant) -> Self {
-        let deadline = planted!("page_loads_for_ever", None, Some(now.after(PAGE_LOAD_TIMEOUT)));
+    /// A page that is to be launched, and to be there within `load_timeout`.
+    pub fn new(now: Instant, load_timeout: Duration) -> Self {
+        let deadline = planted!("page_loads_for_ever", None, Some(now.after(load_timeout)));
         let (phase, reason) = (Phase::Launching, Reason::NORMAL);
         let mut page = Self { phase, deadline, reason, was_connected: false, todo: Todo::default() };
         page.add(Deed::Launch);

@@ -1,9 +1,11 @@
 //! The presenting end of a connection: this box shows the page (PS-11 to PS-17).
 
+use core::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{WrongState, lost_too_early, spoken};
-use crate::limits::{ESTABLISH_TIMEOUT, TERMINATE_ACK_TIMEOUT};
+use crate::limits::TERMINATE_ACK_TIMEOUT;
 use crate::message::papi::Reason;
 use crate::message::presentation::{CloseReason, ConnectionState};
 use crate::presentation::Todo;
@@ -108,11 +110,12 @@ pub struct Presenting {
 }
 
 impl Presenting {
-    /// A connection that a device asks for on a control channel, to a page that is there, or is loading.
-    pub fn new(now: Instant, page: bool) -> Self {
+    /// A connection that a device asks for on a control channel, to a page that is there, or is loading; made within
+    /// `establish_timeout`, or given up.
+    pub fn new(now: Instant, establish_timeout: Duration, page: bool) -> Self {
         Self {
             phase: Phase::Waiting { offered: false, page },
-            deadline: Some(now.after(ESTABLISH_TIMEOUT)),
+            deadline: Some(now.after(establish_timeout)),
             reason: None,
             channel_reason: Reason::NORMAL,
             has_channel: true,

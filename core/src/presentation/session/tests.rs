@@ -141,22 +141,23 @@ mod way {
 }
 
 fn controlling(events: &[controlling::Event]) -> Controlling {
-    Controlling::new(Instant::default(), TransportKind::Tcp, false).after(events)
+    Controlling::new(Instant::default(), ESTABLISH_TIMEOUT, TransportKind::Tcp, false).after(events)
 }
 
 fn presenting(events: &[presenting::Event]) -> Presenting {
-    Presenting::new(Instant::default(), false).after(events)
+    Presenting::new(Instant::default(), ESTABLISH_TIMEOUT, false).after(events)
 }
 
 fn page(events: &[page::Event]) -> Page {
-    Page::new(Instant::default()).after(events)
+    Page::new(Instant::default(), PAGE_LOAD_TIMEOUT).after(events)
 }
 
 fn controlling_situations() -> Vec<(&'static str, Controlling)> {
     use controlling::Event as E;
     use way::{ANSWERED, CLOSED, CONNECTED, CONNECTED_KIN, REACHED, REACHED_KIN};
-    let again = |events: &[E]| Controlling::new(Instant::default(), TransportKind::Tcp, true).after(events);
-    let data_channel = Controlling::new(Instant::default(), TransportKind::DataChannel, false);
+    let again =
+        |events: &[E]| Controlling::new(Instant::default(), ESTABLISH_TIMEOUT, TransportKind::Tcp, true).after(events);
+    let data_channel = Controlling::new(Instant::default(), ESTABLISH_TIMEOUT, TransportKind::DataChannel, false);
     Vec::from([
         ("C Reaching", controlling(&[])),
         ("C Reaching again", again(&[])),
@@ -333,7 +334,8 @@ fn a_random_walk_keeps_to_the_states_and_leaves_nothing_behind() {
         (seed >> 33) as usize
     };
     for _ in 0..20_000 {
-        let mut session = Controlling::new(Instant::default(), TransportKind::Tcp, random() % 2 == 0);
+        let mut session =
+            Controlling::new(Instant::default(), ESTABLISH_TIMEOUT, TransportKind::Tcp, random() % 2 == 0);
         let (mut state, mut removed, mut open) = (session.state(), false, (0_i32, 0_i32));
         for _ in 0..40 {
             let event = way::CONTROLLING[random() % way::CONTROLLING.len()];

@@ -39,7 +39,7 @@ struct Comparison {
 impl Comparison {
     /// Somebody of the platform is there, and a page, and one device.
     fn new() -> Self {
-        let settings = Settings { device_id: "box".try_into().expect("it is short"), others_may_join: false };
+        let settings = Settings { device_id: "box".try_into().expect("it is short"), ..Settings::default() };
         let place = Box::new_uninit();
         let service = Box::write(place, Small::new(settings));
         let now = Instant::from_millis(1000);

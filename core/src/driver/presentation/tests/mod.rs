@@ -72,7 +72,7 @@ impl Device {
         let (known, receivers, events) = (Known::default(), Screen::default(), Events::default());
         let platform = PresentationPlatform { network, discovery, known, receivers, events };
         let (mut host, door) = (Host { platform, may_show: true }, Door::default());
-        let settings = Settings { device_id: name.try_into().unwrap(), others_may_join: false };
+        let settings = Settings { device_id: name.try_into().unwrap(), ..Settings::default() };
         let mut driver = PresentationDriver::new(&mut host, settings, listener, door.clone()).unwrap();
         driver.start(&mut host, name, protection == Protection::Encrypted).unwrap();
         let idle = host.platform.events.in_use();

@@ -97,7 +97,7 @@ impl TheBox {
         let device_id = DeviceId::try_from(name).unwrap();
         let told = Deeds { states: Vec::new(), replies: Vec::new(), others: Vec::new() };
         Self {
-            service: Small::new(Settings { device_id, others_may_join: false }),
+            service: Small::new(Settings { device_id, ..Settings::default() }),
             told,
             peers: BTreeMap::new(),
             transports: BTreeMap::new(),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::limits::{CLOSED_KEPT, ESTABLISH_TIMEOUT, PAGE_LOAD_TIMEOUT, SELECTION_TIMEOUT, TERMINATE_ACK_TIMEOUT};
 use crate::message::presentation::{NoDevice, Piece};
+use crate::presentation::session::Controlling;
 
 /// PS-02 to PS-05, PS-08, PS-11 to PS-14, PS-16 to PS-18
 ///
@@ -160,6 +161,24 @@ fn a_page_that_does_not_load_is_reported_to_the_controller_as_too_late() {
     stage.pass(PAGE_LOAD_TIMEOUT);
     assert_eq!(stage.reason(PHONE, phone), Some(CloseReason::Error(Reason::TIMEOUT)));
     assert_nothing_left(&mut stage);
+}
+
+/// PS-13, PS-30
+#[test]
+fn a_page_and_a_connection_may_take_as_long_as_the_service_is_configured_with() {
+    let secs = Duration::from_secs;
+    for (load, establish) in [(secs(30), secs(60)), (secs(60), secs(30))] {
+        let mut stage = Stage::new();
+        for TheBox { service, .. } in &mut stage.boxes {
+            (service.settings.page_load_timeout, service.settings.establish_timeout) = (load, establish);
+        }
+        let phone = stage.start();
+        stage.pass(secs(29));
+        assert_eq!(stage.state(PHONE, phone), Some(ConnectionState::Connecting));
+        stage.pass(secs(1));
+        assert_eq!(stage.reason(PHONE, phone), Some(CloseReason::Error(Reason::TIMEOUT)));
+        assert_nothing_left(&mut stage);
+    }
 }
 
 /// PS-30
