@@ -1,7 +1,7 @@
 //! A headless Chromium from Debian's packages, driven by its own driver, which speaks the W3C's WebDriver: JSON over HTTP.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -21,7 +21,8 @@ const DRIVER: &str = "/usr/bin/chromedriver";
 pub(crate) fn is_there() -> bool {
     let is_there = [BROWSER, DRIVER].into_iter().all(|path| Path::new(path).exists());
     if !is_there {
-        eprintln!("SKIPPED: there is no browser; 'apt-get install chromium chromium-driver', or BROWSER=1 make test");
+        // To be seen of a test that passes, too, whose macros print nothing.
+        let _ = writeln!(io::stderr(), "SKIPPED: there is no browser; run 'apt-get install chromium chromium-driver'");
     }
     is_there
 }
