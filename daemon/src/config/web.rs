@@ -98,13 +98,14 @@ fn host_name(text: &str) -> Result<String, String> {
 
 fn origin(text: &str) -> Result<String, String> {
     let wrong = || format!("'{text}' is no origin; write one like https://tv.example, without a path or a final /");
-    let (scheme, host) = text.split_once("://").ok_or_else(wrong)?;
+    let lower = text.to_ascii_lowercase();
+    let (scheme, host) = lower.split_once("://").ok_or_else(wrong)?;
     let is_host =
         !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte));
     if !matches!(scheme, "http" | "https") || !is_host {
         return Err(wrong());
     }
-    Ok(text.to_ascii_lowercase())
+    Ok(lower)
 }
 
 /// Short ones can be guessed.
