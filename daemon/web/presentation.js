@@ -236,13 +236,17 @@
     }
 
     #fail(message) {
-      this.#end(this.#channel?.readyState === "open" ? "wentaway" : "error", message);
+      this.#end(this.isOpen ? "wentaway" : "error", message);
     }
 
     #end(reason, message) {
       const { told } = this;
       this.abandon();
       told.closed(reason, message);
+    }
+
+    get isOpen() {
+      return this.#channel?.readyState === "open";
     }
 
     get bufferedAmount() {
@@ -256,7 +260,7 @@
     /** Lets what was sent arrive, and the other page see that it ends in order. */
     close() {
       this.#quiet();
-      if (this.#channel?.readyState !== "open") return this.abandon();
+      if (!this.isOpen) return this.abandon();
       this.#channel.onclose = () => this.abandon();
       this.#channel.close();
       setTimeout(() => this.abandon(), CLOSE_TIMEOUT_MS);
@@ -385,6 +389,11 @@
         this.#why = message;
         bridge.tell("failed", { connection: this.name });
       }
+    }
+
+    /** The other device takes no data channel; the service says next how it goes on. */
+    unwanted() {
+      if (!this.transport?.isOpen) this.finish();
     }
 
     changed(state, reason, message) {
@@ -831,6 +840,8 @@
       case "answer":
       case "candidate":
         return links.get(name)?.transport?.take(event, text);
+      case "unwanted":
+        return links.get(name)?.unwanted();
       case "state":
         return linkOf(name).changed(state, reason, message);
       case "message":

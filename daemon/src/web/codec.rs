@@ -372,11 +372,12 @@ fn state_event(connection: ConnectionId, state: ConnectionState, reason: Option<
 }
 
 fn built_event(connection: ConnectionId, piece: &Piece<'_>) -> Option<Value> {
-    let (event, text) = match piece {
-        Piece::Offer(text) => ("offer", text),
-        Piece::Answer(text) => ("answer", text),
-        Piece::Candidate(text) => ("candidate", text),
-        Piece::Open | Piece::Closed | Piece::Over(_) => return None,
+    let (event, text) = match *piece {
+        Piece::Offer(text) => ("offer", Some(text)),
+        Piece::Answer(text) => ("answer", Some(text)),
+        Piece::Candidate(text) => ("candidate", Some(text)),
+        Piece::Closed => ("unwanted", None),
+        Piece::Open | Piece::Over(_) => return None,
     };
     Some(json!({ "event": event, "connection": connection_name(connection), "text": text }))
 }

@@ -261,7 +261,7 @@ fn the_transport_is_built_exactly_when_offer_and_page_are_there() {
 #[test]
 fn who_takes_no_data_channel_gets_tcp() {
     use controlling::{Deed, Event as E};
-    let wanted = Controlling::new(Instant::default(), TransportKind::DataChannel, false);
+    let wanted = Controlling::new(Instant::default(), ESTABLISH_TIMEOUT, TransportKind::DataChannel, false);
     assert_eq!(wanted.after(&[way::REACHED]).kind(), TransportKind::Tcp);
     let mut kin = wanted.after(&[way::REACHED_KIN, E::OfferReady]);
     assert_eq!(kin.kind(), TransportKind::DataChannel);

@@ -3,7 +3,6 @@
 use super::*;
 use crate::limits::{CLOSED_KEPT, ESTABLISH_TIMEOUT, PAGE_LOAD_TIMEOUT, SELECTION_TIMEOUT, TERMINATE_ACK_TIMEOUT};
 use crate::message::presentation::{NoDevice, Piece};
-use crate::presentation::session::Controlling;
 
 /// PS-02 to PS-05, PS-08, PS-11 to PS-14, PS-16 to PS-18
 ///
