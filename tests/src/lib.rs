@@ -4,6 +4,7 @@
 //! application manager or a person would. Nothing sleeps to wait: [`deadline::until`] polls.
 
 pub mod barcode;
+pub mod chromium;
 pub mod clip;
 pub mod coded_pictures;
 pub mod conformance;
@@ -12,6 +13,7 @@ pub mod heap;
 pub mod neighbour;
 pub mod numbered_clip;
 pub mod observe;
+pub mod passage;
 pub mod picture;
 pub mod picture_fifo;
 pub mod playing_app;
@@ -23,3 +25,4 @@ pub mod session_stage;
 pub mod terminal;
 pub mod test_card;
 pub mod tv_box;
+pub mod web;

@@ -3,7 +3,6 @@
 //!
 //! Without Chromium each test says that it was skipped.
 
-mod chromium;
 mod hostile;
 mod interface;
 mod people;
@@ -11,18 +10,8 @@ mod stage;
 mod talk;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use greenroom_tests::deadline;
-
-/// Far longer than a browser takes to start and to load a page on a loaded machine: only a hang gets here.
-const PATIENCE: Duration = Duration::from_secs(100);
-
-/// Polls until `condition` gives something; panics with `what` when [`PATIENCE`] is over.
-#[track_caller]
-fn until<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
-    deadline::within(PATIENCE, what, condition)
-}
+use greenroom_tests::chromium::{self, PATIENCE, until};
 
 /// One at a time: each test has two browsers.
 fn turn() -> MutexGuard<'static, ()> {

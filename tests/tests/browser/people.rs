@@ -10,8 +10,9 @@ use super::chromium::Chromium;
 use super::stage::{Stage, TOKEN};
 use super::{chromium, turn, until};
 
-const PHONE: (u32, u32) = (500, 900);
+const PHONE: (u32, u32) = (390, 844);
 const DESKTOP: (u32, u32) = (1280, 900);
+const TV: (u32, u32) = (1280, 720);
 
 /// PS-01, PS-10, PS-18
 #[test]
@@ -71,20 +72,10 @@ fn somebody_elses_page_asks(stage: &Stage) {
 
 /// The driver looks at the browser that the launcher has started.
 fn picture_of_tv(tv: &Neighbour) {
-    let wrapper = tv.receivers()[0];
-    let profile = until("the browser has said where it listens", || {
-        observe::children(wrapper).into_iter().find_map(|browser| {
-            let command = std::fs::read(format!("/proc/{browser}/cmdline")).ok()?;
-            let words = String::from_utf8_lossy(&command).into_owned();
-            let profile = words.split('\0').find_map(|word| word.strip_prefix("--user-data-dir="))?.to_owned();
-            std::fs::read_to_string(format!("{profile}/DevToolsActivePort")).ok()
-        })
-    });
-    let port = profile.lines().next().and_then(|line| line.parse().ok()).expect("a port");
-    let browser = Chromium::attached_to(port);
+    let browser = Chromium::shown_by(tv.receivers()[0], &[]);
     browser.until("document.querySelectorAll('.said p').length === 2");
     browser.until("document.getElementById('video').currentTime > 0");
-    browser.keep_picture("web-tv.png");
+    browser.picture("web-tv.png", TV);
 }
 
 /// SM-39, PS-36: the manager starts what serves browsers, and starts it again; the page lives on.

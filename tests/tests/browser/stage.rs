@@ -187,7 +187,7 @@ impl Stage {
         let port = free_port();
         let mut command = vec![programs::path("greenroom-browser").to_string_lossy().into_owned()];
         command.extend(["--port", &port.to_string(), "{url}", "--"].map(String::from));
-        command.extend(chromium::receiver_command());
+        command.extend(chromium::receiver_command(&[]));
         let command: Vec<&str> = command.iter().map(String::as_str).collect();
         let (tv, tv_web) = serve(Setup::new("tv").page("http://*", &command), &site, port);
         let mut page = phone.page();

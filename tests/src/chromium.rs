@@ -1,10 +1,12 @@
 //! A headless Chromium from Debian's packages, driven by its own driver, which speaks the W3C's WebDriver: JSON over HTTP.
+//!
+//! Whatever the browser or its driver does not do makes the caller panic with what they say, as in a test it should.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,14 +14,23 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use ureq::Agent;
 
-use super::{PATIENCE, until};
+use crate::passage::Passage;
+use crate::{deadline, observe, programs};
 
 const BROWSER: &str = "/usr/bin/chromium";
 const DRIVER: &str = "/usr/bin/chromedriver";
+/// Far longer than a browser takes to start and to load a page on a loaded machine: only a hang gets here.
+pub const PATIENCE: Duration = Duration::from_secs(100);
+
+/// Polls until `condition` gives something; panics with `what` when [`PATIENCE`] is over.
+#[track_caller]
+pub fn until<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    deadline::within(PATIENCE, what, condition)
+}
 
 /// Whether there is one; says loudly that the tests are skipped where there is none.
-pub(crate) fn is_there() -> bool {
-    let is_there = [BROWSER, DRIVER].into_iter().all(|path| Path::new(path).exists());
+pub fn is_there() -> bool {
+    let is_there = is_installed();
     if !is_there {
         // To be seen of a test that passes, too, whose macros print nothing.
         let _ = writeln!(io::stderr(), "SKIPPED: there is no browser; run 'apt-get install chromium chromium-driver'");
@@ -27,9 +38,14 @@ pub(crate) fn is_there() -> bool {
     is_there
 }
 
-/// What every Chromium of a test is told. Its addresses are not hidden: another process on this machine, without a network,
+/// Whether there is one.
+pub fn is_installed() -> bool {
+    [BROWSER, DRIVER].into_iter().all(|path| Path::new(path).exists())
+}
+
+/// What every Chromium is told that runs in the place where these words run a program. Its addresses are not hidden: another process on this machine, without a network,
 /// would have to find their names by multicast.
-fn arguments() -> Vec<String> {
+fn arguments(within: &[String]) -> Vec<String> {
     let mut arguments = vec![
         "--headless=new",
         "--disable-gpu",
@@ -43,51 +59,90 @@ fn arguments() -> Vec<String> {
         "--autoplay-policy=no-user-gesture-required",
         "--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks,MediaRouter",
     ];
-    if rustix::process::geteuid().is_root() {
+    // Within a user namespace everybody is.
+    if rustix::process::geteuid().is_root() || !within.is_empty() {
         arguments.push("--no-sandbox");
     }
     arguments.into_iter().map(String::from).collect()
 }
 
-/// The command with which a receiver shows a page.
-pub(crate) fn receiver_command() -> Vec<String> {
+/// The command with which a receiver shows a page, in the place where these words run a program.
+pub fn receiver_command(within: &[String]) -> Vec<String> {
     let mut command = vec![BROWSER.to_owned()];
-    command.extend(arguments());
+    command.extend(arguments(within));
     let own = ["--user-data-dir={profile}", "--remote-debugging-port=0", "--window-size=1280,720", "{page}"];
     command.extend(own.map(String::from));
     command
 }
 
 /// A browser and its driver. Dropping it ends both.
-pub(crate) struct Chromium {
+pub struct Chromium {
     agent: Agent,
     /// The address of the session.
     session: String,
     driver: Child,
+    passage: Option<Passage>,
     _profile: TempDir,
 }
 
+/// What a page and a server have said over a `WebSocket`.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// When.
+    pub at: SystemTime,
+    /// Whether the page has said it.
+    pub is_sent: bool,
+    /// What was said, where it is a text.
+    pub text: String,
+}
+
 /// The name of one of a browser's windows.
-pub(crate) type Window = String;
+pub type Window = String;
 
 impl Chromium {
     /// A browser with one empty page.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
+        Self::launch(json!({}), &[])
+    }
+
+    /// The same in the place where these words run a program. It keeps what its pages say over `WebSocket`s.
+    pub fn recording(within: &[String]) -> Self {
+        Self::launch(json!({ "goog:loggingPrefs": { "performance": "ALL" } }), within)
+    }
+
+    fn launch(mut options: Value, within: &[String]) -> Self {
         let profile = tempfile::tempdir().expect("a directory can be made");
-        let mut arguments = arguments();
+        let mut arguments = arguments(within);
         arguments.push(format!("--user-data-dir={}", profile.path().join("profile").display()));
-        Self::with(profile, &json!({ "binary": BROWSER, "args": arguments }))
+        // Its own first page asks the Internet what to show, and is waited for.
+        let preferences = json!({ "session": { "restore_on_startup": 4, "startup_urls": ["about:blank"] } });
+        options["goog:chromeOptions"] = json!({ "binary": BROWSER, "args": arguments, "prefs": preferences });
+        Self::with(profile, options, within)
     }
 
-    /// One that runs already and listens there for who looks at it.
-    pub(crate) fn attached_to(port: u16) -> Self {
+    /// One that runs already, in that place, and listens at this port for who looks at it.
+    pub fn attached_to(port: u16, within: &[String]) -> Self {
         let profile = tempfile::tempdir().expect("a directory can be made");
-        Self::with(profile, &json!({ "debuggerAddress": format!("127.0.0.1:{port}") }))
+        let options = json!({ "goog:chromeOptions": { "debuggerAddress": format!("127.0.0.1:{port}") } });
+        Self::with(profile, options, within)
     }
 
-    fn with(profile: TempDir, options: &Value) -> Self {
+    /// The one that this process, which shows a page of another device, has started in that place.
+    pub fn shown_by(process: u32, within: &[String]) -> Self {
+        let port = until("the browser has said where it listens", || {
+            observe::children(process).into_iter().find_map(|browser| {
+                let command = fs::read(format!("/proc/{browser}/cmdline")).ok()?;
+                let words = String::from_utf8_lossy(&command).into_owned();
+                let profile = words.split('\0').find_map(|word| word.strip_prefix("--user-data-dir="))?.to_owned();
+                fs::read_to_string(format!("{profile}/DevToolsActivePort")).ok()?.lines().next()?.parse().ok()
+            })
+        });
+        Self::attached_to(port, within)
+    }
+
+    fn with(profile: TempDir, mut options: Value, within: &[String]) -> Self {
         let log = fs::File::create(profile.path().join("driver.log")).expect("a log can be made");
-        let driver = Command::new(DRIVER)
+        let driver = programs::command(within, Path::new(DRIVER))
             .arg("--port=0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -96,11 +151,13 @@ impl Chromium {
             .expect("chromedriver starts");
         let timeout = Some(2 * PATIENCE);
         let agent = Agent::config_builder().http_status_as_error(false).timeout_global(timeout).build().new_agent();
-        let mut made = Self { agent, session: String::new(), driver, _profile: profile };
-        let driver = format!("http://127.0.0.1:{}/session", port_of(&mut made.driver));
+        let mut made = Self { agent, session: String::new(), driver, passage: None, _profile: profile };
+        let port = port_of(&mut made.driver);
+        made.passage = (!within.is_empty()).then(|| Passage::to(port, within));
+        let driver = format!("http://127.0.0.1:{}/session", made.passage.as_ref().map_or(port, Passage::port));
         made.session.clone_from(&driver);
-        let wanted = json!({ "goog:chromeOptions": options, "timeouts": { "script": PATIENCE.as_millis() } });
-        let told = made.post("", &json!({ "capabilities": { "alwaysMatch": wanted } }));
+        options["timeouts"] = json!({ "script": PATIENCE.as_millis() });
+        let told = made.post("", &json!({ "capabilities": { "alwaysMatch": options } }));
         made.session = format!("{driver}/{}", told["sessionId"].as_str().expect("a session"));
         made
     }
@@ -124,25 +181,25 @@ impl Chromium {
 
     /// Opens a page in the present window.
     #[track_caller]
-    pub(crate) fn open(&self, url: &str) {
+    pub fn open(&self, url: &str) {
         self.post("/url", &json!({ "url": url }));
     }
 
     /// Loads the page in the present window again.
     #[track_caller]
-    pub(crate) fn reload(&self) {
+    pub fn reload(&self) {
         self.post("/refresh", &json!({}));
     }
 
     /// Runs a script in the page, which gives something.
     #[track_caller]
-    pub(crate) fn run(&self, script: &str, arguments: &[Value]) -> Value {
+    pub fn run(&self, script: &str, arguments: &[Value]) -> Value {
         self.post("/execute/sync", &json!({ "script": script, "args": arguments }))
     }
 
     /// Runs an expression that gives a promise, and waits for what that becomes.
     #[track_caller]
-    pub(crate) fn wait(&self, expression: &str, arguments: &[Value]) -> Value {
+    pub fn wait(&self, expression: &str, arguments: &[Value]) -> Value {
         let script = format!(
             "const done = arguments[arguments.length - 1];\
              (async (...args) => ({expression}))(...[...arguments].slice(0, -1))\
@@ -153,11 +210,17 @@ impl Chromium {
         told["value"].clone()
     }
 
+    /// Whether an expression is true; one that throws is not.
+    pub fn is_true(&self, expression: &str) -> bool {
+        let script = json!({ "script": format!("return Boolean({expression})"), "args": [] });
+        self.try_post("/execute/sync", &script).is_ok_and(|told| told == true)
+    }
+
     /// Runs an expression until it is true.
     #[track_caller]
-    pub(crate) fn until(&self, expression: &str) {
+    pub fn until(&self, expression: &str) {
         let end = Instant::now() + PATIENCE;
-        while self.run(&format!("return Boolean({expression})"), &[]) != true {
+        while !self.is_true(expression) {
             assert!(Instant::now() < end, "still not: {expression}");
         }
     }
@@ -173,13 +236,13 @@ impl Chromium {
 
     /// Clicks what a selector finds, as a person does. What is drawn anew meanwhile is looked for again.
     #[track_caller]
-    pub(crate) fn click(&self, selector: &str) {
+    pub fn click(&self, selector: &str) {
         until(selector, || self.try_post(&format!("{}/click", self.find(selector)), &json!({})).ok());
     }
 
     /// Types into what a selector finds.
     #[track_caller]
-    pub(crate) fn type_into(&self, selector: &str, text: &str) {
+    pub fn type_into(&self, selector: &str, text: &str) {
         let found = self.find(selector);
         self.post(&format!("{found}/clear"), &json!({}));
         self.post(&format!("{found}/value"), &json!({ "text": text }));
@@ -187,7 +250,7 @@ impl Chromium {
 
     /// Opens another window, which is the present one from then on; gives the one that was.
     #[track_caller]
-    pub(crate) fn another_window(&self) -> Window {
+    pub fn another_window(&self) -> Window {
         let before = self.window();
         let made = self.post("/window/new", &json!({ "type": "tab" }));
         self.look_at(made["handle"].as_str().expect("a window"));
@@ -196,39 +259,61 @@ impl Chromium {
 
     /// The present window.
     #[track_caller]
-    pub(crate) fn window(&self) -> Window {
+    pub fn window(&self) -> Window {
         self.get("/window").as_str().expect("a window").to_owned()
     }
 
     /// Makes a window the present one.
     #[track_caller]
-    pub(crate) fn look_at(&self, window: &str) {
+    pub fn look_at(&self, window: &str) {
         self.post("/window", &json!({ "handle": window }));
     }
 
     /// Closes the present window; another one has to be looked at then.
     #[track_caller]
-    pub(crate) fn close_window(&self) {
+    pub fn close_window(&self) {
         let closed = value_of(self.agent.delete(format!("{}/window", self.session)).call());
         closed.expect("it closes");
     }
 
-    /// Writes what the present window shows at this size into `target/demo`.
+    /// What the present window shows on a screen of this size: a PNG.
     #[track_caller]
-    pub(crate) fn picture(&self, name: &str, (width, height): (u32, u32)) {
-        self.post("/window/rect", &json!({ "width": width, "height": height }));
-        self.keep_picture(name);
+    pub fn screenshot(&self, (width, height): (u32, u32)) -> Vec<u8> {
+        // A window of a person has edges, and is not as narrow as a phone.
+        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.post("/goog/cdp/execute", &json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": screen }));
+        let picture = self.get("/screenshot");
+        STANDARD.decode(picture.as_str().expect("a text")).expect("it is base64")
     }
 
-    /// Writes what the present window shows into `target/demo`.
+    /// Writes what the present window shows on a screen of this size into `target/demo`.
     #[track_caller]
-    pub(crate) fn keep_picture(&self, name: &str) {
-        let picture = self.get("/screenshot");
-        let picture = STANDARD.decode(picture.as_str().expect("a text")).expect("it is base64");
+    pub fn picture(&self, name: &str, size: (u32, u32)) {
         let directory = demo_directory();
         fs::create_dir_all(&directory).expect("the directory can be made");
-        fs::write(directory.join(name), picture).expect("it can be written");
+        fs::write(directory.join(name), self.screenshot(size)).expect("it can be written");
     }
+
+    /// What pages have said and heard over `WebSocket`s since this was asked last.
+    #[track_caller]
+    pub fn frames(&self) -> Vec<Frame> {
+        let log = self.post("/se/log", &json!({ "type": "performance" }));
+        log.as_array().into_iter().flatten().filter_map(frame).collect()
+    }
+}
+
+/// Of an entry in the browser's log of its work.
+fn frame(entry: &Value) -> Option<Frame> {
+    let at = UNIX_EPOCH + Duration::from_millis(entry["timestamp"].as_u64()?);
+    let event: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
+    let event = &event["message"];
+    let is_sent = match event["method"].as_str()? {
+        "Network.webSocketFrameSent" => true,
+        "Network.webSocketFrameReceived" => false,
+        _ => return None,
+    };
+    let text = event["params"]["response"]["payloadData"].as_str()?.to_owned();
+    Some(Frame { at, is_sent, text })
 }
 
 /// The value of an answer. The driver says in it what went wrong, too.
