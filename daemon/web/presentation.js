@@ -521,13 +521,14 @@
       const wasClosed = this.state === "closed";
       if (wasClosed && state === "connected") return;
       this.state = state;
+      // Who hears of it finds a list without it.
+      if (state === "closed" || state === "terminated") receiver?.remove(this.connection);
       if (state === "connected") this.connection.dispatchEvent(new Event("connect"));
       if (state === "terminated") this.connection.dispatchEvent(new Event("terminate"));
       if (state === "closed") {
         const init = { reason: reason ?? "closed", message: reason === "error" ? message : "" };
         this.connection.dispatchEvent(new PresentationConnectionCloseEvent("close", init));
       }
-      if (state === "closed" || state === "terminated") receiver?.remove(this.connection);
     }
 
     message(data) {
@@ -550,10 +551,8 @@
       link.transport?.close();
       link.transport = null;
       link.state = "closed";
-      soon(() => {
-        this.connection.dispatchEvent(new PresentationConnectionCloseEvent("close", { reason: "closed" }));
-        receiver?.remove(this.connection);
-      });
+      receiver?.remove(this.connection);
+      soon(() => this.connection.dispatchEvent(new PresentationConnectionCloseEvent("close", { reason: "closed" })));
     }
 
     terminate() {
@@ -866,6 +865,9 @@
     watched = [];
     greenroom.dispatchEvent(new CustomEvent("lost", { detail: why }));
   };
+
+  /** The other page is told that this one goes; by itself it would find out late. */
+  addEventListener("pagehide", () => links.forEach(({ transport }) => transport?.abandon()));
 
   const shown = launch && new PresentationReceiver(KEY);
   const receiver = shown && inside(shown);
