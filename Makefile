@@ -25,8 +25,9 @@ COMMANDS := greenroomd greenroomctl greenroom-play greenroom-appmanager greenroo
 INSTALLED := $(DESTDIR)$(PREFIX)
 CONFIGURATION := $(DESTDIR)/etc/greenroom/greenroom.toml
 
-# Whether `make test` installs a browser for the tests that need one; 0: no. Without one they say that they were skipped.
-BROWSER ?= 1
+# Whether a browser is installed for what needs one, which says that it was skipped where there is none: 1 or 0. `make test`
+# installs it unless this is 0, `make demo` where this is 1.
+BROWSER ?=
 
 # How long `make fuzz` fuzzes each target.
 SECONDS ?= 3
@@ -51,8 +52,8 @@ LONG_STEPS := test sim-long chaos fuzz-long
 help: ## List what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
-demo: ## Show it: build the programs and play the story (FILE=movie.mp4 plays your file)
-	.ci/packages programs
+demo: ## Show it: build the programs and play the story (FILE=movie.mp4 plays your file, BROWSER=1 installs one)
+	.ci/packages programs $(if $(filter 1,$(BROWSER)),browser)
 	cargo build --release -p greenroom-daemon --bins
 	cargo run --release -p greenroom-tests --example demo -- $(if $(FILE),"$(FILE)")
 
@@ -98,7 +99,7 @@ clean: ## Remove everything that was built
 
 packages: ## Install the Debian packages that are missing
 	.ci/packages programs fuzz firmware
-	$(if $(filter-out 0,$(BROWSER)),.ci/packages browser || echo "SKIPPED: no browser can be had here; no page is tested in one")
+	$(if $(filter 0,$(BROWSER)),,.ci/packages browser || echo "SKIPPED: no browser can be had here; no page is tested in one")
 
 format: ## Check the formatting
 	cargo fmt --all --check

@@ -1,6 +1,7 @@
 //! What can be seen of a process from the outside, in `/proc`.
 
 use std::fs;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 /// Whether there is a process of this number, be it a zombie.
@@ -48,4 +49,19 @@ pub fn children(process_id: u32) -> Vec<u32> {
 pub fn is_zombie(process_id: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process_id}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'))
+}
+
+/// The names of the socket files in a directory, in order.
+///
+/// # Panics
+/// When there is no such directory.
+pub fn socket_files(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("the directory is there");
+    let mut sockets: Vec<String> = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_socket()))
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    sockets.sort();
+    sockets
 }

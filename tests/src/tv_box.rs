@@ -292,15 +292,7 @@ impl TvBox {
 
     /// The socket files in the box's directory.
     pub fn socket_files(&self) -> Vec<String> {
-        use std::os::unix::fs::FileTypeExt;
-        let entries = fs::read_dir(self.place.path()).expect("the directory is there");
-        let mut sockets: Vec<String> = entries
-            .filter_map(Result::ok)
-            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_socket()))
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect();
-        sockets.sort();
-        sockets
+        observe::socket_files(self.place.path())
     }
 
     /// The session servers that live, zombies among them.

@@ -17,6 +17,8 @@ const PICTURES: u16 = 200;
 pub(crate) struct Clips {
     /// For app 1 and app 2.
     pub(crate) files: [PathBuf; 2],
+    /// What a browser plays.
+    pub(crate) film: PathBuf,
     /// How many numbered pictures are in each clip; None: the user's file, whose pictures carry no numbers.
     pub(crate) pictures: Option<u16>,
     /// `target/demo`.
@@ -35,17 +37,15 @@ pub(crate) fn prepare(journal: &Journal, file: Option<PathBuf>) -> Result<Clips,
     let directory = directory()?;
     fs::create_dir_all(&directory)?;
     remove_old_pictures(&directory)?;
-    if let Some(file) = file {
-        let file = std::path::absolute(file)?;
-        return Ok(Clips { files: [file.clone(), file], pictures: None, directory });
-    }
     let one = Content { pictures: PICTURES, style: Style { background: [30, 60, 140], dots: 1 }, tone_hz: 440 };
     let two = Content { pictures: PICTURES, style: Style { background: [20, 110, 70], dots: 2 }, tone_hz: 660 };
-    let files = [
-        clip(journal, &directory, "app1", Coding::H264Aac, &one)?,
-        clip(journal, &directory, "app2", Coding::Vp9Opus, &two)?,
-    ];
-    Ok(Clips { files, pictures: Some(PICTURES), directory })
+    let film = clip(journal, &directory, "app1", Coding::H264Aac, &one)?;
+    if let Some(file) = file {
+        let file = std::path::absolute(file)?;
+        return Ok(Clips { files: [file.clone(), file], film, pictures: None, directory });
+    }
+    let second = clip(journal, &directory, "app2", Coding::Vp9Opus, &two)?;
+    Ok(Clips { files: [film.clone(), second], film, pictures: Some(PICTURES), directory })
 }
 
 /// `target/demo`, wherever `target` is: this program is `target/PROFILE/examples/demo`.
@@ -55,10 +55,13 @@ fn directory() -> Result<PathBuf, Failure> {
     Ok(target.join("demo"))
 }
 
+/// What tests have drawn stays.
 fn remove_old_pictures(directory: &Path) -> Result<(), Failure> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "png") {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_own = ["app", "page"].iter().any(|start| name.starts_with(start));
+        if is_own && name.ends_with(".png") {
             fs::remove_file(path)?;
         }
     }

@@ -1,5 +1,5 @@
-//! The story of a box with one decoder and two apps that want it, and of a phone that puts a film on a TV, told while it
-//! happens; `make demo` runs it.
+//! The story of a box with one decoder and two apps that want it, of a phone that puts a film on a TV, and of two pages in
+//! browsers that find each other, told while it happens; `make demo` runs it.
 //!
 //! Everything in it is real: the manager, the session servers and the apps are processes of their own, and every number
 //! that is shown was measured. Exit status: 0 every check held; 1 one did not, or the story could not be told.
@@ -12,11 +12,15 @@ mod drawing;
 mod journal;
 mod networks;
 mod page;
+mod screen;
 mod second_act;
 mod seen;
+mod site;
 mod stage;
 mod story;
 mod tables;
+mod third_act;
+mod web_devices;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,13 +32,15 @@ use journal::Journal;
 /// Why the story could not be told to its end.
 type Failure = Box<dyn std::error::Error>;
 
-const PROGRAMS: [&str; 6] = [
+const PROGRAMS: [&str; 8] = [
     "greenroomd",
     "greenroom-session",
     "greenroomctl",
     "greenroom-play",
     "greenroom-presentation",
     "greenroom-receiver",
+    "greenroom-browser",
+    "greenroom-web",
 ];
 
 const USAGE: &str = "usage: demo [FILE]   plays FILE, a media file with video, instead of its own clips";
@@ -42,6 +48,7 @@ const USAGE: &str = "usage: demo [FILE]   plays FILE, a media file with video, i
 fn main() -> ExitCode {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let file = match &arguments[..] {
+        [flag, address, film] if flag.as_os_str() == site::FLAG => return site::serve(address, film),
         [] => None,
         [file] if !file.to_string_lossy().starts_with('-') => Some(file.clone()),
         _ => {
@@ -77,6 +84,7 @@ fn run(journal: &Journal, file: Option<PathBuf>) -> Result<bool, Failure> {
     let mut checks = Checks::default();
     story::tell(journal, &clips, &mut checks)?;
     second_act::tell(journal, &clips, &mut checks)?;
+    third_act::tell(journal, &clips, &mut checks)?;
     journal.act("Checks");
     Ok(checks.conclude(journal))
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use crate::Failure;
+use crate::journal::{Colour, Journal};
 
 /// Addresses of the phone and of the TV, with the names of the cable's two ends.
 const ENDS: [(&str, &str); 2] = [("phone0", "10.77.0.1"), ("tv0", "10.77.0.2")];
@@ -29,6 +30,26 @@ impl Networks {
             }
         }
         Self { holders: Vec::new(), words: Default::default(), missing: Some(missing) }
+    }
+
+    /// Says where they are, and loudly where they are nowhere.
+    pub(crate) fn introduce(&self, journal: &Journal) {
+        match (self.addresses(), &self.missing) {
+            (Some([phone, tv]), _) => journal.note(&format!(
+                "each is a network namespace with an address of its own, a cable between them: the phone {phone}, the TV {tv}"
+            )),
+            (None, missing) => {
+                let why = missing.as_deref().unwrap_or_default();
+                let loud = journal.paint(Colour::Bad, "NO NETWORK NAMESPACES CAN BE MADE HERE");
+                journal.print(&format!("\n{loud} ({why})"));
+                journal.print("phone and TV share this machine's own network instead, loopback included\n");
+            }
+        }
+    }
+
+    /// How the phone reaches the TV.
+    pub(crate) fn how(&self) -> &'static str {
+        if self.missing.is_none() { "each at its own address" } else { "over loopback, without namespaces" }
     }
 
     fn try_make(with_user: bool) -> Result<Self, Failure> {
@@ -75,6 +96,8 @@ impl Networks {
             ip(words, &["address", "add", &format!("{address}/24"), "dev", end])?;
             ip(words, &["link", "set", end, "up"])?;
             ip(words, &["link", "set", "lo", "up"])?;
+            // A browser tells pages of no address where nothing leads out of the network.
+            ip(words, &["route", "add", "default", "dev", end])?;
         }
         Ok(())
     }

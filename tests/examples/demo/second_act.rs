@@ -18,10 +18,10 @@ use crate::Failure;
 use crate::census::Census;
 use crate::checks::Checks;
 use crate::clips::Clips;
-use crate::journal::{Colour, Journal};
+use crate::journal::Journal;
 use crate::networks::Networks;
 use crate::page::Page;
-use crate::seen::{Seen, Who};
+use crate::seen::{Scene, Seen, Who};
 
 const APP: &str = "tv";
 /// How long the phone looks on, and is away.
@@ -29,6 +29,19 @@ const STAY: Duration = Duration::from_millis(1_500);
 const ABSENCE: Duration = Duration::from_millis(1_000);
 /// What has ended is gone within this.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+const SCENE: Scene = Scene {
+    act: "second act",
+    title: "A phone puts a film on the screen of a TV",
+    file: "phone",
+    parts: &[
+        (Who::Page, "page"),
+        (Who::Phone, "phone"),
+        (Who::Tv, "TV"),
+        (Who::Receiver, "receiver"),
+        (Who::Manager, "manager"),
+    ],
+};
 
 type Changes = Receiver<(Instant, ServerState)>;
 
@@ -45,35 +58,21 @@ struct Devices {
 pub(crate) fn tell(journal: &Journal, clips: &Clips, checks: &mut Checks) -> Result<(), Failure> {
     journal.act("Second act: a phone puts a film on the screen of a TV");
     let networks = Networks::make();
-    introduce(journal, &networks);
+    networks.introduce(journal);
     let (media, url) = film(clips)?;
-    let seen = Seen::start(journal);
+    let seen = Seen::start(journal, &SCENE);
     let mut devices = Devices::start(&networks, &media)?;
     let since = Instant::now();
     let states = play(&seen, &mut devices, &url, &networks, checks)?;
     seen.read_logs(&devices.phone.log(), &devices.tv.log(), devices.tv.name());
     let (recording, tv_box) = devices.close(journal, checks)?;
     drop(networks);
-    let left = Census::take_settled(&tv_box, Census::NOTHING);
+    let left = Census::settled(|| Census::take(&tv_box), Census::NOTHING);
     checks.check(left == Census::NOTHING, "when both devices are off, nothing at all is left");
     judge(clips, checks, &recording, &states, since);
     let came = recording.arrivals.len();
     journal.print(&format!("\nthe film: {came} pictures came out of the TV's session server"));
     seen.draw(&clips.directory)
-}
-
-fn introduce(journal: &Journal, networks: &Networks) {
-    match (networks.addresses(), &networks.missing) {
-        (Some([phone, tv]), _) => journal.note(&format!(
-            "each is a network namespace with an address of its own, a cable between them: the phone {phone}, the TV {tv}"
-        )),
-        (None, missing) => {
-            let why = missing.as_deref().unwrap_or_default();
-            let loud = journal.paint(Colour::Bad, "NO NETWORK NAMESPACES CAN BE MADE HERE");
-            journal.print(&format!("\n{loud} ({why})"));
-            journal.print("phone and TV share this machine's own network instead, loopback included\n");
-        }
-    }
 }
 
 /// The directory of the film, and its page.
@@ -158,8 +157,7 @@ fn play(
 ) -> Result<Vec<ServerState>, Failure> {
     let mut page = Page::connect(&devices.phone.socket(), seen)?;
     page.find(devices.tv.name())?;
-    let how = if networks.missing.is_none() { "each at its own address" } else { "over loopback, without namespaces" };
-    checks.check(true, format!("the phone finds the TV, {how}"));
+    checks.check(true, format!("the phone finds the TV, {}", networks.how()));
     page.start(url, devices.tv.name())?;
     checks.check(devices.knows_certificate(), "they speak TLS: the phone knows the TV by its certificate from now on");
     page.hear(|told| told.state == "playing")?;

@@ -1,4 +1,4 @@
-//! What was seen of the second act: printed while it happens, and drawn when it is over.
+//! What was seen of an act with a phone and a TV: printed while it happens, and drawn when it is over.
 //!
 //! What the phone's page says and hears has the time at which it did. What happens on the TV has the time that its
 //! presentation service logged, or at which its manager's notification came.
@@ -15,7 +15,7 @@ use crate::journal::Journal;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Who takes part, from left to right.
+/// Who may take part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
     Page,
@@ -25,17 +25,25 @@ pub(crate) enum Who {
     Manager,
 }
 
-impl Who {
-    const ALL: [Self; 5] = [Self::Page, Self::Phone, Self::Tv, Self::Receiver, Self::Manager];
+/// What is drawn.
+pub(crate) struct Scene {
+    /// Which act it is.
+    pub(crate) act: &'static str,
+    /// What happens in it.
+    pub(crate) title: &'static str,
+    /// The drawing's name, without its end.
+    pub(crate) file: &'static str,
+    /// Who takes part, from left to right, and what each is called.
+    pub(crate) parts: &'static [(Who, &'static str)],
+}
 
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Page => "page",
-            Self::Phone => "phone",
-            Self::Tv => "TV",
-            Self::Receiver => "receiver",
-            Self::Manager => "manager",
-        }
+impl Scene {
+    fn place(&self, who: Who) -> Option<usize> {
+        self.parts.iter().position(|(other, _)| *other == who)
+    }
+
+    fn name(&self, who: Who) -> &'static str {
+        self.place(who).map_or("", |place| self.parts[place].1)
     }
 }
 
@@ -50,24 +58,30 @@ struct Sight {
 /// All that was seen.
 pub(crate) struct Seen<'a> {
     journal: &'a Journal,
+    scene: &'static Scene,
     started: (Instant, SystemTime),
     all: RefCell<Vec<Sight>>,
 }
 
 impl<'a> Seen<'a> {
-    pub(crate) fn start(journal: &'a Journal) -> Self {
-        Self { journal, started: (Instant::now(), SystemTime::now()), all: RefCell::default() }
+    pub(crate) fn start(journal: &'a Journal, scene: &'static Scene) -> Self {
+        Self { journal, scene, started: (Instant::now(), SystemTime::now()), all: RefCell::default() }
     }
 
     /// It happens now.
     pub(crate) fn now(&self, kind: Kind, from: Who, to: Who, what: &str) {
-        self.journal.said(from.name(), to.name(), what);
+        self.journal.said(self.scene.name(from), self.scene.name(to), what);
         self.keep(self.started.0.elapsed(), kind, (from, to), what);
     }
 
     /// It happened at this time.
     pub(crate) fn at(&self, at: Instant, kind: Kind, from: Who, to: Who, what: &str) {
         self.keep(at.saturating_duration_since(self.started.0), kind, (from, to), what);
+    }
+
+    /// It happened when this clock showed this.
+    pub(crate) fn at_date(&self, at: SystemTime, kind: Kind, from: Who, to: Who, what: &str) {
+        self.keep(at.duration_since(self.started.1).unwrap_or_default(), kind, (from, to), what);
     }
 
     fn keep(&self, at: Duration, kind: Kind, (from, to): (Who, Who), what: &str) {
@@ -86,6 +100,8 @@ impl<'a> Seen<'a> {
                 self.keep(at, Kind::Creation, (Who::Tv, Who::Receiver), "start");
             } else if line.contains("greenroom_daemon::receiver") {
                 self.keep(at, Kind::Notification, (Who::Receiver, Who::Tv), "ReceiverReady");
+            } else if line.contains(" is let in as Receiver") {
+                self.keep(at, Kind::Call, (Who::Receiver, Who::Tv), "hello, with the launch token");
             } else if let Some((_, how)) = line.split_once(" has ended: ") {
                 self.keep(at, Kind::End, (Who::Receiver, Who::Receiver), how);
             }
@@ -107,20 +123,22 @@ impl<'a> Seen<'a> {
 
     /// Draws all of it, in the order in which it happened.
     pub(crate) fn draw(&self, directory: &Path) -> Result<(), Failure> {
-        let mut diagram = Diagram::new("A phone puts a film on the screen of a TV");
-        let lifelines = Who::ALL.map(|who| diagram.participant(who.name()));
+        let Scene { act, title, file, parts } = self.scene;
+        let mut diagram = Diagram::new(title);
+        let lifelines: Vec<_> = parts.iter().map(|(_, name)| diagram.participant(name)).collect();
         let mut all = self.all.borrow_mut();
         all.sort_by_key(|sight| sight.at);
         for Sight { at, from, to, kind, what } in all.iter() {
-            let (from, to) = (lifelines[*from as usize], lifelines[*to as usize]);
+            let ends = self.scene.place(*from).zip(self.scene.place(*to));
+            let (from, to) = ends.map(|(from, to)| (lifelines[from], lifelines[to])).ok_or("nobody is left out")?;
             diagram.step(Step { at: *at, from, to, what: what.clone(), kind: *kind });
         }
-        fs::write(directory.join("phone.svg"), diagram.to_svg())?;
-        fs::write(directory.join("phone.txt"), diagram.to_text())?;
+        fs::write(directory.join(file).with_extension("svg"), diagram.to_svg())?;
+        fs::write(directory.join(file).with_extension("txt"), diagram.to_text())?;
         self.journal.print(&format!(
-            "who said what to whom, {} steps of the second act, is drawn in {} and phone.txt",
+            "who said what to whom, {} steps of the {act}, is drawn in {} and {file}.txt",
             diagram.steps(),
-            directory.join("phone.svg").display()
+            directory.join(file).with_extension("svg").display()
         ));
         Ok(())
     }
@@ -142,7 +160,8 @@ mod tests {
     fn a_line_of_a_log_is_placed_on_the_clock_of_the_act() {
         let journal = Journal::start();
         let noon = UNIX_EPOCH + 3 * DAY + DAY / 2;
-        let seen = Seen { journal: &journal, started: (Instant::now(), noon), all: RefCell::default() };
+        let scene = &Scene { act: "", title: "", file: "", parts: &[] };
+        let seen = Seen { journal: &journal, scene, started: (Instant::now(), noon), all: RefCell::default() };
         let log = "2026-11-22T12:00:01.250000Z  INFO a: b\nno time\n2026-11-22T11:59:59.9Z  INFO c: d";
         let lines: Vec<_> = seen.lines(log).collect();
         assert_eq!(lines, [(Duration::from_millis(1250), "  INFO a: b"), (Duration::ZERO, "  INFO c: d")]);

@@ -73,7 +73,7 @@ pub(crate) fn tell(journal: &Journal, clips: &Clips, checks: &mut Checks) -> Res
     stage.stop("app1")?;
     stage.stop("app2")?;
     let two = played(&mut stage, "app2", clips)?;
-    let after = Census::take_settled(&stage.tv_box, before);
+    let after = Census::settled(|| Census::take(&stage.tv_box), before);
     counted.push(("both NotRunning", after));
     checks.check(after == before, "when both apps have ended, nothing of them is left");
 
@@ -84,7 +84,7 @@ pub(crate) fn tell(journal: &Journal, clips: &Clips, checks: &mut Checks) -> Res
     let (status, tv_box) = stage.close();
     journal.note(&format!("greenroomd: {status}"));
     checks.check(status.success(), "the manager ends with exit status 0");
-    let end = Census::take_settled(&tv_box, Census::NOTHING);
+    let end = Census::settled(|| Census::take(&tv_box), Census::NOTHING);
     counted.push(("manager ended", end));
     checks.check(end == Census::NOTHING, "when the manager has ended, nothing at all is left");
 
