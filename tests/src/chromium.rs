@@ -252,7 +252,7 @@ impl Chromium {
     #[track_caller]
     pub fn another_window(&self) -> Window {
         let before = self.window();
-        let made = self.post("/window/new", &json!({ "type": "tab" }));
+        let made = self.post("/window/new", &json!({ "type": "window" }));
         self.look_at(made["handle"].as_str().expect("a window"));
         before
     }

@@ -4,6 +4,7 @@
 //! application manager or a person would. Nothing sleeps to wait: [`deadline::until`] polls.
 
 pub mod barcode;
+pub mod chooser;
 pub mod chromium;
 pub mod clip;
 pub mod coded_pictures;
@@ -22,6 +23,7 @@ pub mod recording;
 pub mod sequence;
 pub mod session_process;
 pub mod session_stage;
+pub mod site;
 pub mod terminal;
 pub mod test_card;
 pub mod tv_box;

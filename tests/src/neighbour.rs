@@ -16,7 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::deadline::{PATIENCE, until};
-use crate::{observe, programs};
+use crate::{chromium, observe, programs};
 
 /// A running presentation service. Dropping it kills what is left of it, and of what it has launched.
 pub struct Neighbour {
@@ -93,6 +93,17 @@ impl Setup {
         let receiver = programs::path("greenroom-receiver");
         let media = media.to_string_lossy().into_owned();
         self.page(urls, &[&receiver.to_string_lossy(), "--app", app, "--media", &media, "{url}"])
+    }
+
+    /// Pages that it shows in a browser, in the place where these words run a program; `port` is where pages that are shown
+    /// find what serves them.
+    #[must_use]
+    pub fn browses(self, urls: &str, port: u16, within: &[String]) -> Self {
+        let (launcher, port) = (programs::path("greenroom-browser"), port.to_string());
+        let (launcher, browser) = (launcher.to_string_lossy(), chromium::receiver_command(within));
+        let mut command = vec![&*launcher, "--port", &port, "{url}", "--"];
+        command.extend(browser.iter().map(String::as_str));
+        self.page(urls, &command)
     }
 
     /// More lines of configuration: whole tables, as they stand in the file.

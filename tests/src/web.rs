@@ -1,7 +1,7 @@
 //! A running `greenroom-web`, beside the presentation service of a device.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -26,18 +26,19 @@ pub fn free_port() -> u16 {
 
 /// It serves browsers. Dropping it kills it.
 pub struct Web {
+    address: SocketAddr,
     process: Child,
     configuration: PathBuf,
     log: PathBuf,
 }
 
 impl Web {
-    /// Starts it in the place where these words run a program, for a device whose configuration has a `[presentation.web]`;
-    /// waits until it serves.
+    /// Starts it in the place where these words run a program, for a device whose `[presentation.web]` has this address; waits
+    /// until it serves.
     ///
     /// # Panics
     /// When it does not.
-    pub fn start(of: &Neighbour, within: &[String]) -> Self {
+    pub fn start(of: &Neighbour, address: SocketAddr, within: &[String]) -> Self {
         let (configuration, log) = (of.place().join("presentation.toml"), of.place().join("web.log"));
         let process = programs::command(within, &programs::path("greenroom-web"))
             .arg("--config")
@@ -46,12 +47,27 @@ impl Web {
             .stderr(fs::File::create(&log).expect("a log can be made"))
             .spawn()
             .expect("greenroom-web starts");
-        let mut web = Self { process, configuration, log };
+        let mut web = Self { address, process, configuration, log };
         until("browsers are served", || {
             assert!(web.process.try_wait().expect("a child").is_none(), "greenroom-web ended: {}", web.log());
             web.log().contains("browsers are served").then_some(())
         });
         web
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its port there.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// What it serves there.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
     }
 
     /// The address that a person opens.
@@ -63,11 +79,6 @@ impl Web {
         let output = command.arg("--config").arg(&self.configuration).arg("--link").output().expect("it can be run");
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         printed.lines().next().expect("it prints one").to_owned()
-    }
-
-    /// Its process.
-    pub fn process_id(&self) -> u32 {
-        self.process.id()
     }
 
     /// What it has logged.

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use greenroom_tests::chromium::{self, Chromium};
 use greenroom_tests::neighbour::{Neighbour, Setup};
-use greenroom_tests::programs;
 use greenroom_tests::web::{Web, free_port};
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -46,8 +45,7 @@ impl WebDevices {
         // Pages that are launched find it on their own device.
         let everywhere = if networks.missing.is_none() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         let tv_at = SocketAddr::new(IpAddr::V4(everywhere), free_port());
-        let launcher = launcher(tv_at.port(), on_tv);
-        let setup = Setup::new("TV").page("http://*", &launcher.iter().map(String::as_str).collect::<Vec<_>>());
+        let setup = Setup::new("TV").browses("http://*", tv_at.port(), on_tv);
         let in_room = [&on_tv[..], &["env".to_owned(), format!("TMPDIR={}", room.path().display())]].concat();
         let (tv, tv_web) = serve(setup, tv_at, &in_room);
         let url = format!("http://{tv_ip}:{}/receiver?video=http://{film_at}/film", tv_at.port());
@@ -96,15 +94,6 @@ impl WebDevices {
 fn serve(setup: Setup, listen: SocketAddr, within: &[String]) -> (Neighbour, Web) {
     let section = format!("[presentation.web]\nenabled = true\nlisten = \"{listen}\"\n");
     let device = setup.runs_within(within).waits(chromium::PATIENCE / 2, chromium::PATIENCE).more(&section).start();
-    let web = Web::start(&device, within);
+    let web = Web::start(&device, listen, within);
     (device, web)
-}
-
-/// The command that shows a page in a browser.
-fn launcher(port: u16, within: &[String]) -> Vec<String> {
-    let program = programs::path("greenroom-browser").to_string_lossy().into_owned();
-    let mut command = vec![program];
-    command.extend(["--port", &port.to_string(), "{url}", "--"].map(String::from));
-    command.extend(chromium::receiver_command(within));
-    command
 }

@@ -3,9 +3,10 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use greenroom_tests::web::Web;
 use serde_json::{Value, json};
 
-use super::stage::{Stage, TOKEN, Web};
+use super::stage::{Stage, TOKEN};
 use super::{chromium, turn};
 
 /// The status line of an answer to a request for this host.
@@ -30,7 +31,7 @@ fn nobody_from_elsewhere_is_let_in_and_nobody_acts_for_somebody_else() {
     }
     let _turn = turn();
     let stage = Stage::start();
-    let port = stage.phone_web.port;
+    let port = stage.phone_web.port();
     a_name_that_leads_here_is_not_served(&stage.phone_web);
 
     // A page that is let in, and what it may not.
@@ -98,7 +99,7 @@ fn nobody_from_elsewhere_is_let_in_and_nobody_acts_for_somebody_else() {
         assert_eq!((&told["code"], &told["heard"]), (&json!(1008), &json!([])), "{told}");
     }
     // A page with an address that claims a launch.
-    let claimed = format!("{}#greenroom-launch={}:{}", stage.site.receiver(), "a7".repeat(16), stage.tv_web.port);
+    let claimed = format!("{}#greenroom-launch={}:{}", stage.site.receiver(), "a7".repeat(16), stage.tv_web.port());
     stage.browser.open(&claimed);
     let told = stage
         .browser

@@ -11,7 +11,7 @@ mod talk;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use greenroom_tests::chromium::{self, PATIENCE, until};
+use greenroom_tests::chromium::{self, until};
 
 /// One at a time: each test has two browsers.
 fn turn() -> MutexGuard<'static, ()> {

@@ -86,7 +86,7 @@ fn the_status_page_shows_the_box_live_and_survives_what_serves_it() {
     }
     let _turn = turn();
     let setup = Setup::new().decoders(2);
-    let port = super::stage::free_port();
+    let port = greenroom_tests::web::free_port();
     let place = setup.place().display().to_string();
     let section = format!(
         "[presentation]\nenabled = true\nname = \"a box under test\"\ninterfaces = [\"lo\"]\nsocket = \"{place}/presentation.sock\"\n\

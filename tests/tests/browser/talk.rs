@@ -92,6 +92,7 @@ fn two_controllers_have_connections_of_their_own_and_one_that_goes_leaves_the_ot
     stage.browser.look_at(&first);
     let gone = || stage.say("history") == r#"["connected","connected","wentaway"]"#;
     until("the page on the TV knows", || gone().then_some(()));
+    assert_eq!(stage.say("left"), "1", "who hears that one has closed finds a list without it");
     assert_eq!(stage.say("count"), "1");
     stage.browser.run("connection.terminate()", &[]);
     stage.expect("terminate");
