@@ -2,19 +2,19 @@
 //!
 //! ```text
 //! presentation service: greenroom-browser https://tv.example/ -- chromium --kiosk --user-data-dir={profile} {page}
-//! this program:         makes a private directory, with an entrance page that leads on to
+//! this program:         writes, into the directory that it is given, an entrance page that leads on to
 //!                       https://tv.example/#greenroom-launch=TOKEN:PORT
 //! the page:             presentation.js takes the token out of its address and shows it to greenroom-web      PS-12
-//! TERM, or its end:     the browser ends, the directory goes                                                  PS-35
+//! TERM, or its end:     the browser ends; the service removes the directory, whoever was killed               PS-35
 //! ```
 //!
 //! The token stands in no command line and in no environment of the browser, where other users or programs could read it: the
 //! entrance page is readable for nobody else, and what follows `#` is sent to no server. The service takes the token once.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -22,11 +22,13 @@ use std::time::{Duration, Instant};
 
 use greenroom_core::message::presentation::{Command as Order, LaunchToken};
 use greenroom_hal_linux::error::LinuxError;
-use greenroom_hal_linux::presentation::{LAUNCH_TOKEN_VARIABLE, PresenterClient, PresenterError, inherited_token};
+use greenroom_hal_linux::presenter::{
+    LAUNCH_TOKEN_VARIABLE, PresenterClient, PresenterError, RECEIVER_DIRECTORY_VARIABLE, inherited_directory,
+    inherited_token,
+};
 use greenroom_hal_linux::signals::{Asked, Signals};
 use rustix::process::{Pid, Signal, kill_process};
 
-const PRIVATE_DIRECTORY: u32 = 0o700;
 const PRIVATE_FILE: u32 = 0o600;
 /// How long one wait lasts before signals and the browser are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -53,11 +55,14 @@ pub enum BrowserError {
     /// Caller: nobody asked for it.
     #[error("there is no launch token in {LAUNCH_TOKEN_VARIABLE}; greenroom-presentation starts this program")]
     NotLaunched,
+    /// Caller: there is no place for what a browser keeps.
+    #[error("there is no directory in {RECEIVER_DIRECTORY_VARIABLE}; greenroom-presentation starts this program")]
+    NoDirectory,
     /// Caller: a browser must not be led there.
     #[error("'{0}' is no page of the web; let [[presentation.page]] urls name http and https only")]
     NotWeb(String),
-    /// Platform: there is no place for it.
-    #[error("cannot prepare the browser's directory: {0}")]
+    /// Platform: its directory cannot be used.
+    #[error("cannot write into the browser's directory: {0}")]
     Directory(io::Error),
     /// Caller: no such program.
     #[error("cannot start {program}: {cause}; correct the command in [[presentation.page]]")]
@@ -116,45 +121,20 @@ fn show(
     if !is_web {
         return Err(BrowserError::NotWeb(settings.url.clone()));
     }
-    let place = Place::make(&std::env::temp_dir()).map_err(BrowserError::Directory)?;
-    let page = place.entrance(settings, token).map_err(BrowserError::Directory)?;
-    let mut browser = start(&settings.command, &page, &place.0)?;
+    let directory = inherited_directory().ok_or(BrowserError::NoDirectory)?;
+    let page = write_entrance(&directory, settings, token).map_err(BrowserError::Directory)?;
+    let mut browser = start(&settings.command, &page, &directory)?;
     let ended = watch(&mut browser, look);
     end(&mut browser);
     ended
 }
 
-/// A directory of one browser's own; it goes with this.
-struct Place(PathBuf);
-
-impl Place {
-    fn make(parent: &Path) -> io::Result<Self> {
-        let mut random = [0; 8];
-        fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
-        let path = parent.join(format!("greenroom-browser-{:016x}", u64::from_ne_bytes(random)));
-        DirBuilder::new().mode(PRIVATE_DIRECTORY).create(&path)?;
-        Ok(Self(path))
-    }
-
-    /// The address of a page that leads to the page, with its token.
-    fn entrance(&self, settings: &Settings, token: LaunchToken) -> io::Result<String> {
-        let path = self.0.join("entrance.html");
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE_FILE).open(&path)?;
-        file.write_all(entrance(&settings.url, token, settings.port).as_bytes())?;
-        Ok(format!("file://{}", path.display()))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        // A process of the browser that is just ending may still write.
-        let until = Instant::now() + Duration::from_secs(1);
-        while fs::remove_dir_all(&self.0).is_err_and(|error| error.kind() != ErrorKind::NotFound)
-            && Instant::now() < until
-        {
-            sleep(LOOK_INTERVAL);
-        }
-    }
+/// Writes a page that leads to the page, with its token; gives its address.
+fn write_entrance(directory: &Path, settings: &Settings, token: LaunchToken) -> io::Result<String> {
+    let path = directory.join("entrance.html");
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE_FILE).open(&path)?;
+    file.write_all(entrance(&settings.url, token, settings.port).as_bytes())?;
+    Ok(format!("file://{}", path.display()))
 }
 
 fn entrance(url: &str, token: LaunchToken, port: u16) -> String {
@@ -166,14 +146,16 @@ fn entrance(url: &str, token: LaunchToken, port: u16) -> String {
     format!("<!doctype html><meta charset=utf-8><script>location.replace({text})</script>\n")
 }
 
-fn start(command: &[String], page: &str, profile: &Path) -> Result<Child, BrowserError> {
-    let profile = profile.join("profile").to_string_lossy().into_owned();
+/// What it keeps elsewhere for a while, it keeps there, too: all of it goes with the directory.
+fn start(command: &[String], page: &str, directory: &Path) -> Result<Child, BrowserError> {
+    let profile = directory.join("profile").to_string_lossy().into_owned();
     let mut words =
         command.iter().map(|word| OsString::from(word.replace("{page}", page).replace("{profile}", &profile)));
     let program = words.next().unwrap_or_default();
     Command::new(&program)
         .args(words)
         .env_remove(LAUNCH_TOKEN_VARIABLE)
+        .env("TMPDIR", directory)
         .stdin(Stdio::null())
         .spawn()
         .map_err(|cause| BrowserError::Start { program: program.to_string_lossy().into_owned(), cause })
@@ -225,20 +207,16 @@ mod tests {
         assert!(page.contains("\\\"\\u003c/script"), "{page}");
     }
 
-    /// PS-35
+    /// PS-36: the token stands in it.
     #[test]
-    fn a_place_is_nobody_elses_and_goes_with_what_is_in_it() {
+    fn the_entrance_is_readable_for_nobody_else() {
         use std::os::unix::fs::PermissionsExt;
-        let parent = tempfile::tempdir().unwrap();
-        let place = Place::make(parent.path()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let (presentation, command) = (PathBuf::new(), Vec::new());
         let settings = Settings { url: "https://tv.example/".into(), port: 8010, presentation, command };
-        let page = place.entrance(&settings, TOKEN).unwrap();
+        let page = write_entrance(directory.path(), &settings, TOKEN).unwrap();
         let file = page.strip_prefix("file://").unwrap();
-        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, PRIVATE_FILE);
-        assert_eq!(fs::metadata(&place.0).unwrap().permissions().mode() & 0o777, PRIVATE_DIRECTORY);
-        drop(place);
-        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+        assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, PRIVATE_FILE);
     }
 
     #[test]
@@ -256,7 +234,7 @@ mod tests {
         let command = ["/bin/sh", "-c", &script, "sh", "--profile={profile}", "{page}"].map(String::from);
         let mut browser = start(&command, "file:///entrance", place.path()).unwrap();
         assert!(browser.wait().unwrap().success());
-        let told = fs::read_to_string(out).unwrap();
+        let told = std::fs::read_to_string(out).unwrap();
         assert_eq!(told.trim_end(), format!("--profile={}/profile file:///entrance", place.path().display()));
     }
 }

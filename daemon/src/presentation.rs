@@ -109,6 +109,7 @@ fn place(config: &Config) -> Result<Place, PresentationError> {
         accepts_plain: section.accept_plain,
         interfaces: section.interfaces.clone(),
         state_directory,
+        receiver_directory: socket.with_extension("receivers"),
         socket: text(socket)?,
         socket_access: (section.mode.0, section.owner.as_str().to_owned(), section.group.as_str().to_owned()),
         page_load_timeout: section.page_load_timeout(),

@@ -37,8 +37,8 @@ function choiceItem({ choice, origin, urls }) {
   const what = element(
     "div",
     {},
-    element("div", { className: "name", textContent: origin }),
-    element("div", { className: "faint", textContent: `wants to show ${urls.join(" or ")}` }),
+    element("div", { className: "name", textContent: friendly(origin) }),
+    element("div", { className: "faint", textContent: `wants to show ${urls.map(friendly).join(" or ")}` }),
     element("div", { className: "devices" }, ...buttons, refuse),
   );
   return element("li", {}, what);

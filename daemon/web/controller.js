@@ -24,7 +24,7 @@ function showDevices() {
     const input = element("input", { type: "radio", name: "device", value: device, checked: device === chosen });
     return element("label", {}, input, element("span", { className: "name", textContent: name }));
   });
-  const none = element("span", { className: "faint", textContent: "No device is seen on this network." });
+  const none = element("span", { className: "faint", textContent: "No screen is seen on this network yet." });
   find("devices").replaceChildren(...(options.length > 0 ? options : [none]));
   find("begin").disabled = options.length === 0;
 }
@@ -37,14 +37,14 @@ function showPresentations(presentations) {
 function presentationItem({ presentation, url, device, state, shownHere }) {
   const join = element("button", { type: "button", className: "plain", textContent: "Talk", onclick: () => talkAgain(presentation, url) });
   join.hidden = shownHere || presentation === current?.id;
-  const end = element("button", { type: "button", className: "plain", textContent: "End", onclick: () => endOne(presentation) });
+  const end = element("button", { type: "button", className: "plain bad", textContent: "End", onclick: () => endOne(presentation) });
   return element(
     "li",
     {},
     element(
       "div",
       {},
-      element("div", { className: "name", textContent: url }),
+      element("div", { className: "name", title: url, textContent: friendly(url) }),
       element("div", { className: "faint", textContent: shownHere ? `here, for ${device}` : `on ${device}` }),
     ),
     element("span", { className: `state ${state}`, textContent: state }),
@@ -70,7 +70,7 @@ async function talkAgain(presentation, url) {
 function talk(connection) {
   current = connection;
   find("talk").hidden = false;
-  find("talk-title").textContent = connection.url;
+  find("talk-title").textContent = friendly(connection.url);
   find("messages").replaceChildren();
   connection.onconnect = showState;
   connection.onclose = ({ reason, message }) => {

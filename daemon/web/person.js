@@ -22,6 +22,11 @@ function element(name, properties = {}, ...children) {
   return made;
 }
 
+/** An address as people read it. */
+function friendly(url) {
+  return url.replace(/^https?:\/\//, "").replace(/\/$/, "");
+}
+
 const find = (id) => document.getElementById(id);
 
 /** Calls `begin` once this page is let in, and again whenever the connection was lost. */

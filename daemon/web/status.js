@@ -58,7 +58,7 @@ async function look() {
         element(
           "div",
           {},
-          element("div", { className: "name", textContent: url }),
+          element("div", { className: "name", title: url, textContent: friendly(url) }),
           element("div", { className: "faint", textContent: shownHere ? `here, for ${device}` : `on ${device}` }),
         ),
         element("span", { className: `state ${state}`, textContent: state }),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use ureq::Agent;
@@ -43,8 +44,8 @@ pub fn is_installed() -> bool {
     [BROWSER, DRIVER].into_iter().all(|path| Path::new(path).exists())
 }
 
-/// What every Chromium is told that runs in the place where these words run a program. Its addresses are not hidden: another process on this machine, without a network,
-/// would have to find their names by multicast.
+/// What every Chromium is told that runs in the place where these words run a program. Its addresses are not hidden: another
+/// process on this machine, without a network, would have to find their names by multicast.
 fn arguments(within: &[String]) -> Vec<String> {
     let mut arguments = vec![
         "--headless=new",
@@ -281,7 +282,7 @@ impl Chromium {
     pub fn screenshot(&self, (width, height): (u32, u32)) -> Vec<u8> {
         // A window of a person has edges, and is not as narrow as a phone.
         let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-        self.post("/goog/cdp/execute", &json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": screen }));
+        self.command("Emulation.setDeviceMetricsOverride", &screen);
         let picture = self.get("/screenshot");
         STANDARD.decode(picture.as_str().expect("a text")).expect("it is base64")
     }
@@ -294,11 +295,53 @@ impl Chromium {
         fs::write(directory.join(name), self.screenshot(size)).expect("it can be written");
     }
 
+    /// The same for a person who wants dark colours.
+    #[track_caller]
+    pub fn picture_at_night(&self, name: &str, size: (u32, u32)) {
+        let dark = json!({ "name": "prefers-color-scheme", "value": "dark" });
+        self.command("Emulation.setEmulatedMedia", &json!({ "features": [dark] }));
+        self.picture(name, size);
+        self.command("Emulation.setEmulatedMedia", &json!({ "features": [] }));
+    }
+
+    /// What only this browser understands.
+    #[track_caller]
+    fn command(&self, name: &str, values: &Value) {
+        self.post("/goog/cdp/execute", &json!({ "cmd": name, "params": values }));
+    }
+
+    /// Kills the processes that run its pages, and no other. Nothing can be asked of its pages from then on.
+    pub fn kill_pages(&self) {
+        kill_pages_of(self.driver.id());
+    }
+
     /// What pages have said and heard over `WebSocket`s since this was asked last.
     #[track_caller]
     pub fn frames(&self) -> Vec<Frame> {
         let log = self.post("/se/log", &json!({ "type": "performance" }));
         log.as_array().into_iter().flatten().filter_map(frame).collect()
+    }
+}
+
+/// Kills the processes below this one in which pages run, and no other.
+pub fn kill_pages_of(process_id: u32) {
+    for process in descendants(process_id) {
+        let command = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+        if String::from_utf8_lossy(&command).contains("--type=renderer") {
+            kill(process);
+        }
+    }
+}
+
+fn descendants(process_id: u32) -> Vec<u32> {
+    let children = observe::children(process_id);
+    children.into_iter().flat_map(|child| std::iter::once(child).chain(descendants(child))).collect()
+}
+
+/// Kills a process. One that has ended by itself needs no signal.
+pub fn kill(process_id: u32) {
+    if let Some(process) = Pid::from_raw(process_id.cast_signed()) {
+        let _ = kill_process(process, Signal::KILL);
     }
 }
 
@@ -330,6 +373,8 @@ impl Drop for Chromium {
     fn drop(&mut self) {
         // One that has gone already is closed.
         let _ = self.agent.delete(&self.session).call();
+        // One that does not close is killed.
+        observe::children(self.driver.id()).into_iter().for_each(kill);
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }

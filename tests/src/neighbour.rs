@@ -206,6 +206,12 @@ impl Neighbour {
         observe::children(self.service.id())
     }
 
+    /// What there is of the directories in which those processes keep something.
+    pub fn kept_by_receivers(&self) -> Vec<PathBuf> {
+        let all = fs::read_dir(self.place.path().join("presentation.receivers"));
+        all.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    }
+
     /// Sends the service a signal.
     ///
     /// # Panics

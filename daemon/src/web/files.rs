@@ -18,6 +18,16 @@ const RECEIVER_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 
                                media-src * blob: mediastream:; connect-src 'self' ws://127.0.0.1:*; \
                                base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+macro_rules! one_script {
+    ($($part:literal)*) => {
+        concat!("(() => {\n\"use strict\";\n", $("\n", include_str!(concat!("../../web/presentation/", $part, ".js")),)* "})();\n")
+    };
+}
+
+/// The script that gives a page the Presentation API. Its parts see each other, and the page sees what the last one gives it.
+pub const PRESENTATION_SCRIPT: &str =
+    one_script!("page" "bridge" "channel" "events" "connection" "request" "receiver" "platform");
+
 /// One of them.
 #[derive(Clone, Copy)]
 struct File {
@@ -46,7 +56,7 @@ const FILES: [File; 14] = [
     served!("/receiver.js", SCRIPT, RECEIVER_POLICY, "receiver.js"),
     served!("/style.css", CSS, OWN_POLICY, "style.css"),
     served!("/icon.svg", SVG, OWN_POLICY, "icon.svg"),
-    served!("/presentation.js", SCRIPT, OWN_POLICY, "presentation.js"),
+    File { path: "/presentation.js", kind: SCRIPT, policy: OWN_POLICY, text: PRESENTATION_SCRIPT },
     served!("/presentation.d.ts", TEXT, OWN_POLICY, "presentation.d.ts"),
 ];
 

@@ -46,6 +46,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use crate::config::Config;
+pub use files::PRESENTATION_SCRIPT;
 use gate::Gate;
 pub use token::TokenError;
 

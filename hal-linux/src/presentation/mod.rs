@@ -2,10 +2,12 @@
 //!
 //! | module | what is in it |
 //! |---|---|
+//! | `directories` | a directory for each process that shows a page |
 //! | `door` | where local clients come in |
 //! | `parent` | the manager of which it is the companion |
 //! | `receivers` | the processes that show pages |
 
+mod directories;
 mod door;
 mod parent;
 mod receivers;
@@ -36,6 +38,7 @@ use crate::network::{Identity, KnownDeviceFile, LinuxListener, LinuxNetwork};
 use crate::process::{self, Program};
 use crate::signals::{Asked, Signals};
 use crate::socket::SeqPacket;
+use directories::Directories;
 use door::Door;
 use parent::Parent;
 use receivers::ReceiverPrograms;
@@ -58,6 +61,8 @@ pub struct Place {
     pub interfaces: Vec<String>,
     /// Where the certificate and the known devices are kept.
     pub state_directory: PathBuf,
+    /// Where each process that shows a page has a directory of its own. It is the service's alone, and goes with it.
+    pub receiver_directory: PathBuf,
     /// Where local clients connect.
     pub socket: String,
     /// The mode of that socket, its user and its group; empty for our own.
@@ -228,7 +233,7 @@ fn open<P: Policy + Clone>(place: &Place, policy: P) -> Result<(Host<P>, LinuxLi
         named => Interfaces::Named(named.to_vec()),
     };
     let discovery = Mdns::new(&host_name(identity.fingerprint()), &interfaces)?;
-    let receivers = ReceiverPrograms::new(policy.clone());
+    let receivers = ReceiverPrograms::new(policy.clone(), Directories::open(&place.receiver_directory)?);
     let platform = PresentationPlatform { network, discovery, known, receivers, events: EventLoop::new()? };
     Ok((Host { platform, policy }, listener))
 }

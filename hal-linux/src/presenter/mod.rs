@@ -25,7 +25,7 @@ pub use client::PresenterClient;
 pub(crate) use link::{Heard, Link};
 #[cfg(feature = "presentation")]
 pub(crate) use token::text_of;
-pub use token::{LAUNCH_TOKEN_VARIABLE, inherited_token};
+pub use token::{LAUNCH_TOKEN_VARIABLE, RECEIVER_DIRECTORY_VARIABLE, inherited_directory, inherited_token};
 
 use crate::error::LinuxError;
 

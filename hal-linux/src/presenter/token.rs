@@ -1,11 +1,16 @@
 //! What a receiver has inherited (PS-12, PS-36).
 
 use std::env;
+use std::path::PathBuf;
 
 use greenroom_core::message::presentation::LaunchToken;
 
 /// The environment variable in which a receiver inherits its launch token, as 32 digits.
 pub const LAUNCH_TOKEN_VARIABLE: &str = "GREENROOM_LAUNCH_TOKEN";
+
+/// The environment variable in which a receiver inherits the path of a directory of its own, for what it keeps while it shows
+/// its page: nobody else looks into it, and it goes when the receiver has ended.
+pub const RECEIVER_DIRECTORY_VARIABLE: &str = "GREENROOM_RECEIVER_DIRECTORY";
 
 #[cfg(any(test, feature = "presentation"))]
 pub(crate) fn text_of(token: LaunchToken) -> String {
@@ -15,6 +20,11 @@ pub(crate) fn text_of(token: LaunchToken) -> String {
 /// The token with which this process was launched, if it was launched to show a page.
 pub fn inherited_token() -> Option<LaunchToken> {
     token_in(&env::var(LAUNCH_TOKEN_VARIABLE).ok()?)
+}
+
+/// The directory that a receiver has for itself.
+pub fn inherited_directory() -> Option<PathBuf> {
+    env::var_os(RECEIVER_DIRECTORY_VARIABLE).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 fn token_in(text: &str) -> Option<LaunchToken> {

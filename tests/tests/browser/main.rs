@@ -5,6 +5,7 @@
 
 mod hostile;
 mod interface;
+mod lost;
 mod people;
 mod stage;
 mod talk;

@@ -11,7 +11,7 @@ use super::stage::{Stage, TOKEN};
 use super::{chromium, turn, until};
 
 const PHONE: (u32, u32) = (390, 844);
-const DESKTOP: (u32, u32) = (1280, 900);
+const DESKTOP: (u32, u32) = (1280, 800);
 const TV: (u32, u32) = (1280, 720);
 
 /// PS-01, PS-10, PS-18
@@ -43,8 +43,10 @@ fn a_person_opens_the_link_shows_a_page_talks_to_it_and_ends_it() {
     }
     browser.until("document.querySelectorAll('#messages p').length === 4");
     browser.until("document.querySelector('#presentations .state.connected')");
+    browser.run("scrollTo(0, 0)", &[]);
     browser.picture("web-controller-desktop.png", DESKTOP);
     browser.picture("web-controller-phone.png", PHONE);
+    browser.picture_at_night("web-controller-phone-dark.png", PHONE);
     picture_of_tv(&stage.tv);
 
     somebody_elses_page_asks(&stage);

@@ -5,6 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
+use greenroom_core::message::presentation::Command as Order;
+use greenroom_daemon::web::PRESENTATION_SCRIPT;
+use greenroom_hal_linux::presenter::PresenterClient;
 use greenroom_tests::chooser::Chooser;
 use greenroom_tests::chromium::{Chromium, PATIENCE, until};
 use greenroom_tests::neighbour::{Neighbour, Setup};
@@ -26,10 +29,7 @@ impl Site {
     fn start() -> Self {
         let html =
             |text: &'static str| get(move || async move { ([(CONTENT_TYPE, "text/html; charset=utf-8")], text) });
-        let script = get(async || {
-            let text = include_str!("../../../daemon/web/presentation.js");
-            ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], text)
-        });
+        let script = get(async || ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], PRESENTATION_SCRIPT));
         let pages = Router::new()
             .route("/controller", html(include_str!("controller.html")))
             .route("/receiver", html(include_str!("receiver.html")))
@@ -111,11 +111,37 @@ impl Stage {
         event["detail"].clone()
     }
 
+    /// Waits until the page has heard that the presentation has ended: the channel may be seen to end before the device's
+    /// word comes.
+    #[track_caller]
+    pub(crate) fn expect_end(&self) {
+        let event = self.browser.wait("await nextEvent()", &[]);
+        if event["kind"] == "close" {
+            self.expect("terminate");
+        } else {
+            assert_eq!(event["kind"], "terminate", "{event}");
+        }
+    }
+
+    /// From now on a person could choose, and does not.
+    pub(crate) fn watch_choices(&self) -> PresenterClient {
+        let mut client = PresenterClient::connect(&self.phone.socket()).expect("the service takes a connection");
+        client.request(Order::WatchSelections).expect("it may choose");
+        client
+    }
+
     /// Says something to the page on the TV, and gives what that says.
     #[track_caller]
     pub(crate) fn say(&self, text: &str) -> Value {
         self.browser.run("connection.send(arguments[0])", &[json!(text)]);
         self.expect("message")
+    }
+
+    /// Has the page show this one, and does not wait for what comes of it.
+    pub(crate) fn start_and_wait_for_tv(&self, page: &str) {
+        self.open_controller();
+        self.press("start", &json!(format!("{}{page}", self.site.origin())));
+        until("the TV has a browser", || (!self.tv.receivers().is_empty()).then_some(()));
     }
 
     /// Sends both services a signal.
@@ -130,6 +156,7 @@ impl Stage {
         until("the browser on the TV has ended", || self.tv.receivers().is_empty().then_some(()));
         for neighbour in [&self.phone, &self.tv] {
             until("the presentation is forgotten", || neighbour.ctl(&["list"]).stdout.is_empty().then_some(()));
+            until("what the browser kept has gone", || neighbour.kept_by_receivers().is_empty().then_some(()));
         }
     }
 }
