@@ -21,18 +21,22 @@ function showBox({ apps, decoders, decodersFree, spares, refusals }) {
 
 function row({ app, state, decoders, sessionsMax, clients, uptime, restarts, refusals, process, restarting }) {
   const shown = restarting ? "restarting" : (state ?? "starting");
-  const cell = (content, className = "") => element("td", { className }, content);
+  const cell = (content, head = "", className = "") => {
+    const made = element("td", { className }, content);
+    if (head) made.dataset.head = head;
+    return made;
+  };
   return element(
     "tr",
     {},
     cell(app),
     cell(element("span", { className: `state ${shown}`, textContent: shown })),
-    cell(`${decoders} / ${sessionsMax}`),
-    cell(clients),
-    cell(duration(uptime)),
-    cell(restarts, "seldom"),
-    cell(refusals, "seldom"),
-    cell(process || "–", "seldom"),
+    cell(`${decoders} / ${sessionsMax}`, "decoders"),
+    cell(clients, "clients"),
+    cell(duration(uptime), "up"),
+    cell(restarts, "restarts", "seldom"),
+    cell(refusals, "refused", "seldom"),
+    cell(process || "–", "process", "seldom"),
   );
 }
 
