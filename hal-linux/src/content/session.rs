@@ -48,7 +48,7 @@ pub(super) struct Session {
     description: Option<Said>,
     gathered: VecDeque<String>,
     heard_candidates: VecDeque<String>,
-    /// What the page has sent before the channel was open, or took it.
+    /// What the page has sent before the channel took it.
     unsent: VecDeque<Received>,
     /// What came before the page knew that it is connected.
     unread: VecDeque<Received>,
@@ -164,8 +164,7 @@ impl Session {
         match self.machine.route(payload.bytes(), buffered)? {
             Route::Service => return Ok(false),
             // `str0m` sends nothing for it, and counts it all the same: everything behind it would wait for ever.
-            Route::Queue | Route::Channel if payload.bytes() == 0 => return Err(Refusal::TextLength),
-            Route::Queue => self.unsent.push_back(owned(payload)),
+            Route::Channel if payload.bytes() == 0 => return Err(Refusal::TextLength),
             Route::Channel => {
                 self.flush();
                 let is_sent = self.unsent.is_empty() && self.send_now(payload)?;
@@ -255,7 +254,6 @@ impl Session {
             Deed::Answer => return self.describe(|channel, offer| channel.answer(offer).map(Said::Answer)),
             Deed::TakeAnswer => return self.take_answer(),
             Deed::TakeCandidates => self.take_candidates(),
-            Deed::Flush => self.flush(),
             Deed::Deliver => self.delivered.append(&mut self.unread),
         }
         Vec::new()

@@ -20,6 +20,8 @@ pub(super) struct Report {
     sessions: u64,
     least_inputs_an_hour: u64,
     faults: Vec<Struck>,
+    /// Phases of data channels, and how many processes were killed in them.
+    killed: Vec<(String, u64)>,
     pub(super) violations: u64,
     slowest_convergence_ms: u64,
     log_hash: u64,
@@ -32,6 +34,7 @@ impl Report {
             let strikes = outcomes.iter().map(|outcome| outcome.faults[place]);
             (area, name, strikes.clone().sum(), strikes.filter(|strikes| *strikes > 0).count())
         };
+        let killed = |(place, phase)| (phase, outcomes.iter().map(|outcome| outcome.killed[place]).sum());
         let an_hour = |outcome: &Figures| outcome.inputs * 3_600_000 / outcome.box_ms.max(1);
         let mix = |hash: u64, outcome: &Figures| (hash ^ outcome.log_hash).wrapping_mul(0xff51_afd7_ed55_8ccd);
         Self {
@@ -41,6 +44,7 @@ impl Report {
             sessions: outcomes.iter().map(|outcome| outcome.sessions).sum(),
             least_inputs_an_hour: outcomes.iter().map(an_hour).min().unwrap_or(0),
             faults: scene.faults().into_iter().enumerate().map(struck).collect(),
+            killed: scene.phases().into_iter().enumerate().map(killed).collect(),
             violations: outcomes.iter().map(|outcome| outcome.violation_count).sum(),
             slowest_convergence_ms: outcomes.iter().map(|outcome| outcome.convergence_ms).max().unwrap_or(0),
             log_hash: outcomes.iter().fold(outcomes.len() as u64, mix),
@@ -56,6 +60,7 @@ impl Report {
         }
         table.column_iter_mut().skip(2).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
         println!("{table}\n");
+        self.print_killed();
         let seconds = self.took.as_secs_f64().max(f64::MIN_POSITIVE);
         let (hours, inputs) = (self.hours(), self.inputs as f64);
         println!(
@@ -70,6 +75,19 @@ impl Report {
         if let Some((_, name, strikes, _)) = self.faults.iter().min_by_key(|(.., strikes, _)| *strikes) {
             println!("rarest fault    {name}, {strikes} times");
         }
+    }
+
+    fn print_killed(&self) {
+        if self.killed.is_empty() {
+            return;
+        }
+        let mut table = Table::new();
+        table.load_style(NOTHING).set_header(["a page's process was killed in", "times"]);
+        for (phase, times) in &self.killed {
+            table.add_row([phase, &times.to_string()]);
+        }
+        table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+        println!("{table}\n");
     }
 
     fn hours(&self) -> f64 {

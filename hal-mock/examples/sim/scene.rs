@@ -25,6 +25,8 @@ pub(super) struct Figures {
     pub(super) sessions: u64,
     /// How often each class of faults struck, in the order of [`Scene::faults`].
     pub(super) faults: Vec<u64>,
+    /// How many processes were killed in each phase of a data channel, in the order of [`Scene::phases`].
+    pub(super) killed: Vec<u64>,
     pub(super) convergence_ms: u64,
     pub(super) violations: Vec<Violation>,
     pub(super) violation_count: u64,
@@ -52,6 +54,14 @@ impl Scene {
             Self::Presentation => {
                 presentation::Fault::ALL.iter().map(|it| (format!("{:?}", it.area()), it.to_string())).collect()
             }
+        }
+    }
+
+    /// The phases of a data channel in which the process of its page is killed.
+    pub(super) fn phases(self) -> Vec<String> {
+        match self {
+            Self::TvBox => Vec::new(),
+            Self::Presentation => presentation::doom::PHASES.iter().map(|phase| format!("{phase:?}")).collect(),
         }
     }
 
@@ -98,6 +108,7 @@ fn of_box(outcome: sim::Outcome) -> Figures {
         inputs: outcome.inputs,
         sessions: 0,
         faults: outcome.faults.to_vec(),
+        killed: Vec::new(),
         convergence_ms: outcome.convergence_ms,
         violations: outcome.violations,
         violation_count: outcome.violation_count,
@@ -114,6 +125,7 @@ fn of_presentation(outcome: presentation::Outcome) -> Figures {
         inputs: outcome.inputs,
         sessions: outcome.sessions,
         faults: outcome.faults.to_vec(),
+        killed: outcome.killed.to_vec(),
         convergence_ms: 0,
         violations: outcome.violations,
         violation_count: outcome.violation_count,

@@ -228,6 +228,11 @@ impl<H: PresentationHost> PresentationDriver<H> {
         })
     }
 
+    /// What it has carried itself (PS-07).
+    pub const fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
     /// The machine, to look at.
     pub fn machine(&self) -> &Service {
         &self.machine

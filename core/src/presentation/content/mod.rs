@@ -140,8 +140,6 @@ pub enum Deed {
     TakeAnswer,
     /// Give the candidates that were heard and not given yet to the channel, in their order.
     TakeCandidates,
-    /// Send what waited until the channel was open.
-    Flush,
     /// Give the page what came before it knew that it is connected.
     Deliver,
 }
@@ -158,7 +156,6 @@ const DEEDS: &[Deed] = &[
     Deed::Answer,
     Deed::TakeAnswer,
     Deed::TakeCandidates,
-    Deed::Flush,
     Deed::Deliver,
 ];
 
@@ -167,8 +164,6 @@ const DEEDS: &[Deed] = &[
 pub enum Route {
     /// To the service, which carries it or says why not.
     Service,
-    /// It waits until the channel is open.
-    Queue,
     /// On the channel.
     Channel,
 }
@@ -221,8 +216,8 @@ impl Content {
     }
 
     /// Whether the other side's messages may be given to the page: it knows that it is connected (PS-17).
-    pub const fn is_read(&self) -> bool {
-        matches!(self.phase, Phase::Open { told: true })
+    pub fn is_read(&self) -> bool {
+        matches!(self.phase, Phase::Open { told } if told || planted!("given_before_told"))
     }
 
     /// The next thing to do.
@@ -230,18 +225,22 @@ impl Content {
         self.todo.next(DEEDS)
     }
 
-    /// Where a message of so many bytes goes, when so many wait already (PS-19).
+    /// Where a message of so many bytes goes, when so many wait already (PS-18, PS-19).
     ///
-    /// Caller: refused when it is too long or too much waits, and when the connection is closed.
+    /// Caller: refused when it is too long or too much waits, and, as by the service, unless the connection is connected:
+    /// what was taken before would be lost when the other device takes no data channel.
     pub fn route(&self, bytes: usize, buffered_bytes: usize) -> Result<Route, Refusal> {
-        let route = match self.phase {
+        let state = match self.phase {
             Phase::Waiting | Phase::Relayed => return Ok(Route::Service),
-            Phase::Describing | Phase::Offering | Phase::Listening | Phase::Answering | Phase::Opening => Route::Queue,
-            Phase::Open { .. } => Route::Channel,
-            Phase::Draining | Phase::Lost | Phase::Ended => {
-                return Err(Refusal::WrongState { state: ConnectionState::Closed });
+            Phase::Open { .. } => ConnectionState::Connected,
+            Phase::Describing | Phase::Offering | Phase::Listening | Phase::Answering | Phase::Opening => {
+                ConnectionState::Connecting
             }
+            Phase::Draining | Phase::Lost | Phase::Ended => ConnectionState::Closed,
         };
+        if state != ConnectionState::Connected {
+            return Err(Refusal::WrongState { state });
+        }
         if bytes > TRANSPORT_MESSAGE_BYTES_MAX {
             return Err(Refusal::TextLength);
         }
@@ -249,7 +248,7 @@ impl Content {
         if buffered_bytes > 0 && buffered_bytes.saturating_add(bytes) > DATA_CHANNEL_BUFFERED_BYTES_MAX {
             return Err(Refusal::Congested);
         }
-        Ok(route)
+        Ok(Route::Channel)
     }
 
     /// Takes an event.
@@ -277,7 +276,10 @@ impl Content {
             // In order: nothing is said before its description, and nothing is given before the other's (PS-07).
             (P::Describing | P::Answering, E::Gathered) => self.is_gathered = true,
             (P::Offering | P::Opening | P::Open { .. }, E::Gathered) => self.add(Deed::SayCandidates),
-            (P::Describing | P::Offering | P::Listening, E::CandidateHeard) => self.is_heard = true,
+            (P::Describing | P::Offering | P::Listening, E::CandidateHeard) => {
+                self.is_heard = true;
+                planted!("candidate_before_description" => self.add(Deed::TakeCandidates));
+            }
             (P::Answering | P::Opening | P::Open { .. }, E::CandidateHeard) => self.add(Deed::TakeCandidates),
 
             (P::Opening, E::Opened) => self.open(),
@@ -422,7 +424,6 @@ impl Content {
         self.phase = Phase::Open { told: false };
         self.deadline = None;
         self.add(Deed::SayOpen);
-        self.add(Deed::Flush);
     }
 
     /// The service decides what comes of it.

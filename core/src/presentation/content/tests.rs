@@ -111,12 +111,9 @@ fn a_channel_is_described_opened_and_reported_by_either_side() {
     use Deed as D;
     assert_eq!(
         told(OFFERS),
-        [&[D::Offer][..], &[D::SayDescription], &[D::TakeAnswer], &[D::SayOpen, D::Flush]].map(<[D]>::to_vec)
+        [&[D::Offer][..], &[D::SayDescription], &[D::TakeAnswer], &[D::SayOpen]].map(<[D]>::to_vec)
     );
-    assert_eq!(
-        told(ANSWERS),
-        [&[][..], &[D::Answer], &[D::SayDescription], &[D::SayOpen, D::Flush]].map(<[D]>::to_vec)
-    );
+    assert_eq!(told(ANSWERS), [&[][..], &[D::Answer], &[D::SayDescription], &[D::SayOpen]].map(<[D]>::to_vec));
 }
 
 /// PS-07
@@ -130,6 +127,15 @@ fn no_candidate_is_said_or_given_before_its_description() {
     assert_eq!(give(&mut content, Event::CandidateHeard), []);
     assert_eq!(give(&mut content, Event::AnswerHeard), [Deed::TakeAnswer, Deed::TakeCandidates]);
     assert_eq!(give(&mut content, Event::CandidateHeard), [Deed::TakeCandidates]);
+}
+
+/// PS-17, PS-18: a page that is not told yet that it is connected is given nothing.
+#[test]
+fn messages_are_given_to_the_page_when_it_was_told_and_not_before() {
+    for (name, content) in situations() {
+        assert_eq!(content.is_read(), content.phase() == Phase::Open { told: true }, "{name}");
+    }
+    assert_eq!(give(&mut after(OFFERS), Event::Connected), [Deed::Deliver]);
 }
 
 /// PS-30
@@ -150,20 +156,22 @@ fn whatever_is_being_built_has_a_limit_and_is_reported_at_it() {
     }
 }
 
-/// PS-19
+/// PS-18, PS-19: who is not connected is told so, and nothing of what was taken is lost on the way to TCP.
 #[test]
-fn what_is_sent_before_the_channel_is_open_waits_up_to_a_bound() {
+fn what_is_sent_goes_on_an_open_channel_and_up_to_a_bound() {
     let most = DATA_CHANNEL_BUFFERED_BYTES_MAX;
     for (name, content) in situations() {
         let expected = match content.phase() {
             Phase::Waiting | Phase::Relayed => Ok(Route::Service),
             Phase::Open { .. } => Ok(Route::Channel),
             Phase::Draining | Phase::Lost | Phase::Ended => Err(Refusal::WrongState { state: ConnectionState::Closed }),
-            _ => Ok(Route::Queue),
+            Phase::Describing | Phase::Offering | Phase::Listening | Phase::Answering | Phase::Opening => {
+                Err(Refusal::WrongState { state: ConnectionState::Connecting })
+            }
         };
         assert_eq!(content.route(1, most - 1), expected, "{name}");
         assert_eq!(content.route(TRANSPORT_MESSAGE_BYTES_MAX, 0), expected, "{name}");
-        if matches!(expected, Ok(Route::Queue | Route::Channel)) {
+        if expected == Ok(Route::Channel) {
             assert_eq!(content.route(1, most), Err(Refusal::Congested), "{name}");
             assert_eq!(content.route(TRANSPORT_MESSAGE_BYTES_MAX + 1, 0), Err(Refusal::TextLength), "{name}");
         }
@@ -193,7 +201,7 @@ fn a_random_walk_leaves_no_channel_behind() {
                     Deed::SayDescription | Deed::SayCandidates | Deed::SayOpen | Deed::CloseChannel => {
                         assert!(is_made, "{deed:?} without a channel after {event:?}");
                     }
-                    Deed::TakeAnswer | Deed::TakeCandidates | Deed::Flush | Deed::Deliver => {
+                    Deed::TakeAnswer | Deed::TakeCandidates | Deed::Deliver => {
                         assert!(is_made, "{deed:?} without a channel after {event:?}");
                     }
                     Deed::SayOver | Deed::Leave => {}

@@ -217,7 +217,9 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
         let is_kin = self.channel_of(connection).is_some_and(|channel| self.is_kin(channel));
         let by_data_channel = self.kind_of(connection) == TransportKind::DataChannel;
         match reason {
-            Some(CloseReason::WentAway) if is_kin && by_data_channel && said.is_normal() => Reason::WENT_AWAY,
+            Some(CloseReason::WentAway) if is_kin && by_data_channel && said.is_normal() => {
+                planted!("went_away_not_said", said, Reason::WENT_AWAY)
+            }
             _ => said,
         }
     }

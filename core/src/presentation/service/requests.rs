@@ -47,6 +47,7 @@ impl<const C: usize, const K: usize, const P: usize> Service<C, K, P> {
             if let (Some(entry), Some(connection)) = (entry.filter(|it| it.owner == Some(client)), connection) {
                 entry.owner = None;
                 planted!("end_unanswered" => entry.settle = None);
+                planted!("proxy_left_behind" => continue);
                 let _ = self.close(now, connection, CloseReason::WentAway);
             }
         }

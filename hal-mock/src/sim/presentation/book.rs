@@ -1,6 +1,7 @@
 //! What is written down of a network: the hash of its log, counts, events, and what must hold and did not.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub(super) struct Book {
     /// Until then somebody does not get on, through no fault of its own.
     patience: Cell<Instant>,
     pub(super) referee: RefCell<Referee>,
+    /// Messages that the service of each box was asked to carry.
+    sends: RefCell<BTreeMap<u16, u64>>,
 }
 
 impl Book {
@@ -46,6 +49,7 @@ impl Book {
             violation_count: Cell::default(),
             patience: Cell::default(),
             referee: RefCell::default(),
+            sends: RefCell::default(),
         });
         let observer: Rc<dyn Observer> = book.clone();
         world.observe(Rc::downgrade(&observer));
@@ -87,6 +91,20 @@ impl Book {
 
     pub(super) fn violation_count(&self) -> u64 {
         self.violation_count.get()
+    }
+
+    /// The service of this box is asked to carry a message.
+    pub(super) fn asks_to_send(&self, station: u16) {
+        *self.sends.borrow_mut().entry(station).or_default() += 1;
+    }
+
+    pub(super) fn sends(&self, station: u16) -> u64 {
+        self.sends.borrow().get(&station).copied().unwrap_or(0)
+    }
+
+    /// It is another service from now on.
+    pub(super) fn forget_sends(&self, station: u16) {
+        self.sends.borrow_mut().remove(&station);
     }
 
     /// A number goes into the log.

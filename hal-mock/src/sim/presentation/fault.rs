@@ -17,6 +17,8 @@ pub enum Area {
     Receiver,
     /// Local clients.
     Client,
+    /// What builds data channels in the processes of pages.
+    Content,
     /// Time, and the service's own process.
     Time,
     /// What the platform is asked for.
@@ -102,6 +104,33 @@ faults! {
     ClientIntrudes = "client that intrudes" in Client;
     /// A client connects and says nothing.
     ClientSilent = "silent client" in Client;
+
+    /// A page's process is killed as soon as a data channel of it is in some phase.
+    ContentKilled = "content process killed" in Content;
+    /// A data channel is never described.
+    OfferNeverComes = "builder hangs" in Content;
+    /// An offer is taken, and never answered.
+    AnswerNeverComes = "answer never comes" in Content;
+    /// A data channel cannot be built.
+    BuilderFails = "builder fails" in Content;
+    /// Candidates come seconds late.
+    LateCandidates = "late candidates" in Content;
+    /// Each candidate comes twice.
+    CandidatesTwice = "candidates twice" in Content;
+    /// A candidate is said before the description.
+    EarlyCandidate = "candidate before its description" in Content;
+    /// Candidates that are none.
+    GarbageCandidates = "garbage candidates" in Content;
+    /// A description that is none.
+    Nonsense = "description that is none" in Content;
+    /// Nothing passes between two pages any more, and their services can talk.
+    PathLost = "direct path lost" in Content;
+    /// Two services cannot talk any more, and their pages can.
+    ControlLost = "control channel of a data channel lost" in Content;
+    /// A receiver builds no data channel.
+    NoBuilder = "receiver without a builder" in Content;
+    /// A page leaves while much is on its way, and comes back at once.
+    ReturnsDraining = "reconnect while draining" in Content;
 
     /// The boxes were suspended.
     Suspend = "jump after suspend" in Time;

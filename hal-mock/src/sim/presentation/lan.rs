@@ -5,17 +5,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use greenroom_core::hal::Protection;
-use greenroom_core::message::presentation::{ConnectionState, TransportKind};
+use greenroom_core::message::presentation::{CloseReason, ConnectionState, TransportKind};
 use greenroom_core::time::Instant;
 
 use super::book::Book;
 use super::controller::Controller;
+use super::doom::{Bereft, Doom};
 use super::page::{Manner, Page};
-use super::presenter::Presenter;
+use super::path::Paths;
 use super::screen::{Plan, Screen};
 use super::station::Station;
 use super::stranger::Stranger;
-use super::witness::{Key, View};
+use super::witness::Key;
 use crate::cable::Cable;
 use crate::party::Party;
 use crate::world::World;
@@ -26,8 +27,11 @@ const TURNS_PER_INSTANT_MAX: u32 = 20_000;
 const LOOK: Duration = Duration::from_secs(1);
 /// The first numbers of a box's clients are its pages'.
 const FIRST_SCREEN: u16 = 100;
-/// The page and the box that must not notice anything.
+const STEADY_NUMBER: u16 = 99;
+/// The pages and the box that must not notice anything: one whose service carries its messages, and one that has a data
+/// channel.
 pub(super) const STEADY_PAGE: usize = 0;
+pub(super) const STEADY_CHANNEL_PAGE: usize = 1;
 pub(super) const STEADY_STATION: usize = 1;
 
 /// Somebody whose turn it may be.
@@ -40,10 +44,20 @@ enum Actor {
     Stranger(usize),
 }
 
+/// What is around everybody.
+pub(super) struct Around {
+    pub(super) world: World,
+    pub(super) book: Rc<Book>,
+    /// The ways of data channels.
+    pub(super) paths: Rc<Paths>,
+    pub(super) doom: Rc<Doom>,
+}
+
 /// All of it.
 pub(super) struct Lan {
     pub(super) world: World,
     pub(super) book: Rc<Book>,
+    pub(super) around: Around,
     pub(super) stations: Vec<Station>,
     pub(super) pages: Vec<Page>,
     pub(super) screens: Vec<Screen>,
@@ -66,6 +80,8 @@ impl Lan {
     pub(super) fn new(seed: u64, boxes: u16, pages: u16, keeps_lines: bool) -> Self {
         let world = World::new(seed);
         let book = Book::new(&world, keeps_lines);
+        let (paths, doom) = (Paths::new(&world, &book), Doom::new(&book));
+        let around = Around { world: world.clone(), book: Rc::clone(&book), paths, doom };
         world.set_latency(Duration::from_millis(1), Duration::from_millis(1 + world.random(20)));
         let protection = if world.random(2) == 0 { Protection::Encrypted } else { Protection::None };
         let stations = (0..boxes).map(|number| Station::new(&world, number, protection)).collect();
@@ -73,6 +89,7 @@ impl Lan {
         let mut lan = Self {
             world,
             book,
+            around,
             stations,
             pages: Vec::new(),
             screens: Vec::new(),
@@ -87,6 +104,7 @@ impl Lan {
             is_stuck: false,
         };
         lan.add_page(0, 0, Manner::Steady);
+        lan.add_page(0, STEADY_NUMBER, Manner::Steady);
         for station in 0..boxes {
             lan.add_page(station, 1, Manner::Chooser);
             (0..pages).for_each(|number| lan.add_page(station, 2 + number, Manner::Busy));
@@ -97,7 +115,7 @@ impl Lan {
     pub(super) fn add_page(&mut self, station: u16, number: u16, manner: Manner) {
         let place = &self.stations[usize::from(station)];
         let (name, path) = (place.name.clone(), place.home.path());
-        let mut page = Page::new(&self.world, &self.book, (station, number), (&name, &path), manner);
+        let mut page = Page::new(&self.around, (station, number), (&name, &path), manner);
         let others = self.stations.iter().filter(|it| it.number != station).map(|it| it.name.clone());
         page.knows(others.collect());
         self.pages.push(page);
@@ -116,6 +134,7 @@ impl Lan {
     pub(super) fn kill_service(&mut self, place: usize) {
         let number = self.stations[place].number;
         self.screens.retain(|screen| screen.station != number);
+        self.book.forget_sends(number);
         self.stations[place].restart();
     }
 
@@ -205,7 +224,7 @@ impl Lan {
                 false => self.next_plan.take().unwrap_or_default(),
             };
             let path = station.home.path();
-            let screen = Screen::new(&self.world, &self.book, (station.number, number), &path, launched, plan);
+            let screen = Screen::new(&self.around, (station.number, number), &path, launched, plan);
             self.screens.push(screen);
         }
     }
@@ -252,29 +271,47 @@ impl Lan {
         }
     }
 
-    /// A data channel is the clients' own: when one end has gone, the other one's builder notices.
-    fn end_data_channels(&mut self) {
-        let is_open = |presenter: &Presenter, presentation_id: &str| {
-            let views = presenter.witness.views.values().filter(|view| view.presentation_id == presentation_id);
-            presenter.is_connected() && views.into_iter().any(View::is_open)
-        };
-        for screen in &mut self.screens {
-            if !self.pages.iter().any(|page| is_open(&page.presenter, &screen.presentation_id)) {
-                screen.presenter.end_data_channels(|_| true);
-            }
-        }
-        for page in &mut self.pages {
-            let screens = &self.screens;
-            let is_shown = |id: &str| screens.iter().any(|it| it.presentation_id == id && is_open(&it.presenter, id));
-            page.presenter.end_data_channels(|id| !is_shown(id));
-        }
-    }
-
     fn check(&mut self) {
-        self.end_data_channels();
         let pages = self.pages.iter_mut().map(|page| &mut page.presenter);
         let all = pages.chain(self.screens.iter_mut().map(|screen| &mut screen.presenter));
         all.filter(|presenter| presenter.is_connected()).for_each(|presenter| presenter.witness.check());
+        self.check_bereft();
+        self.stations.iter().for_each(|station| self.check_traffic(station));
+    }
+
+    /// Whose other side was killed learns it in time, and why.
+    fn check_bereft(&self) {
+        let now = self.now();
+        let mut all = self.around.doom.bereft.take();
+        all.retain(|bereft| self.is_ignorant(bereft) && now < bereft.until);
+        self.around.doom.bereft.borrow_mut().extend(all);
+    }
+
+    /// Whether it does not know yet. When it will not learn it any more, or learns what is not so, something is wrong.
+    fn is_ignorant(&self, bereft: &Bereft) -> bool {
+        let pages = self.pages.iter().map(|page| &page.presenter);
+        let mut all = pages.chain(self.screens.iter().map(|screen| &screen.presenter));
+        let Some(presenter) = all.find(|it| it.party == bereft.party && it.is_connected()) else { return false };
+        let Some(view) = presenter.witness.views.get(&bereft.connection) else { return false };
+        let who = format!("{}: {:?}", presenter.party, bereft.connection);
+        if view.is_open() && self.now() >= bereft.until && presenter.is_up_to_date() {
+            let what = format!("{who} is {:?}, and who was at its other end was killed long ago", view.state);
+            self.book.violation("PS-35", what);
+        }
+        let was_let_go = view.state == Some(ConnectionState::Closed) && view.reason == Some(CloseReason::Closed);
+        if was_let_go && !view.leaves {
+            self.book.violation("PS-30", format!("{who} is closed in order by who was killed"));
+        }
+        view.is_open()
+    }
+
+    /// PS-07: a service carries what it was asked to carry, and nothing of what goes past it.
+    fn check_traffic(&self, station: &Station) {
+        let (sent, asked) = (station.driver().traffic().sent_messages, self.book.sends(station.number));
+        if sent > asked {
+            let what = format!("{} has carried {sent} messages, and was asked for {asked}", station.name);
+            self.book.violation("PS-07", what);
+        }
     }
 
     pub(super) const fn is_stuck(&self) -> bool {
@@ -310,11 +347,12 @@ impl Lan {
         self.pages.iter_mut().for_each(|page| page.presenter.witness.excuse(duration));
         self.screens.iter_mut().for_each(|screen| screen.presenter.witness.excuse(duration));
         self.controllers.iter_mut().for_each(|controller| controller.excuse(duration));
+        self.around.doom.excuse(duration);
     }
 
     /// A page starts a presentation with which nothing goes wrong by itself.
-    pub(super) fn start_undisturbed(&mut self, page: usize, device: &str) {
-        let started = self.pages[page].start(Some(device), TransportKind::Tcp);
+    pub(super) fn start_undisturbed(&mut self, page: usize, device: &str, kind: TransportKind) {
+        let started = self.pages[page].start(Some(device), kind);
         self.undisturbed.extend(started);
     }
 

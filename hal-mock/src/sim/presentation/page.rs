@@ -9,6 +9,7 @@ use greenroom_core::message::presentation::{
 use greenroom_core::time::Instant;
 
 use super::book::Book;
+use super::lan::Around;
 use super::presenter::{News, Presenter};
 use super::witness::{Asked, Key, id};
 use crate::party::Party;
@@ -54,30 +55,29 @@ pub(super) struct Page {
     devices: Vec<String>,
     /// It chooses no device for a while.
     pub(super) hesitates: bool,
-    builds: Vec<(Instant, Key, bool)>,
 }
 
 impl Page {
     pub(super) fn new(
-        world: &World,
-        book: &Rc<Book>,
+        around: &Around,
         (station, number): (u16, u16),
         (name, path): (&str, &str),
         manner: Manner,
     ) -> Self {
         let user = if manner == Manner::Chooser { PLATFORM_USER } else { PAGE_USER };
         let party = Party::Presenter { station, client: number };
+        let mut presenter = Presenter::new(around, party, path, user);
+        presenter.builder.is_spared = manner != Manner::Busy;
         Self {
-            world: world.clone(),
-            book: Rc::clone(book),
+            world: around.world.clone(),
+            book: Rc::clone(&around.book),
             station: name.to_owned(),
-            presenter: Presenter::new(world, book, party, path, user),
+            presenter,
             manner,
-            next_at: Some(world.now()),
+            next_at: Some(around.world.now()),
             remembered: Vec::new(),
             devices: Vec::new(),
             hesitates: false,
-            builds: Vec::new(),
         }
     }
 
@@ -87,8 +87,7 @@ impl Page {
     }
 
     pub(super) fn wakes_at(&self) -> Option<Instant> {
-        let builds = self.builds.iter().map(|(at, ..)| *at).min();
-        [self.next_at, self.presenter.wakes_at(), builds].into_iter().flatten().min()
+        [self.next_at, self.presenter.wakes_at()].into_iter().flatten().min()
     }
 
     pub(super) fn is_runnable(&self, now: Instant) -> bool {
@@ -105,7 +104,7 @@ impl Page {
             let Some(news) = self.presenter.hear() else { break };
             self.take(news);
         }
-        self.build(now);
+        self.presenter.look_after_channels(now);
         if self.next_at.is_some_and(|at| at <= now) {
             let pause = if self.manner == Manner::Steady { 1000 } else { 200 + self.world.random(3000) };
             self.next_at = Some(now.after(Duration::from_millis(pause)));
@@ -116,31 +115,10 @@ impl Page {
     fn take(&mut self, news: News) {
         match news {
             News::Choose(selection) if !self.hesitates => self.choose(selection),
-            News::Build { connection, offers: true } => {
-                let at = self.world.now().after(Duration::from_millis(self.world.random(200)));
-                self.builds.push((at, connection, true));
-            }
-            News::Built { connection, is_answer: true, .. } => {
-                let at = self.world.now().after(Duration::from_millis(self.world.random(200)));
-                self.builds.push((at, connection, false));
-            }
             News::Answered(Asked::Reconnect { presentation_id }, Err(Refusal::NotFound)) => {
                 self.remembered.retain(|it| *it != presentation_id);
             }
             _ => {}
-        }
-    }
-
-    /// A data channel is offered, and opens when it is answered (PS-06, PS-07).
-    fn build(&mut self, now: Instant) {
-        while let Some(place) = self.builds.iter().position(|(at, ..)| *at <= now) {
-            let (_, connection, offers) = self.builds.swap_remove(place);
-            if offers {
-                self.presenter.piece(connection, Piece::Offer("v=0"));
-                self.presenter.piece(connection, Piece::Candidate("candidate"));
-            } else {
-                self.presenter.piece(connection, Piece::Open);
-            }
         }
     }
 
@@ -156,7 +134,7 @@ impl Page {
         self.presenter.ask(command, Asked::PlatformOnly);
     }
 
-    fn any_device(&self) -> Option<String> {
+    pub(super) fn any_device(&self) -> Option<String> {
         let count = self.devices.len() as u64;
         (count > 0).then(|| self.devices[self.world.random(count) as usize].clone())
     }
@@ -177,10 +155,12 @@ impl Page {
         if !self.presenter.connect() {
             return;
         }
-        self.builds.clear();
         self.presenter.ask(Command::Hello, Asked::Anything);
         if self.manner == Manner::Chooser {
             self.presenter.ask(Command::WatchSelections, Asked::PlatformOnly);
+        }
+        if self.manner == Manner::Busy && self.world.random(4) > 0 {
+            self.presenter.ask(Command::RegisterBuilder, Asked::Anything);
         }
         let urls = Urls::from_iter([URL]);
         self.presenter.ask(Command::WatchAvailability { urls }, Asked::Anything);
@@ -226,7 +206,7 @@ impl Page {
             return;
         }
         let device = if self.world.random(5) == 0 { None } else { self.any_device() };
-        let kind = if self.world.random(6) == 0 { TransportKind::DataChannel } else { TransportKind::Tcp };
+        let kind = if self.world.random(2) == 0 { TransportKind::DataChannel } else { TransportKind::Tcp };
         self.start(device.as_deref(), kind);
     }
 
@@ -256,7 +236,12 @@ impl Page {
         if !self.presenter.is_up_to_date() {
             return;
         }
-        for connection in self.presenter.witness.in_state(ConnectionState::Connected) {
+        let mut connections = self.presenter.witness.in_state(ConnectionState::Connected);
+        if self.manner == Manner::Busy && self.world.random(8) == 0 {
+            // Nobody takes anything then.
+            connections.extend(self.presenter.witness.in_state(ConnectionState::Connecting));
+        }
+        for connection in connections {
             for _ in 0..messages {
                 let padding = match self.world.random(20) {
                     0 => 100_000 + self.world.random(100_000),

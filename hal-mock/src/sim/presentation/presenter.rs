@@ -1,5 +1,6 @@
 //! One client's connection to the presentation service of its box.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -7,16 +8,22 @@ use greenroom_core::codec::postcard::{decode, encode, encode_first};
 use greenroom_core::hal::{Descriptors, Peer, Received, Sent, Socket};
 use greenroom_core::limits::PRESENTER_MESSAGE_BYTES_MAX;
 use greenroom_core::message::presentation::{
-    Answer, Command, ConnectionState, Event, LaunchToken, Message, Payload, Piece, Refusal, Request, SelectionId,
+    Answer, CloseReason, Command, ConnectionState, Event, LaunchToken, Message, Payload, Piece, Refusal, Request,
+    SelectionId,
 };
 use greenroom_core::time::Instant;
 
 use super::book::Book;
+use super::builder::{Builder, Outcome, Saying};
+use super::lan::Around;
 use super::witness::{Asked, Key, Witness, id, key};
 use crate::party::Party;
 use crate::presentation_home::PLATFORM_USER;
 use crate::socket::SeqPacket;
 use crate::world::World;
+
+/// A service that takes nothing is tried again after this.
+const SERVICE_TAKES: Duration = Duration::from_millis(50);
 
 /// What a client has heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,10 +38,6 @@ pub(super) enum News {
     Message(Key),
     /// A device is to be chosen.
     Choose(SelectionId),
-    /// A transport is to be built.
-    Build { connection: Key, offers: bool },
-    /// The other side's builder has something.
-    Built { connection: Key, is_answer: bool, is_offer: bool },
     /// Something else.
     Other,
 }
@@ -54,10 +57,19 @@ pub(super) struct Presenter {
     /// The presentation that it shows.
     shows: Option<String>,
     buffer: Vec<u8>,
+    /// What builds data channels in its process.
+    pub(super) builder: Builder,
+    /// What that has for the service, while the service does not read.
+    sayings: VecDeque<(Key, Saying)>,
+    /// What has come by a data channel.
+    received: VecDeque<Key>,
+    /// Somebody has killed its process.
+    pub(super) was_killed: bool,
 }
 
 impl Presenter {
-    pub(super) fn new(world: &World, book: &Rc<Book>, party: Party, path: &str, user: u32) -> Self {
+    pub(super) fn new(around: &Around, party: Party, path: &str, user: u32) -> Self {
+        let Around { world, book, paths, doom } = around;
         Self {
             world: world.clone(),
             book: Rc::clone(book),
@@ -70,6 +82,10 @@ impl Presenter {
             deaf_until: Instant::default(),
             shows: None,
             buffer: vec![0; PRESENTER_MESSAGE_BYTES_MAX],
+            builder: Builder::new(world, (paths, doom), party),
+            sayings: VecDeque::new(),
+            received: VecDeque::new(),
+            was_killed: false,
         }
     }
 
@@ -87,9 +103,11 @@ impl Presenter {
     pub(super) fn connect(&mut self) -> bool {
         self.world.act_as(self.party);
         let Ok(socket) = self.world.connect(&self.path, Peer::new(1, self.user, self.user)) else { return false };
+        self.forget_channels();
         let is_platform = self.user == PLATFORM_USER;
         self.witness = Witness::new(&self.book, self.party.to_string(), is_platform, self.shows.as_deref());
         (self.socket, self.sequence, self.deaf_until) = (Some(socket), 0, self.world.now());
+        self.was_killed = false;
         true
     }
 
@@ -97,6 +115,13 @@ impl Presenter {
         if self.socket.take().is_some() {
             self.book.tell(|| format!("{} leaves", self.party));
         }
+        self.forget_channels();
+    }
+
+    fn forget_channels(&mut self) {
+        self.builder.die();
+        self.sayings.clear();
+        self.received.clear();
     }
 
     /// Gives the number of the request, unless it could not be sent now.
@@ -106,6 +131,11 @@ impl Presenter {
         let (request, buffer) = (Request { sequence: self.sequence + 1, command }, &mut self.buffer[..]);
         let bytes = if self.sequence == 0 { encode_first(&request, buffer) } else { encode(&request, buffer) };
         let sent = socket.send(bytes.ok()?, &[]);
+        if matches!(asked, Asked::Send(_))
+            && let Party::Presenter { station, .. } = self.party
+        {
+            self.book.asks_to_send(station);
+        }
         if sent != Ok(Sent::Whole) {
             return None;
         }
@@ -125,9 +155,14 @@ impl Presenter {
         self.ask(Command::ReceiverReady { token }, Asked::Claim { is_rightful });
     }
 
-    /// Sends the next message on a connection, with so much in it.
+    /// Sends the next message on a connection, with so much in it: on its data channel, if it has one (PS-07).
     pub(super) fn send(&mut self, connection: Key, padding: usize, is_binary: bool) {
         let Some(text) = self.witness.next_message(connection, padding) else { return };
+        match self.builder.send(connection, &text) {
+            Ok(true) => return self.witness.has_sent_past(connection),
+            Ok(false) => {}
+            Err(_) => return self.witness.takes_back(connection),
+        }
         let payload = if is_binary { Payload::Binary(text.as_bytes()) } else { Payload::Text(&text) };
         if self.ask(Command::Send { connection: id(connection), payload }, Asked::Send(connection)).is_none() {
             self.witness.takes_back(connection);
@@ -138,18 +173,51 @@ impl Presenter {
         self.ask(Command::Built { connection: id(connection), piece }, Asked::On(connection));
     }
 
-    /// The other end of these presentations has gone.
-    pub(super) fn end_data_channels(&mut self, has_gone: impl Fn(&str) -> bool) {
-        for (connection, presentation_id) in self.witness.built() {
-            if has_gone(&presentation_id) {
-                self.piece(connection, Piece::Closed);
-                self.witness.has_ended(connection);
+    pub(super) fn close(&mut self, connection: Key, went_away: bool) {
+        if !self.builder.close(connection, went_away) {
+            self.ask(Command::Close { connection: id(connection), went_away }, Asked::On(connection));
+        }
+        self.witness.leaves(connection);
+        self.follow();
+    }
+
+    /// What is due at its data channels happens.
+    pub(super) fn look_after_channels(&mut self, now: Instant) {
+        self.builder.turn(now);
+        self.follow();
+    }
+
+    /// What has come of that is told, to the page and to the service.
+    fn follow(&mut self) {
+        if self.builder.take_killed() {
+            self.was_killed = true;
+            return self.leave();
+        }
+        while let Some(outcome) = self.builder.next_outcome() {
+            match outcome {
+                Outcome::Say(connection, saying) => self.sayings.push_back((connection, saying)),
+                Outcome::Deliver(connection, message) => {
+                    self.witness.message(connection, &Payload::Binary(&message));
+                    self.received.push_back(connection);
+                }
+            }
+        }
+        while let Some((connection, saying)) = self.sayings.pop_front() {
+            if !self.say(connection, &saying) {
+                return self.sayings.push_front((connection, saying));
             }
         }
     }
 
-    pub(super) fn close(&mut self, connection: Key, went_away: bool) {
-        self.ask(Command::Close { connection: id(connection), went_away }, Asked::On(connection));
+    /// `false` when the service takes nothing now.
+    fn say(&mut self, connection: Key, saying: &Saying) -> bool {
+        let connection_id = id(connection);
+        let command = match (saying, saying.piece()) {
+            (_, Some(piece)) => Command::Built { connection: connection_id, piece },
+            (Saying::Leave { went_away }, _) => Command::Close { connection: connection_id, went_away: *went_away },
+            (_, None) => return true,
+        };
+        self.socket.is_none() || self.ask(command, Asked::On(connection)).is_some()
     }
 
     pub(super) fn terminate(&mut self, connection: Key) {
@@ -176,16 +244,24 @@ impl Presenter {
     }
 
     pub(super) fn wakes_at(&self) -> Option<Instant> {
-        Some(self.deaf_until).filter(|_| self.is_deaf())
+        let hears = Some(self.deaf_until).filter(|_| self.is_deaf());
+        let says = (!self.sayings.is_empty()).then(|| self.world.now().after(SERVICE_TAKES));
+        [hears, says, self.builder.wakes_at()].into_iter().flatten().min()
     }
 
     pub(super) fn has_ready(&self) -> bool {
+        if !self.received.is_empty() {
+            return true;
+        }
         let has_something = |socket: &SeqPacket| socket.waiting() > 0 || socket.has_ended();
         !self.is_deaf() && self.socket.as_ref().is_some_and(has_something)
     }
 
     /// The next thing that it hears; `None` when there is nothing now, or the service has gone.
     pub(super) fn hear(&mut self) -> Option<News> {
+        if let Some(connection) = self.received.pop_front() {
+            return Some(News::Message(connection));
+        }
         self.world.act_as(self.party);
         let socket = self.socket.as_mut().filter(|_| self.deaf_until <= self.world.now())?;
         match socket.receive(&mut self.buffer, &mut Descriptors::new()) {
@@ -225,7 +301,7 @@ impl Presenter {
     fn happened(&mut self, event: &Event<'_>) -> News {
         match event {
             Event::State { connection, state, reason } => {
-                self.witness.state(key(*connection), *state, *reason);
+                self.be(key(*connection), *state, *reason);
                 News::State(key(*connection), *state)
             }
             Event::Message { connection, payload } => {
@@ -243,14 +319,29 @@ impl Presenter {
             Event::SelectionAsked { selection, .. } => News::Choose(*selection),
             Event::Build { connection, offers } => {
                 self.witness.builds(key(*connection));
-                News::Build { connection: key(*connection), offers: *offers }
+                self.builder.build(key(*connection), *offers);
+                self.follow();
+                News::Other
             }
-            Event::Built { connection, piece } => News::Built {
-                connection: key(*connection),
-                is_answer: matches!(piece, Piece::Answer(_)),
-                is_offer: matches!(piece, Piece::Offer(_)),
-            },
+            Event::Built { connection, piece } => {
+                self.builder.hear(key(*connection), piece);
+                self.follow();
+                News::Other
+            }
             _ => News::Other,
+        }
+    }
+
+    /// A page learns that it is connected before it is given a message, and that it is not any more after the last one.
+    fn be(&mut self, connection: Key, state: ConnectionState, reason: Option<CloseReason>) {
+        let is_end = matches!(state, ConnectionState::Closed | ConnectionState::Terminated);
+        if !is_end {
+            self.witness.state(connection, state, reason);
+        }
+        self.builder.be(connection, state, self.world.now());
+        self.follow();
+        if is_end {
+            self.witness.state(connection, state, reason);
         }
     }
 }

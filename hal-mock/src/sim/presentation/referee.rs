@@ -51,6 +51,13 @@ pub(super) struct Incoming {
     flowed: usize,
 }
 
+#[cfg(test)]
+impl Incoming {
+    pub(super) const fn heard(&self) -> u64 {
+        self.next
+    }
+}
+
 impl Referee {
     /// A name that no presentation had.
     pub(super) fn new_name(&mut self, device: &str) -> String {

@@ -7,10 +7,11 @@
 use std::time::Duration;
 
 use greenroom_core::limits::{CLOSED_KEPT, ESTABLISH_TIMEOUT, SELECTION_TIMEOUT, TERMINATE_ACK_TIMEOUT};
-use greenroom_core::message::presentation::ConnectionState;
+use greenroom_core::message::presentation::{ConnectionState, TransportKind};
 
+use super::doom::PHASES;
 use super::fault::{FAULTS, Fault};
-use super::lan::{Lan, STEADY_PAGE, STEADY_STATION};
+use super::lan::{Lan, STEADY_CHANNEL_PAGE, STEADY_PAGE, STEADY_STATION};
 use super::page::Manner;
 use super::weather::{Weather, spare};
 use crate::sim::book::Violation;
@@ -62,6 +63,8 @@ pub struct Outcome {
     pub inputs: u64,
     /// How often each class of faults struck.
     pub faults: [u64; FAULTS],
+    /// How many processes were killed in each of [`PHASES`].
+    pub killed: [u64; PHASES.len()],
     /// What must hold and did not; the first of them.
     pub violations: Vec<Violation>,
     /// How many there were.
@@ -94,6 +97,7 @@ impl Run {
             connected,
             inputs: lan.book.inputs(),
             faults: lan.book.faults(),
+            killed: lan.around.doom.killed(),
             violations: lan.book.violations(),
             violation_count: lan.book.violation_count(),
             log_hash: lan.book.log_hash(),
@@ -118,9 +122,11 @@ impl Run {
 fn warm_up(lan: &mut Lan) {
     lan.run_for(Duration::from_secs(1));
     let device = lan.stations[STEADY_STATION].name.clone();
-    lan.start_undisturbed(STEADY_PAGE, &device);
-    if !lan.run_until(SOON, |lan| !lan.in_state(STEADY_PAGE, ConnectionState::Connected).is_empty()) {
-        lan.book.violation("convergence", "nothing goes wrong, and a page is not connected".to_owned());
+    for (page, kind) in [(STEADY_PAGE, TransportKind::Tcp), (STEADY_CHANNEL_PAGE, TransportKind::DataChannel)] {
+        lan.start_undisturbed(page, &device, kind);
+        if !lan.run_until(SOON, |lan| !lan.in_state(page, ConnectionState::Connected).is_empty()) {
+            lan.book.violation("convergence", "nothing goes wrong, and a page is not connected".to_owned());
+        }
     }
     spare(lan);
 }
@@ -184,10 +190,12 @@ fn check_both_ends(lan: &Lan) {
 
 /// PS-32, PS-33: whatever happened to the others, and to its own control channel.
 fn check_steady(lan: &Lan) {
-    if lan.in_state(STEADY_PAGE, ConnectionState::Connected).len() != 1 {
-        let views = &lan.pages[STEADY_PAGE].presenter.witness.views;
-        let reasons: Vec<_> = views.values().map(|view| (view.state, view.reason)).collect();
-        lan.book.violation("PS-32, PS-33", format!("a page to which nothing happened is {reasons:?}"));
+    for page in [STEADY_PAGE, STEADY_CHANNEL_PAGE] {
+        if lan.in_state(page, ConnectionState::Connected).len() != 1 {
+            let views = &lan.pages[page].presenter.witness.views;
+            let reasons: Vec<_> = views.values().map(|view| (view.state, view.reason)).collect();
+            lan.book.violation("PS-32, PS-33", format!("a page to which nothing happened is {reasons:?}"));
+        }
     }
 }
 
@@ -208,7 +216,8 @@ fn fresh_from(lan: &mut Lan, from: usize, to: usize) {
     let page = lan.pages.len() - 1;
     let device = lan.stations[to].name.clone();
     lan.pages[page].connect();
-    lan.start_undisturbed(page, &device);
+    let kind = if number.is_multiple_of(2) { TransportKind::Tcp } else { TransportKind::DataChannel };
+    lan.start_undisturbed(page, &device, kind);
     let limit = ESTABLISH_TIMEOUT;
     let is_connected = lan.run_until(limit, |lan| !lan.in_state(page, ConnectionState::Connected).is_empty());
     if is_connected {
@@ -229,7 +238,7 @@ fn fresh_from(lan: &mut Lan, from: usize, to: usize) {
 }
 
 /// PS-35: everybody goes, and nothing is left.
-fn end(lan: &mut Lan) {
+pub(super) fn end(lan: &mut Lan) {
     lan.pages.iter_mut().for_each(|page| {
         page.presenter.leave();
         page.rest();
@@ -240,6 +249,10 @@ fn end(lan: &mut Lan) {
         if let Some(left) = station.left(lan.clients_of(station.number)) {
             lan.book.violation("PS-35", left);
         }
+    }
+    if lan.around.paths.count() > 0 {
+        let what = format!("{} ends of data channels are left", lan.around.paths.count());
+        lan.book.violation("PS-35", what);
     }
     let (cables, listening) = (lan.world.cables().len(), lan.world.listening());
     let controls = |at: &&std::net::SocketAddr| at.port() != super::station::CONTROL_PORT;

@@ -1,15 +1,15 @@
 //! A process that shows a page: launched, loaded, talked to, ended.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use greenroom_core::hal::{ExitStatus, Signal};
-use greenroom_core::message::presentation::{Command, ConnectionState, LaunchToken, Piece};
+use greenroom_core::message::presentation::{Command, ConnectionState, LaunchToken};
 use greenroom_core::time::Instant;
 
-use super::book::Book;
+use super::builder::Mischief;
+use super::lan::Around;
 use super::presenter::{News, Presenter};
-use super::witness::{Asked, Key};
+use super::witness::Asked;
 use crate::party::Party;
 use crate::process::Process;
 use crate::receivers::Launched;
@@ -33,6 +33,10 @@ pub(super) struct Plan {
     pub(super) hangs_up: Option<Duration>,
     /// It wants to know of connections.
     pub(super) listens: bool,
+    /// It builds data channels.
+    pub(super) builds: bool,
+    /// What goes wrong with its first data channel.
+    pub(super) mischief: Option<Mischief>,
     pub(super) ignores_terminate: bool,
     /// It ends so long after it was killed.
     pub(super) exits_late: Option<Duration>,
@@ -48,6 +52,8 @@ impl Default for Plan {
             crashes: None,
             hangs_up: None,
             listens: true,
+            builds: true,
+            mischief: None,
             ignores_terminate: false,
             exits_late: None,
             is_steady: false,
@@ -70,13 +76,11 @@ pub(super) struct Screen {
     exits_at: Option<Instant>,
     /// It does nothing by chance any more.
     pub(super) rests: bool,
-    builds: Vec<(Instant, Key)>,
 }
 
 impl Screen {
     pub(super) fn new(
-        world: &World,
-        book: &Rc<Book>,
+        around: &Around,
         (station, number): (u16, u16),
         path: &str,
         launched: Launched,
@@ -90,20 +94,22 @@ impl Screen {
         if plan.exits_late.is_some() {
             process.linger();
         }
+        let mut presenter = Presenter::new(around, party, path, SCREEN_USER).showing(&presentation_id);
+        presenter.builder.mischief = plan.mischief;
+        presenter.builder.is_spared = plan.is_steady;
         Self {
-            world: world.clone(),
+            world: around.world.clone(),
             station,
-            presenter: Presenter::new(world, book, party, path, SCREEN_USER).showing(&presentation_id),
+            presenter,
             presentation_id,
             token,
             process,
             plan,
-            started: world.now(),
+            started: around.world.now(),
             is_loaded: false,
             next_at: None,
             exits_at: None,
             rests: false,
-            builds: Vec::new(),
         }
     }
 
@@ -118,16 +124,7 @@ impl Screen {
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         let loads = self.at(self.plan.loads).filter(|_| !self.is_loaded);
         let hangs_up = self.at(self.plan.hangs_up).filter(|_| self.presenter.is_connected());
-        let builds = self.builds.iter().map(|(at, _)| *at).min();
-        let all = [
-            loads,
-            hangs_up,
-            builds,
-            self.at(self.plan.crashes),
-            self.next_at,
-            self.exits_at,
-            self.presenter.wakes_at(),
-        ];
+        let all = [loads, hangs_up, self.at(self.plan.crashes), self.next_at, self.exits_at, self.presenter.wakes_at()];
         all.into_iter().flatten().min()
     }
 
@@ -159,7 +156,10 @@ impl Screen {
             self.load();
         }
         self.hear();
-        self.build(now);
+        self.presenter.look_after_channels(now);
+        if self.presenter.was_killed {
+            return self.process.exit(ExitStatus::Killed(9));
+        }
         if is_past(self.next_at) {
             self.next_at = Some(now.after(Duration::from_millis(500 + self.world.random(5000))));
             self.act();
@@ -175,6 +175,9 @@ impl Screen {
             self.presenter.ask(Command::ReceiverFailed { token: self.token }, Asked::Claim { is_rightful: true });
             return;
         }
+        if self.plan.builds {
+            self.presenter.ask(Command::RegisterBuilder, Asked::Anything);
+        }
         self.presenter.claim(self.token, true);
         if self.plan.listens {
             self.presenter.ask(Command::ListenForConnections, Asked::Anything);
@@ -189,7 +192,7 @@ impl Screen {
             let Some(news) = self.presenter.hear() else { break };
             self.take(&news);
         }
-        if was_connected && !self.presenter.is_connected() {
+        if was_connected && !self.presenter.is_connected() && !self.presenter.was_killed {
             self.process.exit(ExitStatus::Exited(0));
         }
     }
@@ -200,20 +203,7 @@ impl Screen {
                 let padding = self.world.random(200) as usize;
                 self.presenter.send(*connection, padding, false);
             }
-            News::Built { connection, is_offer: true, .. } => {
-                let at = self.world.now().after(Duration::from_millis(self.world.random(300)));
-                self.builds.push((at, *connection));
-            }
             _ => {}
-        }
-    }
-
-    fn build(&mut self, now: Instant) {
-        while let Some(place) = self.builds.iter().position(|(at, _)| *at <= now) {
-            let (_, connection) = self.builds.swap_remove(place);
-            self.presenter.piece(connection, Piece::Answer("v=0"));
-            self.presenter.piece(connection, Piece::Candidate("candidate"));
-            self.presenter.piece(connection, Piece::Open);
         }
     }
 

@@ -1,5 +1,6 @@
 //! When which fault strikes whom.
 
+mod content;
 mod crowd;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -117,6 +118,7 @@ impl Weather {
         lan.strangers.clear();
         let now = lan.now();
         lan.stations.iter_mut().for_each(|station| station.stalled_until = now);
+        content::clear(lan);
         lan.pages.iter_mut().for_each(|page| page.presenter.hear_again());
     }
 
@@ -161,6 +163,7 @@ impl Weather {
                 lan.next_plan = Some(plan(lan, fault));
                 Some("the next page".to_owned())
             }
+            Area::Content => content::strike(lan, fault),
             Area::Client if fault == Fault::ClientSilent => self.crowd.silent_client(lan),
             Area::Client => strike_client(lan, fault),
             Area::Time => self.strike_time(lan, fault),
@@ -432,4 +435,5 @@ pub(super) fn spare(lan: &mut Lan) {
     };
     let spared = lan.world.cables().into_iter().filter(is_data);
     lan.spared = spared.map(|cable| (cable.from(), cable.to())).collect();
+    lan.around.paths.spare();
 }

@@ -78,6 +78,8 @@ pub(super) struct View {
     pub(super) outgoing: Option<(usize, u64)>,
     is_sending: bool,
     is_overdue: bool,
+    /// Its page has left it by itself.
+    pub(super) leaves: bool,
     /// Why it is closed.
     pub(super) reason: Option<CloseReason>,
 }
@@ -93,6 +95,7 @@ impl View {
             outgoing: None,
             is_sending: false,
             is_overdue: false,
+            leaves: false,
             reason: None,
         }
     }
@@ -134,8 +137,7 @@ pub(super) struct Witness {
     pub(super) views: BTreeMap<Key, View>,
     /// What it was told of the devices last.
     pub(super) availability: Option<bool>,
-    /// Connections whose transports it builds, and those whose it has built.
-    building: BTreeSet<Key>,
+    /// Connections whose transports it builds, or has built.
     has_built: BTreeSet<Key>,
     deaf_until: Instant,
 }
@@ -150,7 +152,6 @@ impl Witness {
             waiting: BTreeMap::new(),
             views: BTreeMap::new(),
             availability: None,
-            building: BTreeSet::new(),
             has_built: BTreeSet::new(),
             deaf_until: Instant::default(),
         }
@@ -237,6 +238,7 @@ impl Witness {
         (view.state, view.since, view.reason, view.may_resume) = (Some(next), now, reason, false);
         (view.incoming, view.outgoing) = (Incoming::default(), None);
         if next == ConnectionState::Connected {
+            view.leaves = false;
             self.book.referee.borrow_mut().connected += 1;
         }
         if !is_allowed {
@@ -267,6 +269,12 @@ impl Witness {
         }
     }
 
+    /// How many messages have come on a connection since it was connected.
+    #[cfg(test)]
+    pub(super) fn heard(&self, connection: Key) -> u64 {
+        self.views.get(&connection).map_or(0, |view| view.incoming.heard())
+    }
+
     /// The words of the next message on a connection. One that is refused is followed by itself, so there is none before it
     /// is known what became of the last.
     pub(super) fn next_message(&mut self, connection: Key, padding: usize) -> Option<String> {
@@ -283,6 +291,17 @@ impl Witness {
         self.views.entry(connection).and_modify(|view| view.is_sending = false);
     }
 
+    /// It was sent past the service.
+    pub(super) fn has_sent_past(&mut self, connection: Key) {
+        self.has_sent(connection);
+        self.takes_back(connection);
+    }
+
+    /// It leaves a connection by itself.
+    pub(super) fn leaves(&mut self, connection: Key) {
+        self.views.entry(connection).and_modify(|view| view.leaves = true);
+    }
+
     fn has_sent(&mut self, connection: Key) {
         if let Some((_, sent)) = self.views.get_mut(&connection).and_then(|view| view.outgoing.as_mut()) {
             *sent += 1;
@@ -291,26 +310,7 @@ impl Witness {
 
     /// PS-20: it is to build the transport of a connection.
     pub(super) fn builds(&mut self, connection: Key) {
-        self.building.insert(connection);
         self.has_built.insert(connection);
-    }
-
-    /// Connections whose transports it has built, and that are connected, for all that it knows. One that does not listen
-    /// for connections knows nothing.
-    pub(super) fn built(&self) -> Vec<(Key, String)> {
-        let built = self.building.iter().filter_map(|connection| match self.views.get(connection) {
-            Some(view) if view.state == Some(ConnectionState::Connected) => {
-                Some((*connection, view.presentation_id.clone()))
-            }
-            Some(_) => None,
-            None => Some((*connection, self.shows.clone()?)),
-        });
-        built.collect()
-    }
-
-    /// It has told the service of the end of a transport.
-    pub(super) fn has_ended(&mut self, connection: Key) {
-        self.building.remove(&connection);
     }
 
     /// It does not read for so long.

@@ -65,7 +65,7 @@ impl Crowd {
         let place = &lan.stations[station];
         let (name, path, number) = (place.name.clone(), place.home.path(), place.number);
         let party = (number, FIRST_NUMBER + self.last_number);
-        let mut page = Page::new(&lan.world, &lan.book, party, (&name, &path), Manner::Obedient);
+        let mut page = Page::new(&lan.around, party, (&name, &path), Manner::Obedient);
         page.rest();
         if is_silent {
             page.presenter.connect();
