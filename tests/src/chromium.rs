@@ -15,19 +15,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use ureq::Agent;
 
+use crate::deadline::{PATIENCE, until};
 use crate::passage::Passage;
-use crate::{deadline, observe, programs};
+use crate::{observe, programs};
 
 const BROWSER: &str = "/usr/bin/chromium";
 const DRIVER: &str = "/usr/bin/chromedriver";
-/// Far longer than a browser takes to start and to load a page on a loaded machine: only a hang gets here.
-pub const PATIENCE: Duration = Duration::from_secs(100);
-
-/// Polls until `condition` gives something; panics with `what` when [`PATIENCE`] is over.
-#[track_caller]
-pub fn until<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
-    deadline::within(PATIENCE, what, condition)
-}
 
 /// Whether there is one; says loudly that the tests are skipped where there is none.
 pub fn is_there() -> bool {
@@ -178,6 +171,11 @@ impl Chromium {
     fn get(&self, path: &str) -> Value {
         let told = value_of(self.agent.get(format!("{}{path}", self.session)).call());
         told.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// Ends the browser as a crash would: it says nothing more to anybody.
+    pub fn kill(&self) {
+        observe::children(self.driver.id()).into_iter().for_each(kill);
     }
 
     /// Opens a page in the present window.

@@ -330,6 +330,22 @@ impl Page {
         }
     }
 
+    /// The next state that this connection is said to be in.
+    ///
+    /// # Panics
+    /// When none is said.
+    #[track_caller]
+    pub fn next_state(&mut self, connection: ConnectionId) -> ConnectionState {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.client.next_event(deadline).expect("the service lives") {
+                Some(Event::State { connection: other, state, .. }) if other == connection => return state,
+                Some(_) => {}
+                None => panic!("the connection is in no state in time"),
+            }
+        }
+    }
+
     /// Sends a text.
     ///
     /// # Panics

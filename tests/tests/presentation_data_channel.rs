@@ -1,7 +1,8 @@
 //! Messages past the services: two real services, and data channels between the processes of the pages.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command as Process, Stdio};
 
 use greenroom_core::message::presentation::{
     CloseReason, Command, ConnectionId, ConnectionState, Payload, Traffic, TransportKind,
@@ -16,8 +17,12 @@ const PAGE: &str = "app:answer";
 /// A phone that sees a TV, whose pages answer; and the page that has seen it, which stays, so that its service has as many
 /// descriptors open for it in the end as in the beginning.
 fn boxes(with: &[&str]) -> (Neighbour, Neighbour, Page) {
-    let answering = programs::path("answering-page").to_string_lossy().into_owned();
-    let command: Vec<&str> = [answering.as_str()].iter().chain(with).copied().collect();
+    boxes_that_show("answering-page", with)
+}
+
+fn boxes_that_show(program: &str, with: &[&str]) -> (Neighbour, Neighbour, Page) {
+    let program = programs::path(program).to_string_lossy().into_owned();
+    let command: Vec<&str> = [program.as_str()].iter().chain(with).copied().collect();
     let (phone, tv) = (Setup::new("phone").start(), Setup::new("tv").page("app:*", &command).start());
     let mut page = phone.page();
     until("the phone sees the TV", || page.sees(tv.name()).then_some(()));
@@ -113,14 +118,14 @@ fn a_page_that_goes_away_is_missed_at_once() {
     let (phone, tv, _watcher) = boxes(&["--data-channel"]);
     let (mut page, connection, _) = connected(&phone, &tv);
     page.ask(Command::Close { connection, went_away: true }).unwrap();
-    until("the other page knows", || tv.log().contains("is closed: Some(WentAway)").then_some(()));
+    until("the other page knows", || tv.log().contains(WENT_AWAY).then_some(()));
 
     let (phone, tv, _watcher) = boxes(&["--data-channel"]);
     let quiet = descriptors(&[&phone, &tv]);
     let (mut process, presentation) = page_process(&phone, &tv);
     process.kill().unwrap();
     process.wait().unwrap();
-    until("the other page knows", || tv.log().contains("is closed: Some(WentAway)").then_some(()));
+    until("the other page knows", || tv.log().contains(WENT_AWAY).then_some(()));
     assert!(tv.ctl(&["terminate", &presentation]).status.success());
     until("nothing is left of it", || (descriptors(&[&phone, &tv]) == quiet).then_some(()));
 }
@@ -137,6 +142,61 @@ fn a_shown_page_that_is_killed_ends_its_presentation() {
     page.wait_for(connection, ConnectionState::Terminated);
     drop(page);
     until("nothing is left of it", || (descriptors(&[&phone, &tv]) == quiet).then_some(()));
+}
+
+/// How far a page of this process's kind is with its data channel when it dies.
+const PHASES: [&str; 5] = ["asked", "described", "opening", "open", "talking"];
+
+/// PS-30, PS-35: in whatever phase the phone's page dies, the page that it has reached on the TV learns that it went away, and
+/// one that was only loaded for it goes.
+#[test]
+fn the_death_of_a_page_that_controls_leaves_nothing_in_any_phase() {
+    let (phone, tv, _watcher) = boxes(&["--data-channel"]);
+    let quiet = descriptors(&[&phone, &tv]);
+    for phase in PHASES {
+        let heard_before = tv.log().matches(WENT_AWAY).count();
+        let mut dying = Process::new(programs::path("dying-page"));
+        let dying = dying.args([phase, PAGE, tv.name()]).env("GREENROOM_PRESENTATION", phone.socket());
+        let died = dying.output().unwrap();
+        assert_eq!(died.status.signal(), Some(Signal::KILL.as_raw()), "{phase}");
+        until("the TV's page has heard it, or has gone", || {
+            let hears = tv.log().matches(WENT_AWAY).count() > heard_before;
+            (hears || tv.receivers().is_empty()).then_some(())
+        });
+        if phase == "talking" {
+            assert!(tv.log().matches(WENT_AWAY).count() > heard_before, "it was connected, and hears why it is not");
+        }
+        // One that has gone meanwhile is not known any more.
+        tv.ctl(&["terminate", String::from_utf8_lossy(&died.stdout).trim()]);
+        until("the TV shows nothing", || tv.receivers().is_empty().then_some(()));
+        until("nothing is left of it", || (descriptors(&[&phone, &tv]) == quiet).then_some(()));
+    }
+}
+
+const WENT_AWAY: &str = "is closed: Some(WentAway)";
+
+/// PS-10, PS-30, PS-35: in whatever phase the TV's page dies, its presentation ends with it, and the phone's page is told.
+#[test]
+fn the_death_of_a_page_that_is_shown_leaves_nothing_in_any_phase() {
+    for phase in PHASES {
+        let (phone, tv, mut page) = boxes_that_show("dying-page", &[phase]);
+        let quiet = descriptors(&[&phone, &tv]);
+        let (connection, _) = page.start_over(TransportKind::DataChannel, PAGE, tv.name());
+        until("the phone's page is told", || match page.next_state(connection) {
+            ConnectionState::Terminated => Some(()),
+            ConnectionState::Connecting => None,
+            ConnectionState::Connected => {
+                // It may have died already.
+                let _ = page.ask(Command::Send { connection, payload: Payload::Text("hello") });
+                None
+            }
+            ConnectionState::Closed => panic!("{phase}: nobody can come back to it"),
+        });
+        until("nothing is left of it", || (descriptors(&[&phone, &tv]) == quiet).then_some(()));
+        for neighbour in [&phone, &tv] {
+            assert!(neighbour.ctl(&["list"]).stdout.is_empty(), "{phase}");
+        }
+    }
 }
 
 /// `greenroomctl present start --data-channel --stay`, connected; and what its presentation is called.

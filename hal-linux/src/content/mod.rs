@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use greenroom_core::codec::postcard;
 use greenroom_core::limits::DATA_CHANNEL_BUFFERED_BYTES_MAX;
 use greenroom_core::message::presentation::{Answer, Command, ConnectionId, Event, Message, Payload};
+pub use greenroom_core::presentation::content::Phase;
 use rustix::event::{PollFd, PollFlags};
 
 use crate::presenter::{ANSWER_TIMEOUT, Heard, Link, PresenterError, wait};
@@ -148,6 +149,12 @@ impl ContentClient {
             self.look(deadline)?;
         }
         Ok(true)
+    }
+
+    /// How far this process is with the data channel of this connection; `None` while nobody wants one.
+    pub fn phase(&self, connection: ConnectionId) -> Option<Phase> {
+        let session = self.sessions.iter().find(|session| session.connection() == connection)?;
+        Some(session.phase())
     }
 
     /// Whether this process carries the messages of this connection itself.

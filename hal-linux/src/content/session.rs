@@ -81,6 +81,10 @@ impl Session {
         self.connection
     }
 
+    pub(super) const fn phase(&self) -> Phase {
+        self.machine.phase()
+    }
+
     /// Messages go both ways.
     pub(super) const fn is_open(&self) -> bool {
         matches!(self.machine.phase(), Phase::Open { .. })

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use greenroom_tests::chromium::{self, Chromium};
+use greenroom_tests::deadline::PATIENCE;
 use greenroom_tests::neighbour::{Neighbour, Setup};
 use greenroom_tests::web::{Web, free_port};
 use rustix::process::Signal;
@@ -14,9 +15,6 @@ use crate::Failure;
 use crate::checks::Checks;
 use crate::networks::Networks;
 use crate::site::Site;
-
-/// What has ended is gone within this.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// All that takes part but the phone's browser, which a person has.
 pub(crate) struct WebDevices {
@@ -93,7 +91,7 @@ impl WebDevices {
 
 fn serve(setup: Setup, listen: SocketAddr, within: &[String]) -> (Neighbour, Web) {
     let section = format!("[presentation.web]\nenabled = true\nlisten = \"{listen}\"\n");
-    let device = setup.runs_within(within).waits(chromium::PATIENCE / 2, chromium::PATIENCE).more(&section).start();
+    let device = setup.runs_within(within).waits(PATIENCE / 2, PATIENCE).more(&section).start();
     let web = Web::start(&device, listen, within);
     (device, web)
 }

@@ -1,9 +1,10 @@
 //! The process of a page is killed: no session, socket or proxy of it stays, and the other side is told.
 
 use greenroom_tests::chromium::{self, Chromium, kill_pages_of};
+use greenroom_tests::observe;
 use serde_json::json;
 
-use super::stage::Stage;
+use super::stage::{PROGRAM, Stage, WAITING_PROGRAM};
 use super::{turn, until};
 
 /// PS-09, PS-35
@@ -91,4 +92,45 @@ fn a_launcher_that_is_killed_leaves_no_browser_and_no_directory() {
     chromium::kill(stage.tv.receivers()[0]);
     stage.expect_end();
     stage.expect_nothing_left();
+}
+
+/// How many descriptors each service has open: sockets of its clients, its channels and what is built.
+fn descriptors(stage: &Stage) -> [usize; 2] {
+    [&stage.phone, &stage.tv].map(|it| observe::descriptors(it.process_id()).len())
+}
+
+#[track_caller]
+fn expect_as_quiet_as(stage: &Stage, quiet: [usize; 2]) {
+    until("no socket is left", || (descriptors(stage) == quiet).then_some(()));
+}
+
+/// PS-30, PS-35: the program on the TV is told, and what was only loaded for the page ends.
+#[test]
+fn a_browser_that_is_killed_on_the_phone_went_away_in_whatever_state_it_was() {
+    if !chromium::is_there() {
+        return;
+    }
+    let _turn = turn();
+    let mut stage = Stage::start();
+    let quiet = descriptors(&stage);
+
+    // Connecting: the page on the TV does not load before it is let.
+    stage.open_controller();
+    stage.press("start", &json!(WAITING_PROGRAM));
+    until("the page on the TV is being loaded", || (!stage.tv.receivers().is_empty()).then_some(()));
+    stage.browser.kill();
+    until("the page on the TV has gone", || stage.tv.receivers().is_empty().then_some(()));
+    expect_as_quiet_as(&stage, quiet);
+
+    // Connected, in a new browser.
+    stage.browser = Chromium::start();
+    stage.open_controller();
+    stage.press("start", &json!(PROGRAM));
+    stage.expect("connect");
+    let id = stage.browser.run("return connection.id", &[]).as_str().expect("it has a name").to_owned();
+    until("the program is connected", || stage.tv.log().contains("connection is connected").then_some(()));
+    stage.browser.kill();
+    until("the program is told", || stage.tv.log().contains("is closed: Some(WentAway)").then_some(()));
+    assert!(stage.tv.ctl(&["terminate", &id]).status.success());
+    expect_as_quiet_as(&stage, quiet);
 }

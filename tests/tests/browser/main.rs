@@ -6,13 +6,15 @@
 mod hostile;
 mod interface;
 mod lost;
+mod pairs;
 mod people;
 mod stage;
 mod talk;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use greenroom_tests::chromium::{self, until};
+use greenroom_tests::chromium;
+use greenroom_tests::deadline::until;
 
 /// One at a time: each test has two browsers.
 fn turn() -> MutexGuard<'static, ()> {

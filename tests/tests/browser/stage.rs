@@ -5,17 +5,22 @@ use std::net::{Ipv4Addr, SocketAddr};
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use greenroom_core::message::presentation::Command as Order;
+use greenroom_core::message::presentation::{Command as Order, Traffic};
 use greenroom_daemon::web::PRESENTATION_SCRIPT;
 use greenroom_hal_linux::presenter::PresenterClient;
 use greenroom_tests::chooser::Chooser;
-use greenroom_tests::chromium::{Chromium, PATIENCE, until};
-use greenroom_tests::neighbour::{Neighbour, Setup};
-use greenroom_tests::site;
+use greenroom_tests::chromium::Chromium;
+use greenroom_tests::deadline::{PATIENCE, until};
+use greenroom_tests::neighbour::{Neighbour, Page, Setup};
 use greenroom_tests::web::{Web, free_port};
+use greenroom_tests::{programs, site};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+/// A program on the TV that builds data channels, and answers.
+pub(crate) const PROGRAM: &str = "app:answer";
+/// One that is never there.
+pub(crate) const WAITING_PROGRAM: &str = "app:wait";
 pub(crate) const TOKEN: &str = "a-token-of-the-tests";
 
 /// A site of somebody else, whose pages use the API. `http://127.0.0.1:PORT` is the origin that boxes let in;
@@ -60,6 +65,8 @@ pub(crate) struct Stage {
     pub(crate) phone_web: Web,
     pub(crate) tv_web: Web,
     chooser: Option<Chooser>,
+    /// It stays, so that its service has as many descriptors open for it in the end as in the beginning.
+    _watcher: Page,
     pub(crate) phone: Neighbour,
     pub(crate) tv: Neighbour,
     pub(crate) site: Site,
@@ -70,11 +77,13 @@ impl Stage {
         let site = Site::start();
         let (phone, phone_web) = serve(Setup::new("phone"), &site, free_port());
         let port = free_port();
-        let (tv, tv_web) = serve(Setup::new("tv").browses("http://*", port, &[]), &site, port);
-        let mut page = phone.page();
-        until("the phone sees the TV", || page.sees(tv.name()).then_some(()));
+        let answering = programs::path("answering-page").to_string_lossy().into_owned();
+        let tv = Setup::new("tv").browses("http://*", port, &[]).page(PROGRAM, &[&answering, "--data-channel"]);
+        let (tv, tv_web) = serve(tv.page(WAITING_PROGRAM, &["/bin/sleep", "1000"]), &site, port);
+        let mut watcher = phone.page();
+        until("the phone sees the TV", || watcher.sees(tv.name()).then_some(()));
         let chooser = Some(Chooser::start(&phone.socket(), tv.name()));
-        Self { browser: Chromium::start(), phone_web, tv_web, chooser, phone, tv, site }
+        Self { browser: Chromium::start(), phone_web, tv_web, chooser, _watcher: watcher, phone, tv, site }
     }
 
     /// From now on a person has to choose.
@@ -148,6 +157,14 @@ impl Stage {
     pub(crate) fn services(&self, signal: Signal) {
         self.phone.signal(signal);
         self.tv.signal(signal);
+    }
+
+    /// PS-07: no service has carried a byte of what pages have said.
+    #[track_caller]
+    pub(crate) fn expect_nothing_carried(&self) {
+        for neighbour in [&self.phone, &self.tv] {
+            assert_eq!(neighbour.page().traffic(), Traffic::default(), "{}", neighbour.name());
+        }
     }
 
     /// Everything that there was of a presentation has gone.

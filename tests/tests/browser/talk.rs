@@ -31,6 +31,7 @@ fn two_pages_talk_leave_come_back_and_end_and_no_service_touches_what_they_say()
     stage.services(Signal::STOP);
     assert_eq!(stage.browser.wait("await echo(16, 64 * 1024)", &[]), 1024 * 1024);
     stage.services(Signal::CONT);
+    stage.expect_nothing_carried();
 
     stage.browser.run("connection.close()", &[]);
     assert_eq!(stage.expect("close"), json!({"reason": "closed", "message": "", "state": "closed"}));
