@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use greenroom_tests::chromium::{self, Chromium};
+use greenroom_tests::chromium::Chromium;
 use greenroom_tests::deadline::PATIENCE;
 use greenroom_tests::neighbour::{Neighbour, Setup};
 use greenroom_tests::web::{Web, free_port};
