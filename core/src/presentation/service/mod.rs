@@ -38,10 +38,9 @@ mod entries;
 mod pages;
 mod requests;
 mod selections;
+mod settings;
 #[cfg(test)]
 mod tests;
-
-use core::time::Duration;
 
 use heapless::{Deque, Vec};
 use serde::{Deserialize, Serialize};
@@ -49,13 +48,11 @@ use serde::{Deserialize, Serialize};
 pub use self::devices::Schemes;
 use self::entries::Client as ClientEntry;
 pub use self::entries::{ChannelEntry, Connection, Device, Presentation, Selection};
+pub use self::settings::Settings;
 use super::control_channel::Word;
 use crate::codec::papi::Garbage;
 use crate::driver::Machine;
-use crate::limits::{
-    CHANNELS_MAX, CONNECTIONS_MAX, DEVICES_MAX, ESTABLISH_TIMEOUT, PAGE_LOAD_TIMEOUT, PRESENTATIONS_MAX,
-    PRESENTERS_MAX, SELECTIONS_MAX,
-};
+use crate::limits::{CHANNELS_MAX, CONNECTIONS_MAX, DEVICES_MAX, PRESENTATIONS_MAX, PRESENTERS_MAX, SELECTIONS_MAX};
 use crate::message::papi::{Message, Reason};
 use crate::message::presentation::{
     CloseReason, Command, ConnectionId, ConnectionState, DeviceId, LaunchToken, Refusal, SelectionId, TransportKind,
@@ -395,31 +392,6 @@ pub enum Done {
     Receiver(PresentationHandle),
     /// How much was carried, which the driver knows.
     Traffic,
-}
-
-/// What the service does as it is configured.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settings {
-    /// What this box calls itself on the network.
-    pub device_id: DeviceId,
-    /// Whether a device that knows the name of a presentation may join it, and not only the one that started it.
-    pub others_may_join: bool,
-    /// A page that is launched is there within this (PS-13).
-    pub page_load_timeout: Duration,
-    /// A connection is made within this after it was asked for (PS-30): longer than the page may load. At most
-    /// [`ESTABLISH_TIMEOUT_MAX`](crate::limits::ESTABLISH_TIMEOUT_MAX).
-    pub establish_timeout: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            device_id: DeviceId::new(),
-            others_may_join: false,
-            page_load_timeout: PAGE_LOAD_TIMEOUT,
-            establish_timeout: ESTABLISH_TIMEOUT,
-        }
-    }
 }
 
 /// The input was not taken; it changed nothing.

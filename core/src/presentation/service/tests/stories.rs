@@ -1,5 +1,7 @@
 //! What a page, a person and a TV live through together.
 
+use core::time::Duration;
+
 use super::*;
 use crate::limits::{CLOSED_KEPT, ESTABLISH_TIMEOUT, PAGE_LOAD_TIMEOUT, SELECTION_TIMEOUT, TERMINATE_ACK_TIMEOUT};
 use crate::message::presentation::{NoDevice, Piece};
