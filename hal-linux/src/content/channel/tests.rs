@@ -10,12 +10,19 @@ struct Pair {
 
 impl Pair {
     fn open() -> Self {
+        Self::open_over(|_| true)
+    }
+
+    /// By those of the candidates only.
+    fn open_over(is_used: impl Fn(&str) -> bool) -> Self {
         let [mut one, mut other] = [DataChannel::new().unwrap(), DataChannel::new().unwrap()];
         let offer = one.offer().unwrap();
         assert!(offer.contains("webrtc-datachannel") && !offer.contains("a=candidate"), "{offer}");
         let answer = other.answer(&offer).unwrap();
         one.take_answer(&answer).unwrap();
-        let candidates = [one.gather(), other.gather()];
+        let mut candidates = [one.gather(), other.gather()];
+        candidates.iter_mut().for_each(|all| all.retain(|candidate| is_used(candidate)));
+        assert!(candidates.iter().all(|all| !all.is_empty()), "each end has an address");
         candidates[0].iter().for_each(|candidate| other.take_candidate(candidate));
         candidates[1].iter().for_each(|candidate| one.take_candidate(candidate));
         let mut pair = Self { ends: [one, other], heard: [Vec::new(), Vec::new()] };
@@ -67,6 +74,17 @@ fn texts_and_bytes_arrive_whole_and_in_order_both_ways() {
         let expected: Vec<News> = sent.into_iter().map(News::Received).collect();
         assert!(pair.heard[1 - from] == expected, "what arrives is what was sent");
         pair.heard[1 - from].clear();
+    }
+}
+
+/// PS-06, PS-07: each family of addresses does alone, where the box has it.
+#[test]
+fn a_channel_opens_over_each_family_of_addresses_alone() {
+    let families = [(" 127.0.0.1 ", "127.0.0.1:0"), (" ::1 ", "[::1]:0")];
+    for (candidate, address) in families.into_iter().filter(|(_, address)| std::net::UdpSocket::bind(address).is_ok()) {
+        let mut pair = Pair::open_over(|text| text.contains(candidate));
+        pair.send(0, Payload::Text(address));
+        pair.until("it has arrived", |pair| !pair.heard[1].is_empty());
     }
 }
 
