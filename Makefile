@@ -26,7 +26,7 @@ INSTALLED := $(DESTDIR)$(PREFIX)
 CONFIGURATION := $(DESTDIR)/etc/greenroom/greenroom.toml
 
 # Whether a browser is installed for what needs one, which says that it was skipped where there is none: 1 or 0. `make test`
-# installs it unless this is 0, `make demo` where this is 1.
+# installs it unless this is 0, `make demo` and `make bench` where this is 1.
 BROWSER ?=
 
 # How long `make fuzz` fuzzes each target.
@@ -173,7 +173,7 @@ chaos: ## Kill, stop and attack everything at random for MINUTES (default 5), wi
 
 # The second build has places for the crowd of devices that is measured; the default has not.
 bench: ## Measure speed, each figure beside its limit or peer (ROUNDS, default 21); write target/bench/results.json
-	.ci/packages programs
+	.ci/packages programs $(if $(filter 1,$(BROWSER)),browser)
 	cargo build --release -p greenroom-daemon -p greenroom-bench --bins
 	GREENROOM_CHANNELS_MAX=4096 cargo build --release -p greenroom-daemon --bin greenroom-presentation --target-dir $(BUILDS)/roomy
 	$(BUILDS)/release/greenroom-bench --rounds $(ROUNDS) --results $(BUILDS)/bench/results.json

@@ -4,6 +4,7 @@
 //! which its peers have their turn as well, under the same pinning, with the same sizes and pages; what is given out is
 //! the median of the rounds, with the quartiles, and the quotient of the two medians.
 
+mod browser;
 mod figure;
 mod heap;
 mod link;
@@ -65,6 +66,8 @@ enum Group {
     Core,
     /// Pages on other devices: transports, starts, crowds.
     Presentation,
+    /// Pages in browsers, where there is one.
+    Browser,
 }
 
 impl Group {
@@ -86,6 +89,7 @@ impl Group {
                 Ok(())
             }
             Self::Presentation => presentation::measure(report, pinning, rounds),
+            Self::Browser => browser::measure(report, pinning, rounds),
         }
     }
 }

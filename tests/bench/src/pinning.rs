@@ -41,6 +41,14 @@ pub(crate) fn pin(processor: usize) -> Result<(), Failure> {
     Ok(sched_setaffinity(None, &only)?)
 }
 
+/// Lets the calling thread, and what it starts from now on, run on both processors.
+pub(crate) fn release(pinning: Pinning) -> Result<(), Failure> {
+    let mut both = CpuSet::new();
+    both.set(pinning.app);
+    both.set(pinning.greenroom);
+    Ok(sched_setaffinity(None, &both)?)
+}
+
 /// Does something on this processor, in the calling thread; what it starts stays there.
 pub(crate) fn on<T>(processor: usize, back_to: usize, what: impl FnOnce() -> T) -> Result<T, Failure> {
     pin(processor)?;
