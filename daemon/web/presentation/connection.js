@@ -162,6 +162,7 @@ class ConnectionInside {
     this.connection = connection;
     this.id = id;
     this.url = url;
+    this.origin = new URL(url).origin;
   }
 
   changed(state, reason, message) {
@@ -182,8 +183,7 @@ class ConnectionInside {
   message(data) {
     if (this.state !== "connected") return;
     const value = typeof data !== "string" && this.binaryType === "blob" ? new Blob([data]) : data;
-    const init = { data: value, origin: new URL(this.url).origin };
-    this.connection.dispatchEvent(new MessageEvent("message", init));
+    this.connection.dispatchEvent(new MessageEvent("message", { data: value, origin: this.origin }));
   }
 
   close() {
