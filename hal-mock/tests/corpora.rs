@@ -89,6 +89,7 @@ mod planted {
         ("codec_presentation", "message_cut"),
         ("codec_papi", "split_line_lost"),
         ("codec_papi_differential", "split_line_lost"),
+        ("codec_crossing", "split_line_lost"),
         ("codec_frame", "frame_length_believed"),
         ("codec_differential", "message_cut"),
         ("trace", "entries_after_the_last"),
@@ -103,6 +104,7 @@ mod planted {
         ("operations_session", "memory_freed_under_players"),
         ("operations_client", "reply_lost_on_eof"),
         ("operations_presentation", "end_unanswered"),
+        ("operations_content", "candidate_before_description"),
         ("connections_manager", "links_mixed_up"),
         ("connections_session", "plays_without_manager"),
     ];

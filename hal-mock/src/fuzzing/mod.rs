@@ -8,6 +8,7 @@
 //! | [`messages`] | the messages of each conversation | what is read survives its encoding |
 //! | [`differential`] | the same | a second, naive decoder reads the same, and a naive encoder writes the same |
 //! | [`mod@papi`] | what two devices say on a control channel, split anyhow | the same, with a naive decoder of JSON |
+//! | [`mod@crossing`] | descriptions and candidates that cross two services, split anyhow | as the page has said them, or refused for want of room |
 //! | [`mod@frame`] | the framed transport's bytes, split anyhow | frames as they were sent, only from who has the ticket |
 //! | [`mod@trace`] | a file of traces, with checksums that are put right | what is read is there, and survives |
 //! | [`mod@forged`] | a machine that was made up, and what it was told | it ends nobody who looks at it, and its trace replays to the same |
@@ -18,12 +19,15 @@
 //! | [`mod@session`] | what the manager, clients, decoders and key systems do, time | what can be seen of a session server from outside |
 //! | [`mod@client`] | what an app, its platform and its session server do, time | what can be seen of a client library from outside |
 //! | [`mod@presentation`] | what clients, other devices, transports and processes do, time | what can be seen of a presentation service from outside |
+//! | [`mod@content`] | what happens to a connection whose data channel its page builds | nothing said, given or delivered before its time |
 //! | [`connections`] | what controllers, session servers and clients send, with any descriptors; calls of the platform that fail | answers, rest, nothing left |
 //! | [`corpus`], [`seeds`] | | inputs as they are kept, and those to start from |
 
 pub mod client;
 pub mod connections;
+pub mod content;
 pub mod corpus;
+pub mod crossing;
 pub mod differential;
 pub mod forged;
 pub mod frame;
@@ -55,6 +59,7 @@ pub const TARGETS: &[Target] = &[
     ("codec_audio", messages::audio),
     ("codec_presentation", messages::presentation),
     ("codec_papi", papi::papi),
+    ("codec_crossing", crossing::crossing),
     ("codec_frame", frame::frame),
     ("codec_papi_differential", papi::papi_differential),
     ("codec_differential", differential::second_opinion),
@@ -70,6 +75,7 @@ pub const TARGETS: &[Target] = &[
     ("operations_session", session::session),
     ("operations_client", client::client),
     ("operations_presentation", presentation::presentation),
+    ("operations_content", content::content),
     ("connections_manager", connections::manager),
     ("connections_session", connections::session),
 ];
