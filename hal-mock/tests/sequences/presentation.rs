@@ -114,3 +114,28 @@ fn pages_build_a_data_channel_of_their_own() {
         devices.receiver_built("open", Piece::Open);
     });
 }
+
+/// PS-30, PS-35: nobody waits for what was being built.
+#[test]
+fn the_program_of_a_page_ends_while_it_builds() {
+    between_devices("presentation-builder-gone", "The program of a page ends while it builds", |devices| {
+        devices.page_starts(TransportKind::DataChannel);
+        devices.receiver_that_builds_is_ready();
+        devices.page_built("offer", Piece::Offer("its offer"));
+        devices.page_goes_away();
+    });
+}
+
+/// PS-30, PS-35: the other page learns that it went away, at once and not only by its own channel.
+#[test]
+fn the_program_of_a_page_with_a_data_channel_ends() {
+    between_devices("presentation-channel-gone", "The program of a page with a data channel ends", |devices| {
+        devices.page_starts(TransportKind::DataChannel);
+        devices.receiver_that_builds_is_ready();
+        devices.page_built("offer", Piece::Offer("its offer"));
+        devices.receiver_built("answer", Piece::Answer("its answer"));
+        devices.page_built("open", Piece::Open);
+        devices.receiver_built("open", Piece::Open);
+        devices.page_goes_away();
+    });
+}
