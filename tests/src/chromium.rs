@@ -27,7 +27,10 @@ pub fn is_there() -> bool {
     let is_there = is_installed();
     if !is_there {
         // To be seen of a test that passes, too, whose macros print nothing.
-        let _ = writeln!(io::stderr(), "SKIPPED: there is no browser; run 'apt-get install chromium chromium-driver'");
+        let _ = writeln!(
+            io::stderr(),
+            "SKIPPED: there is no browser; run 'apt-get install chromium chromium-driver chromium-sandbox'"
+        );
     }
     is_there
 }
