@@ -27,10 +27,7 @@ pub fn is_there() -> bool {
     let is_there = is_installed();
     if !is_there {
         // To be seen of a test that passes, too, whose macros print nothing.
-        let _ = writeln!(
-            io::stderr(),
-            "SKIPPED: there is no browser; run 'apt-get install chromium chromium-driver chromium-sandbox'"
-        );
+        let _ = writeln!(io::stderr(), "SKIPPED: there is no browser; run 'apt-get install chromium chromium-driver'");
     }
     is_there
 }

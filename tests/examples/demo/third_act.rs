@@ -39,7 +39,7 @@ pub(crate) fn tell(journal: &Journal, clips: &Clips, checks: &mut Checks) -> Res
     if !chromium::is_installed() {
         let loud = journal.paint(Colour::Bad, "SKIPPED: THERE IS NO BROWSER");
         journal.print(&format!(
-            "{loud}; 'make demo BROWSER=1' installs one, as 'apt-get install chromium chromium-driver chromium-sandbox'"
+            "{loud}; 'make demo BROWSER=1' installs one, as 'apt-get install chromium chromium-driver'"
         ));
         return Ok(());
     }
