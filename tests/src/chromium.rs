@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -53,11 +53,18 @@ fn arguments(within: &[String]) -> Vec<String> {
         "--autoplay-policy=no-user-gesture-required",
         "--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks,MediaRouter",
     ];
-    // Within a user namespace everybody is.
-    if rustix::process::geteuid().is_root() || !within.is_empty() {
+    // Within a user namespace everybody is root, for whom it makes no sandbox.
+    if rustix::process::geteuid().is_root() || !within.is_empty() || !is_sandbox_allowed() {
         arguments.push("--no-sandbox");
     }
     arguments.into_iter().map(String::from).collect()
+}
+
+/// A sandbox is made of namespaces, which a user may make in most places; not in a container, as a rule. What pages of tests do
+/// is known, so that they do without.
+fn is_sandbox_allowed() -> bool {
+    let made = Command::new("unshare").args(["--user", "true"]).stderr(Stdio::null()).status();
+    made.is_ok_and(|status| status.success())
 }
 
 /// The command with which a receiver shows a page, in the place where these words run a program.
