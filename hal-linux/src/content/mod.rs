@@ -35,7 +35,7 @@ use session::{Said, Session};
 
 /// Channels are looked after so often at least, even by a page that finds an event whenever it asks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
-/// Bytes of messages that the page has not read; with more nothing is read from the network, and the other side waits.
+/// Bytes of messages that the page, or a connection that it does not listen to, has not read; with more nothing is read from the network, and the other side waits.
 const UNREAD_BYTES_MAX: usize = 2 * DATA_CHANNEL_BUFFERED_BYTES_MAX;
 
 /// What the page is told next.

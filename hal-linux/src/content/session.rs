@@ -9,6 +9,7 @@ use std::time::Instant;
 use greenroom_core::message::presentation::{CloseReason, ConnectionId, ConnectionState, Payload, Piece, Refusal};
 use greenroom_core::presentation::content::{Content, Deed, Event, Phase, Route};
 
+use super::UNREAD_BYTES_MAX;
 use super::channel::{ChannelError, DataChannel, News, Received};
 use crate::clock::Clock;
 
@@ -108,8 +109,18 @@ impl Session {
         self.delivered.pop_front()
     }
 
+    /// What is waited for: nothing while no more is kept.
     pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.channel.iter().flat_map(DataChannel::descriptors)
+        self.channel.iter().filter(|_| !self.is_full()).flat_map(DataChannel::descriptors)
+    }
+
+    /// A page that does not learn that it is connected, as it listens to nobody, has no more kept for it (PS-19).
+    fn is_full(&self) -> bool {
+        self.unread_bytes() >= UNREAD_BYTES_MAX
+    }
+
+    fn unread_bytes(&self) -> usize {
+        self.unread.iter().map(Received::bytes).sum()
     }
 
     /// When it is to be advanced, whatever comes.
@@ -207,6 +218,7 @@ impl Session {
 
     /// Reads what has come if the page `reads`, sends what is due, and keeps the time limits.
     pub(super) fn advance(&mut self, reads: bool) {
+        let reads = reads && !self.is_full();
         if let Some(channel) = &mut self.channel {
             channel.advance(reads);
         }

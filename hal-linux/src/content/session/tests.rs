@@ -37,6 +37,10 @@ impl Pair {
     }
 
     fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        self.until_now(what, |pair| is_so(pair));
+    }
+
+    fn until_now(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
         let end = Instant::now() + Duration::from_secs(60);
         while !is_so(self) {
             assert!(Instant::now() < end, "{what}: never; said {:?}", self.said);
@@ -51,13 +55,16 @@ impl Pair {
     }
 }
 
-/// PS-06, PS-07, PS-16, PS-19: what is sent before the channel is open arrives when it is.
+/// PS-06, PS-07, PS-16 to PS-19: nothing is taken before the channel is open, and nothing is given to a page that does not know
+/// that it is connected.
 #[test]
 fn two_pages_find_each_other_by_what_their_services_pass_on() {
     let mut pair = Pair::building();
-    assert_eq!(pair.ends[0].send(Payload::Text("early")), Ok(true));
-    assert_eq!(pair.ends[0].send(Payload::Text("")), Err(Refusal::TextLength));
+    let connecting = Refusal::WrongState { state: ConnectionState::Connecting };
+    assert_eq!(pair.ends[0].send(Payload::Text("too early")), Err(connecting));
     pair.until("both ends are open", |pair| pair.said.iter().all(|said| said.contains(&Said::Open)));
+    assert_eq!(pair.ends[0].send(Payload::Text("")), Err(Refusal::TextLength));
+    assert_eq!(pair.ends[0].send(Payload::Text("early")), Ok(true));
     assert!(matches!(pair.said[0][..2], [Said::Offer(_), Said::Candidate(_)]), "{:?}", pair.said[0]);
     assert!(matches!(pair.said[1][..2], [Said::Answer(_), Said::Candidate(_)]), "{:?}", pair.said[1]);
     pair.until("it has arrived", |pair| !pair.ends[1].unread.is_empty());
@@ -66,6 +73,24 @@ fn two_pages_find_each_other_by_what_their_services_pass_on() {
     assert_eq!(pair.delivered(1), Received::Text("early".to_owned()));
     assert_eq!(pair.ends[1].send(Payload::Binary(&[1, 2])), Ok(true));
     assert_eq!(pair.delivered(0), Received::Binary(vec![1, 2]));
+}
+
+/// PS-19: who sends to a page that never learns that it is connected is held back.
+#[test]
+fn no_more_is_kept_for_a_page_that_does_not_listen_than_is_said() {
+    let mut pair = Pair::building();
+    pair.until("both ends are open", |pair| pair.said.iter().all(|said| said.contains(&Said::Open)));
+    let long = vec![7; 200 * 1024];
+    let mut is_held_back = false;
+    pair.until_now("no more is taken", |pair| {
+        is_held_back = pair.ends[0].send(Payload::Binary(&long)) == Err(Refusal::Congested) && pair.ends[1].is_full();
+        is_held_back
+    });
+    assert!(pair.ends[1].unread_bytes() < 2 * UNREAD_BYTES_MAX);
+    assert_eq!(pair.ends[1].descriptors().count(), 0, "nobody wakes up for what is not read");
+    pair.ends[1].be(ConnectionState::Connected);
+    pair.until("it is read again", |pair| !pair.ends[1].is_full());
+    assert!(pair.delivered(1) == Received::Binary(long));
 }
 
 /// PS-09: and the other side hears all of it first.
